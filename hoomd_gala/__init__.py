@@ -1,0 +1,28 @@
+"""Names the structure around every particle while a HOOMD-blue simulation runs."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .analyzer import Analyzer, Result
+    from .classifier import Classifier
+    from .errors import InputError
+
+__all__ = ["Analyzer", "Classifier", "InputError", "Result", "__version__"]
+
+# imported when touched: torch takes a second, and Classifier needs HOOMD-blue
+_HOMES = {
+    "Analyzer": "analyzer",
+    "Result": "analyzer",
+    "Classifier": "classifier",
+    "InputError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hoomd_gala' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

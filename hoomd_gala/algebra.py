@@ -1,0 +1,70 @@
+"""Products of pairs of vectors in the geometric algebra of three dimensions.
+
+The geometric product of two vectors has a scalar and a bivector part,
+
+.. math:: r_i r_j = r_i \\cdot r_j + r_i \\wedge r_j,
+
+and the bivector's dual is the cross product :math:`r_i \\times r_j`. What a rotation leaves alone
+(the *invariants*) goes into the networks' MLPs, what turns with the sample (the *covariants*)
+becomes their vector outputs. Definitions follow Spellings, arXiv 2110.02393.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+#: Number of invariants of a pair: scalar part, bivector norm and the two vector norms.
+N_INVARIANTS = 4
+
+
+class Pairs(NamedTuple):
+    """All ordered pairs of the vectors of a batch of point clouds.
+
+    Attributes
+    ----------
+    vectors : (B, n, 3)
+        The vectors :math:`r_i` themselves.
+    dual : (B, n, n, 3)
+        The dual of each pair's bivector, :math:`r_i \\times r_j`.
+    invariants : (B, n, n, 5)
+        :math:`r_i \\cdot r_j`, :math:`|r_i \\wedge r_j|`, :math:`|r_i|` and :math:`|r_j|`, and a
+        constant 1 that carries the bias of the first linear map (a bias added afterwards would
+        cost one more trip through memory).
+    """
+
+    vectors: Tensor
+    dual: Tensor
+    invariants: Tensor
+
+
+def pair_products(vectors: Tensor) -> Pairs:
+    """Geometric products of every ordered pair of vectors.
+
+    Parameters
+    ----------
+    vectors : (B, n, 3)
+        Batch of point clouds.
+
+    Notes
+    -----
+    The bivector's norm is taken from its components and not from
+    :math:`\\sqrt{r_i^2 r_j^2 - (r_i \\cdot r_j)^2}`, which cancels for parallel vectors. Its
+    gradient at zero (every i = j pair, and any parallel pair) is zero.
+    """
+    left = vectors.unsqueeze(-2)
+    right = vectors.unsqueeze(-3)
+    dual = torch.linalg.cross(left, right)
+    scalar = vectors @ vectors.transpose(-1, -2)
+    norm = torch.linalg.vector_norm(vectors, dim=-1)
+    invariants = torch.stack(
+        (
+            scalar,
+            torch.linalg.vector_norm(dual, dim=-1),
+            norm.unsqueeze(-1).expand_as(scalar),
+            norm.unsqueeze(-2).expand_as(scalar),
+            torch.ones_like(scalar),
+        ),
+        dim=-1,
+    )
+    return Pairs(vectors, dual, invariants)

@@ -1,0 +1,143 @@
+"""Model files: a network's weights and everything needed to apply it, in one safetensors file.
+
+The header of a safetensors file holds a JSON description beside the tensors. Loading reads
+numbers and JSON only; nothing is unpickled.
+"""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .errors import InputError
+from .files import replacing
+from .networks import CoreConfig, FrameClassifier
+
+#: Key of the JSON description in the file's header.
+_KEY = "hoomd_gala"
+
+#: Where shipped models lie: inside an installed package, or beside it in a checkout.
+MODEL_FOLDERS = (
+    Path(__file__).parent / "weights",
+    Path(__file__).parent.parent / "models",
+)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model's file says beside its weights.
+
+    Attributes
+    ----------
+    core : CoreConfig
+        Size of the network.
+    class_names : tuple of str
+        Names of the classes that labels index.
+    length_scale : float or None
+        Length that all bonds are divided by; None divides each environment by its own mean bond
+        length.
+    temperature : float
+        Divides the logits; makes the confidence match the accuracy on validation data.
+    unknown_below : float
+        Particles of lower confidence are labelled -1.
+    card : dict
+        Data, seed, metrics and the command that made the model; for people.
+    """
+
+    core: CoreConfig
+    class_names: tuple[str, ...]
+    length_scale: float | None = None
+    temperature: float = 1.0
+    unknown_below: float = 0.0
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and its description."""
+
+    network: FrameClassifier
+    info: ModelInfo
+
+
+def save_model(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model to one safetensors file, as a whole or not at all."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}
+    description = json.dumps(dataclasses.asdict(model.info))
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={_KEY: description})
+
+
+def shipped_models() -> dict[str, Path]:
+    """Models that come with hoomd-gala, by name."""
+    return {
+        path.stem: path
+        for folder in reversed(MODEL_FOLDERS)
+        for path in sorted(folder.glob("*.safetensors"))
+    }
+
+
+def find_model(name: str | os.PathLike[str]) -> Path:
+    """Path of a shipped model's name, or of a file.
+
+    Raises
+    ------
+    InputError
+        If it is neither; the message lists the shipped models.
+    """
+    shipped = shipped_models()
+    if str(name) in shipped:
+        return shipped[str(name)]
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix:
+        raise InputError(f"there is no model file {path}.")
+    known = ", ".join(sorted(shipped)) or "none"
+    raise InputError(f"no model is named {str(name)!r}; give a file, or one of: {known}.")
+
+
+def load_model(name: str | os.PathLike[str]) -> Model:
+    """Load a shipped model by name, or any model by path, onto the CPU.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is damaged or not a model of hoomd-gala.
+    """
+    path = find_model(name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}).") from None
+    try:
+        description = json.loads(metadata[_KEY])
+        description["core"] = CoreConfig(**description["core"])
+        description["class_names"] = tuple(description["class_names"])
+        info = ModelInfo(**description)
+        network = FrameClassifier(info.core, len(info.class_names))
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is not a model of this version of hoomd-gala ({reason}).") from None
+    network.eval().requires_grad_(False)
+    return Model(network, info)
+
+
+def pick_device(device: str | torch.device) -> torch.device:
+    """A torch device; ``"auto"`` is the GPU where there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {str(device)!r} cannot be used ({reason}).") from None

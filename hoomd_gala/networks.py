@@ -1,0 +1,119 @@
+"""Networks: a core of attention blocks that all tasks share, and the heads on it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .algebra import pair_products
+from .attention import InvariantAttention, TiedAttention, VectorAttention, mlp
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """Size of a core.
+
+    Attributes
+    ----------
+    max_types : int
+        Particle types told apart; 1 makes the network blind to types.
+    width : int
+        Length of the per-bond values and of the embedding.
+    hidden : int
+        Hidden units of each MLP.
+    blocks : int
+        Number of blocks.
+    tied : bool
+        Update vectors and values in one pass over the pairs instead of two: little more than half
+        of the work.
+    """
+
+    max_types: int = 1
+    width: int = 32
+    hidden: int = 64
+    blocks: int = 3
+    tied: bool = False
+
+
+class Block(nn.Module):
+    """Update of the vectors, then of the values, each added to what came in."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        super().__init__()
+        width, hidden = config.width, config.hidden
+        self.tied = TiedAttention(width, hidden) if config.tied else None
+        self.vector = None if config.tied else VectorAttention(width, hidden)
+        self.invariant = None if config.tied else InvariantAttention(width, hidden)
+        self.norm = nn.LayerNorm(width)
+        self.mlp = mlp(width, hidden, width)
+
+    def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        if self.tied is not None:
+            change, update = self.tied(pair_products(vectors), values)
+            vectors = vectors + change
+        else:
+            assert self.vector is not None and self.invariant is not None
+            vectors = vectors + self.vector(pair_products(vectors), values)
+            update = self.invariant(pair_products(vectors), values)
+        values = values + update
+        return vectors, values + self.mlp(self.norm(values))
+
+
+class Core(nn.Module):
+    """From bonds to one vector and one value per bond.
+
+    ``forward(bonds, types)`` takes (B, n, 3) scaled bond vectors and the (B, n, 2·max_types)
+    values that encode types, and returns (B, n, 3) vectors that turn with the bonds and
+    (B, n, width) values that do not.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        super().__init__()
+        self.embed_types = nn.Linear(2 * config.max_types, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+
+    def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
+        vectors, values = bonds, self.embed_types(types)
+        for block in self.blocks:
+            vectors, values = block(vectors, values)
+        return vectors, values
+
+
+class FrameClassifier(nn.Module):
+    """Which structure, or which frame of a trajectory, an environment was taken from.
+
+    ``forward(bonds, types)`` returns the (B, n_classes) logits and the (B, width) embedding that
+    they are computed from. Neither changes when the bonds are turned or renumbered.
+    """
+
+    def __init__(self, config: CoreConfig, n_classes: int) -> None:
+        super().__init__()
+        self.core = Core(config)
+        self.pool = InvariantAttention(config.width, config.hidden, reduce=True)
+        self.norm = nn.LayerNorm(config.width)
+        self.classify = mlp(config.width, config.hidden, n_classes)
+
+    def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
+        vectors, values = self.core(bonds, types)
+        embedding = self.norm(self.pool(pair_products(vectors), values))
+        return self.classify(embedding), embedding
+
+
+def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tensor:
+    """Per-bond values that encode the types at both ends of each bond.
+
+    Parameters
+    ----------
+    types : (B,)
+        Type of each particle, 0 ≤ type < max_types.
+    neighbor_types : (B, n)
+        Types of its neighbors.
+
+    Returns
+    -------
+    (B, n, 2·max_types)
+        Difference and sum of the two one-hot types.
+    """
+    own = nn.functional.one_hot(types.long(), max_types).unsqueeze(-2)
+    other = nn.functional.one_hot(neighbor_types.long(), max_types)
+    return torch.cat((other - own, other + own), dim=-1).float()

@@ -1,0 +1,93 @@
+"""The OpenMM adapter: a reporter that labels the particles of a running simulation."""
+
+import os
+from typing import Any
+
+import gsd.hoomd
+import numpy as np
+import openmm
+from openmm import unit
+
+from .analyzer import Analyzer, Result
+from .systems import as_system, box_from_lattice, lattice_vectors, make_system
+from .trajectories import add_labels, append_frame, make_frame
+
+#: Where HOOMD's logger puts the energies of the system.
+THERMODYNAMICS = "md/compute/ThermodynamicQuantities"
+
+
+def make_openmm_frame(simulation: Any, state: openmm.State) -> gsd.hoomd.Frame:
+    """A GSD frame of an OpenMM state with positions and energies, as HOOMD would write it.
+
+    Lengths are in nm, energies in kJ/mol; particle types are the names of the topology's atoms.
+
+    Parameters
+    ----------
+    simulation : openmm.app.Simulation
+        Gives the timestep and the topology.
+    state : openmm.State
+        With positions and energies.
+    """
+    vectors = np.array(state.getPeriodicBoxVectors().value_in_unit(unit.nanometer))
+    box = box_from_lattice(vectors)
+    positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+    # OpenMM's box starts at the origin, HOOMD's is centered on it
+    positions = positions - lattice_vectors(box).sum(axis=0) / 2
+    names = [atom.name for atom in simulation.topology.atoms()]
+    type_names = list(dict.fromkeys(names))
+    types = np.array([type_names.index(name) for name in names])
+    frame = make_frame(make_system(positions, box, types), simulation.currentStep, type_names)
+    for name, energy in (
+        ("potential_energy", state.getPotentialEnergy()),
+        ("kinetic_energy", state.getKineticEnergy()),
+    ):
+        value = energy.value_in_unit(unit.kilojoule_per_mole)
+        frame.log[f"{THERMODYNAMICS}/{name}"] = np.array([value])
+    return frame
+
+
+class ClassifierReporter:
+    """Appends labelled frames to a GSD file, for ``openmm.app.Simulation.reporters``.
+
+    The file is what HOOMD's own GSD writer makes with a :class:`hoomd_gala.Classifier` in its
+    logger.
+
+    Parameters
+    ----------
+    file : str or path
+        GSD file, appended to if it exists.
+    reportInterval : int
+        Timesteps between frames.
+    model : str or path
+        A shipped model's name, or a model file.
+    device : str or torch.device
+        Where the network runs; ``"auto"`` is the GPU where there is one.
+
+    Attributes
+    ----------
+    result : Result or None
+        The latest labels.
+    """
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str],
+        reportInterval: int,  # noqa: N803 (OpenMM's name)
+        model: str | os.PathLike[str] = "structures",
+        device: str = "auto",
+    ) -> None:
+        self.file = file
+        self.interval = reportInterval
+        self.analyzer = Analyzer(model, device)
+        self.result: Result | None = None
+
+    def describeNextReport(self, simulation: Any) -> dict[str, Any]:  # noqa: N802
+        """Steps until the next report, and what it needs of the state."""
+        steps = self.interval - simulation.currentStep % self.interval
+        return {"steps": steps, "periodic": False, "include": ["positions", "energy"]}
+
+    def report(self, simulation: Any, state: openmm.State) -> None:
+        """Label the particles and append a frame."""
+        frame = make_openmm_frame(simulation, state)
+        self.result = self.analyzer.analyze_system(as_system(frame))
+        append_frame(self.file, add_labels(frame, self.result))

@@ -1,0 +1,1 @@
+"""The self-supervised tasks that networks are trained on, one module a task."""

@@ -1,0 +1,237 @@
+"""GSD trajectories: reading frames, recovering damaged files, writing labels.
+
+Labels are stored as HOOMD's own logger stores them, so that a file looks the same whoever wrote
+it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO shows as
+particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``.
+"""
+
+import os
+import shutil
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import gsd.fl
+import gsd.hoomd
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .analyzer import Result
+from .errors import InputError
+from .files import replacing
+from .systems import System, lattice_vectors
+
+#: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
+NAMESPACE = "hoomd_gala/Classifier"
+
+Trajectory = gsd.hoomd.HOOMDTrajectory
+
+
+@contextmanager
+def open_trajectory(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
+    """Open a GSD file for reading.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not a GSD file, or it is damaged; in the last case the
+        message says up to which frame it can be recovered.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.")
+    try:
+        trajectory = gsd.hoomd.open(path, "r")
+    except RuntimeError as error:
+        frames = count_recoverable_frames(path)
+        if frames is None:
+            raise InputError(f"{path} is not a GSD file ({error}).") from None
+        last = f"its last good frame is {frames - 1}" if frames else "no frame of it is whole"
+        raise InputError(
+            f"{path} is damaged, probably cut short; {last}. Save the good frames with "
+            "hoomd_gala.trajectories.recover(path, new_path)."
+        ) from None
+    with trajectory:
+        yield trajectory
+
+
+# A GSD file starts with a header of 256 bytes; the index lists every chunk of data by frame, and is
+# copied to the end of the file, doubled, when it is full. The older copies stay where they were and
+# can be found by their first entry. See https://gsd.readthedocs.io, "File layer".
+_HEADER_SIZE = 256
+_HEADER = struct.Struct("<QQQQQ")
+_INDEX_ENTRY = np.dtype(
+    [("frame", "<u8"), ("N", "<u8"), ("location", "<i8"), ("M", "<u4"), ("id", "<u2")]
+    + [("type", "u1"), ("flags", "u1")]
+)
+_MAGIC = 0x65DF65DF65DF65DF
+
+
+def _best_index(path: Path) -> tuple[int, NDArray[np.void]] | None:
+    """Offset and valid entries of the index copy that reaches furthest."""
+    data = np.memmap(path, dtype=np.uint8, mode="r")
+    if len(data) < _HEADER_SIZE + _INDEX_ENTRY.itemsize:
+        return None
+    magic, *_ = _HEADER.unpack_from(data, 0)
+    if magic != _MAGIC:
+        return None
+    raw = data.tobytes()
+    first = raw[_HEADER_SIZE : _HEADER_SIZE + _INDEX_ENTRY.itemsize]
+    best: tuple[int, NDArray[np.void]] | None = None
+    offset = raw.find(first, _HEADER_SIZE)
+    while offset >= 0:
+        count = (len(raw) - offset) // _INDEX_ENTRY.itemsize
+        entries = np.frombuffer(raw, _INDEX_ENTRY, count, offset)
+        sizes = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1])[np.minimum(entries["type"], 11)]
+        end = entries["location"] + (entries["N"] * entries["M"] * sizes).astype(np.int64)
+        good = (entries["location"] > 0) & (end <= len(raw)) & (entries["type"] > 0)
+        good &= entries["frame"] >= np.maximum.accumulate(entries["frame"])
+        valid = count if good.all() else int(good.argmin())
+        if best is None or valid > len(best[1]):
+            best = offset, entries[:valid].copy()
+        offset = raw.find(first, offset + _INDEX_ENTRY.itemsize)
+    return best
+
+
+def count_recoverable_frames(path: str | os.PathLike[str]) -> int | None:
+    """Frames of a damaged GSD file that are whole, or None if it is not a GSD file."""
+    found = _best_index(Path(path))
+    if found is None:
+        return None
+    _, entries = found
+    # the last frame in the index may have lost chunks: only what a later frame follows is whole
+    return int(entries["frame"][-1]) if len(entries) else 0
+
+
+def recover(damaged: str | os.PathLike[str], recovered: str | os.PathLike[str]) -> int:
+    """Write the whole frames of a damaged GSD file to a new one and return how many there are.
+
+    Raises
+    ------
+    InputError
+        If ``damaged`` is not a GSD file or holds no whole frame.
+    """
+    source, target = Path(damaged), Path(recovered)
+    found = _best_index(source)
+    frames = count_recoverable_frames(source)
+    if found is None or not frames:
+        raise InputError(f"{source} holds no whole frame of a GSD file.")
+    _, entries = found
+    entries = entries[entries["frame"] < frames]
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
+        _write_index(part, entries)
+    return frames
+
+
+def _write_index(path: Path, entries: NDArray[np.void]) -> None:
+    with open(path, "r+b") as file:
+        header = list(_HEADER.unpack(file.read(_HEADER.size)))
+        # a fresh index at the end of the file, with room as the format demands
+        allocated = 1 << max(int(len(entries)).bit_length(), 7)
+        file.seek(0, os.SEEK_END)
+        header[1], header[2] = file.tell(), allocated
+        index = np.zeros(allocated, _INDEX_ENTRY)
+        index[: len(entries)] = entries
+        file.write(index.tobytes())
+        file.seek(0)
+        file.write(_HEADER.pack(*header))
+
+
+def trim(path: str | os.PathLike[str], last_step: int) -> int:
+    """Drop the frames of a trajectory after a timestep, and return how many are left.
+
+    A run that continues from a restart file appends to what it wrote before; frames after the
+    restart will come again. A damaged file is recovered first. The file is replaced as a whole or
+    left alone.
+    """
+    path = Path(path)
+    try:
+        with open_trajectory(path) as trajectory:
+            steps = [frame.configuration.step for frame in trajectory]
+    except InputError:
+        recover(path, path)
+        return trim(path, last_step)
+    keep = sum(step <= last_step for step in steps)
+    if keep < len(steps):
+        with (
+            replacing(path) as part,
+            open_trajectory(path) as trajectory,
+            gsd.hoomd.open(part, "w") as trimmed,
+        ):
+            for frame in trajectory[:keep]:
+                trimmed.append(frame)
+    return keep
+
+
+def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
+    """Strings as GSD holds them: rows of null-padded UTF-8."""
+    rows = [string.encode() + b"\0" for string in strings]
+    width = max(map(len, rows), default=1)
+    return np.array(rows, dtype=f"S{width}").view(np.int8).reshape(len(rows), width)
+
+
+def decode_strings(rows: ArrayLike) -> list[str]:
+    """Strings from the rows that :func:`encode_strings` makes."""
+    return [np.asarray(row, np.int8).tobytes().split(b"\0")[0].decode() for row in np.asarray(rows)]
+
+
+def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:
+    """Labels and class names of a labelled frame, or None if it has none."""
+    label = frame.log.get(f"particles/{NAMESPACE}/label")
+    names = frame.log.get(f"{NAMESPACE}/names")
+    if label is None or names is None:
+        return None
+    return np.asarray(label, np.int32), decode_strings(names)
+
+
+def make_frame(
+    system: System, step: int, type_names: Sequence[str] = ("A",)
+) -> gsd.hoomd.Frame:
+    """A GSD frame of a system, its positions wrapped into the box."""
+    lattice = lattice_vectors(system.box)
+    fractional = system.positions @ np.linalg.inv(lattice)
+    frame = gsd.hoomd.Frame()
+    frame.configuration.step = int(step)
+    frame.configuration.box = system.box
+    frame.particles.N = len(system.positions)
+    frame.particles.position = (fractional - np.round(fractional)) @ lattice
+    frame.particles.typeid = system.types
+    frame.particles.types = list(type_names)
+    return frame
+
+
+def add_labels(frame: gsd.hoomd.Frame, result: Result) -> gsd.hoomd.Frame:
+    """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them."""
+    frame.log[f"particles/{NAMESPACE}/label"] = result.label
+    frame.log[f"particles/{NAMESPACE}/confidence"] = result.confidence
+    frame.log[f"particles/{NAMESPACE}/embedding"] = result.embedding
+    frame.log[f"{NAMESPACE}/fractions"] = result.counts
+    frame.log[f"{NAMESPACE}/names"] = encode_strings(result.class_names)
+    return frame
+
+
+def append_frame(path: str | os.PathLike[str], frame: gsd.hoomd.Frame) -> None:
+    """Append a frame to a GSD file, made if need be.
+
+    A frame of the file's last timestep is not written again.
+
+    Raises
+    ------
+    InputError
+        If the file already holds later timesteps.
+    """
+    step = frame.configuration.step
+    if Path(path).is_file():
+        with open_trajectory(path) as trajectory:
+            last = trajectory[-1].configuration.step if len(trajectory) else None
+        if last is not None and last >= step:
+            if last == step:
+                return
+            raise InputError(
+                f"{path} already holds frames up to timestep {last} and the run is at {step}; "
+                "remove it, choose another file, or cut it back with hoomd_gala.trajectories.trim."
+            )
+    with gsd.hoomd.open(path, "a") as trajectory:
+        trajectory.append(frame)

@@ -1,0 +1,260 @@
+"""What is read off a finished, labelled trajectory: numbers first, then pictures of them."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from protocol import Protocol
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.files import replacing
+from hoomd_gala.trajectories import NAMESPACE, decode_strings, open_trajectory
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+#: Structures that OVITO's polyhedral template matching knows, by the names of ours.
+PTM_STRUCTURES = {"cF4-Cu": "FCC", "hP2-Mg": "HCP", "cI2-W": "BCC"}
+
+#: RMSD cut-off of template matching that labels are checked against.
+PTM_RMSD = 0.15
+
+#: Temperature above which nothing is solid.
+FLUID_KT = 0.8
+
+
+def colors(names: Sequence[str]) -> list[Any]:
+    """One color for each class: grey for what is disordered or unknown."""
+    palette = iter(plt.get_cmap("tab10").colors)  # type: ignore[attr-defined]
+    greys = {"disordered": "0.75", "unknown": "0.4"}
+    return [greys[name] if name in greys else next(palette) for name in names]
+
+
+def fractions(trajectory: Path, protocol: Protocol) -> tuple[list[str], list[dict[str, float]]]:
+    """Timestep, temperature, energy and fraction of each structure, frame by frame."""
+    rows = []
+    with open_trajectory(trajectory) as frames:
+        names = [*decode_strings(frames[0].log[f"{NAMESPACE}/names"]), "unknown"]
+        for frame in frames:
+            step = int(frame.configuration.step)
+            energy = float(frame.log["md/compute/ThermodynamicQuantities/potential_energy"][0])
+            shares = frame.log[f"{NAMESPACE}/fractions"].tolist()
+            rows.append(
+                {"timestep": step, "kT": protocol.kT(step), "energy": energy / frame.particles.N}
+                | dict(zip(names, shares, strict=True))
+            )
+    return names, rows
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as CSV."""
+    with replacing(path) as part, open(part, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def save_figure(path: Path, figure: Any) -> None:
+    """Write a figure as PNG and close it."""
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=150)
+    plt.close(figure)
+
+
+def draw_fractions(
+    path: Path, title: str, names: list[str], rows: list[dict[str, float]], protocol: Protocol
+) -> None:
+    """Fractions of structures, potential energy and temperature against time."""
+    time = np.array([row["timestep"] for row in rows]) / 1000
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(7, 5), sharex=True, height_ratios=[2, 1], layout="constrained"
+    )
+    shares = [[row[name] for row in rows] for name in names]
+    top.stackplot(time, shares, labels=names, colors=colors(names))
+    top.set(ylabel="fraction of particles", ylim=(0, 1), xlim=(time[0], time[-1]), title=title)
+    top.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, reverse=True)
+    bottom.plot(time, [row["energy"] for row in rows], "k-")
+    bottom.set(xlabel="timestep / 1000", ylabel="potential energy\nper particle")
+    twin = bottom.twinx()
+    twin.plot(time, [row["kT"] for row in rows], color="tab:red")
+    twin.set_ylabel("kT", color="tab:red")
+    twin.set_ylim(bottom=0)
+    for axes in (top, bottom):
+        axes.axvline(protocol.gas_steps / 1000, color="k", lw=0.8, ls=":")
+    save_figure(path, figure)
+
+
+def template_matching(trajectory: Path, frame: int) -> NDArray[np.str_]:
+    """Structure of each particle by OVITO's polyhedral template matching, by OVITO's names."""
+    from ovito.io import import_file
+    from ovito.modifiers import PolyhedralTemplateMatchingModifier
+
+    pipeline = import_file(str(trajectory))
+    modifier = PolyhedralTemplateMatchingModifier(rmsd_cutoff=PTM_RMSD)
+    pipeline.modifiers.append(modifier)
+    data = pipeline.compute(frame)
+    kinds = data.particles["Structure Type"]
+    names = {kind.id: kind.name for kind in kinds.types}
+    return np.array([names[i] for i in kinds.array])
+
+
+def checks(trajectory: Path, protocol: Protocol) -> list[dict[str, Any]]:
+    """Labels against template matching at the end, and against the temperature before.
+
+    Returns
+    -------
+    list of dict
+        For each check, what it is of, how many particles it covers and the fraction that agrees.
+    """
+    with open_trajectory(trajectory) as frames:
+        names = decode_strings(frames[0].log[f"{NAMESPACE}/names"])
+        steps = [int(frame.configuration.step) for frame in frames]
+        labels = [frame.log[f"particles/{NAMESPACE}/label"] for frame in frames]
+    reference = template_matching(trajectory, len(steps) - 1)
+    rows = []
+    for name, structure in PTM_STRUCTURES.items():
+        chosen = reference == structure
+        if name in names and chosen.any():
+            agree = float((labels[-1][chosen] == names.index(name)).mean())
+            what = f"{structure} by PTM labelled {name}, last frame"
+            rows.append({"check": what, "particles": int(chosen.sum()), "agreement": agree})
+    fluid = [label for step, label in zip(steps, labels, strict=True) if protocol.kT(step) > FLUID_KT]
+    if fluid and "disordered" in names:
+        flat = np.concatenate(fluid)
+        agree = float((flat == names.index("disordered")).mean())
+        what = f"frames above kT = {FLUID_KT} labelled disordered"
+        rows.append({"check": what, "particles": len(flat), "agreement": agree})
+    return rows
+
+
+def render(path: Path, trajectory: Path, frame: int) -> None:
+    """Picture of a frame, particles colored by structure.
+
+    OVITO renders it where it finds the graphics driver it needs (it works without a GPU: Debian's
+    libvulkan1 and mesa-vulkan-drivers); otherwise it is drawn with Matplotlib.
+    """
+    with open_trajectory(trajectory) as frames:
+        shown = frames[frame]
+    names = [*decode_strings(shown.log[f"{NAMESPACE}/names"]), "unknown"]
+    label = shown.log[f"particles/{NAMESPACE}/label"]
+    rgb = np.array([matplotlib.colors.to_rgb(color) for color in colors(names)])
+    with replacing(path) as part:
+        try:
+            image = _render_ovito(trajectory, frame, rgb[label])
+        except RuntimeError as error:
+            print(f"OVITO cannot render here, so Matplotlib draws: {str(error).splitlines()[0]}")
+            image = _render_matplotlib(np.asarray(shown.particles.position), rgb[label])
+        figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
+        axes.imshow(image)
+        axes.set_axis_off()
+        present = [i for i, name in enumerate(names) if (label % len(names) == i).any()]
+        handles = [
+            plt.Line2D([], [], marker="o", ls="", ms=12, color=rgb[i], label=names[i])
+            for i in present
+        ]
+        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        figure.savefig(part, format="png", dpi=150)
+        plt.close(figure)
+
+
+def _render_ovito(trajectory: Path, frame: int, rgb: NDArray[np.float64]) -> NDArray[np.uint8]:
+    from ovito.io import import_file
+    from ovito.vis import TachyonRenderer, Viewport
+
+    def paint(_: int, data: Any) -> None:
+        data.particles_.create_property("Color", data=rgb)
+        data.particles.vis.radius = 0.5
+        data.cell.vis.line_width = 0.04
+
+    pipeline = import_file(str(trajectory))
+    pipeline.modifiers.append(paint)
+    pipeline.add_to_scene()
+    try:
+        with open_trajectory(trajectory) as frames:
+            frame %= len(frames)
+        view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-1, -0.6, -0.4))
+        view.zoom_all(size=(900, 900))
+        renderer = TachyonRenderer()
+        image = view.render_image(
+            size=(900, 900), frame=frame, background=(1, 1, 1), renderer=renderer
+        )
+    finally:
+        pipeline.remove_from_scene()
+    image = image.convertToFormat(image.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+def _render_matplotlib(
+    positions: NDArray[np.float32], rgb: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Discs along one axis of the box, the nearest on top and brightest."""
+    depth = positions[:, 1]
+    order = np.argsort(-depth)
+    light = np.interp(depth, (depth.min(), depth.max()), (1.0, 0.5))[order, None]
+    figure, axes = plt.subplots(figsize=(6, 6), dpi=150)
+    size = (6 * 72 / np.ptp(positions)) ** 2
+    axes.scatter(
+        positions[order, 0], positions[order, 2], s=size, c=rgb[order] * light, ec="k", lw=0.3
+    )
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
+    plt.close(figure)
+    return pixels
+
+
+def predicted_frames(trajectory: Path, analyzer: Analyzer, bar: Any) -> NDArray[np.float64]:
+    """Distribution of predicted frames in each frame, (frames, classes), rows summing to 1."""
+    with open_trajectory(trajectory) as frames:
+        rows = []
+        for frame in frames:
+            rows.append(analyzer.analyze(frame).counts[:-1])
+            bar.update()
+    return np.array(rows)
+
+
+def draw_predicted_frames(
+    path: Path, title: str, histogram: NDArray[np.float64], steps: NDArray[np.int64],
+    rows: list[dict[str, float]], protocol: Protocol,
+) -> None:
+    """Histogram of predicted frames against time (figure 5a of arXiv 2411.14680)."""
+    time = steps / 1000
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(6, 7), sharex=True, height_ratios=[3, 1], layout="constrained"
+    )
+    extent = (time[0], time[-1], time[0], time[-1])
+    image = top.imshow(
+        np.log10(histogram.T + 1e-3), origin="lower", extent=extent, aspect="auto", cmap="magma"
+    )
+    top.set(ylabel="predicted timestep / 1000", title=title)
+    figure.colorbar(image, ax=top, label="log₁₀ fraction of particles")
+    solid = [1 - row["disordered"] - row["unknown"] for row in rows]
+    bottom.plot(time, solid, "k-")
+    bottom.set(xlabel="timestep / 1000", ylabel="fraction labelled\ncrystalline", ylim=(0, 1))
+    twin = bottom.twinx()
+    twin.plot(time, [row["energy"] for row in rows], color="tab:blue")
+    twin.set_ylabel("energy per particle", color="tab:blue")
+    for axes in (top, bottom):
+        axes.axvline(protocol.gas_steps / 1000, color="w" if axes is top else "k", lw=0.8, ls=":")
+    save_figure(path, figure)
+
+
+def draw_curve(path: Path, title: str, curve: list[dict[str, float]]) -> None:
+    """Learning curve."""
+    figure, axes = plt.subplots(figsize=(5, 3.5), layout="constrained")
+    epochs = [row["epoch"] for row in curve]
+    axes.plot(epochs, [row["training_loss"] for row in curve], "o-", label="training loss")
+    axes.plot(epochs, [row["validation_loss"] for row in curve], "s-", label="validation loss")
+    axes.set(xlabel="epoch", ylabel="cross-entropy", title=title)
+    twin = axes.twinx()
+    twin.plot(epochs, [row["validation_accuracy"] for row in curve], "k^--", label="accuracy")
+    twin.set(ylabel="validation accuracy", ylim=(0, 1))
+    handles = [*axes.get_legend_handles_labels()[0], *twin.get_legend_handles_labels()[0]]
+    axes.legend(handles=handles, loc="center right", frameon=False)
+    save_figure(path, figure)

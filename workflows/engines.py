@@ -1,0 +1,21 @@
+"""Which engine runs a simulation."""
+
+import importlib.util
+from types import ModuleType
+
+
+def pick() -> ModuleType:
+    """The module that drives HOOMD-blue where it is installed, else the one for OpenMM.
+
+    Both have ``run(protocol, potential, folder, model, threads, bar)``, which carries a simulation
+    from its last restart file in the folder, or from the start, to its end, and returns what ran
+    it. They write the same files: ``trajectory.gsd`` with a frame every ``protocol.period``
+    timesteps, labelled if a model is given, and ``restart.gsd``.
+    """
+    if importlib.util.find_spec("hoomd") is not None:
+        import engine_hoomd
+
+        return engine_hoomd
+    import engine_openmm
+
+    return engine_openmm

@@ -1,0 +1,469 @@
+"""Simulate, label while it runs, train, look: the workflow as a signac-flow project.
+
+``python project.py run`` on a fresh checkout creates the default study and carries it to the end;
+``--study NAME`` picks another. ``init``, ``status`` and ``submit`` are there as well, and what else
+signac-flow offers. An interrupted run goes on where it stopped.
+"""
+
+import fcntl
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import signac
+import studies
+from flow import FlowProject
+
+from hoomd_gala.errors import InputError
+from hoomd_gala.files import replacing
+
+FOLDER = Path(__file__).resolve().parent
+
+MODEL = "structures.safetensors"
+TRAJECTORY = "trajectory.gsd"
+TRAJECTORY_MODEL = "frames.safetensors"
+
+
+class Study(FlowProject):
+    """The project; all its data lie in ``workspace`` beside this file."""
+
+
+# ---- what an operation may use, and that it runs alone ----
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def siblings(job: Any) -> list[Any]:
+    """Jobs of the same kind in the same study, in a fixed order."""
+    jobs = job.project.find_jobs({"study": job.sp.study, "kind": job.sp.kind})
+    return sorted(jobs, key=lambda other: other.id)
+
+
+def threads(job: Any) -> int:
+    """Threads for an operation that runs for all jobs of a kind at once."""
+    return max(1, cores() // len(siblings(job)))
+
+
+def cluster(key: str) -> Callable[[Any], Any]:
+    """A directive that stands in the study's file under ``[cluster]``."""
+    return lambda job: studies.load(job.sp.study)["cluster"][key]
+
+
+DIRECTIVES = {
+    "ngpu": cluster("gpus"),
+    "walltime": cluster("walltime_hours"),
+    # every operation in a process of its own, with its own threads
+    "fork": True,
+}
+
+
+def alone(done: Callable[[Any], bool]) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Let one process at a time work on an operation of a job.
+
+    When a run is killed, operations that it started may live on; a new run waits for them and then
+    finds the work done.
+    """
+
+    def decorate(operation: Callable[[Any], None]) -> Callable[[Any], None]:
+        @functools.wraps(operation)
+        def locked(job: Any) -> None:
+            with open(job.fn(f".{operation.__name__}.lock"), "w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    print(f"{operation.__name__} of {job}: another process is at it; waiting")
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                if not done(job):
+                    operation(job)
+
+        return locked
+
+    return decorate
+
+
+def kind(name: str) -> Callable[[Any], bool]:
+    """Condition: the job is of a kind."""
+    return lambda job: job.sp.kind == name
+
+
+def has(filename: str) -> Callable[[Any], bool]:
+    """Condition: the job has a file."""
+    return lambda job: job.isfile(filename)
+
+
+def simulated(job: Any) -> bool:
+    """Condition: the job's simulation has come to its end."""
+    return "simulation" in job.doc
+
+
+def structure_model(job: Any) -> Path | None:
+    """Path of the study's structure model, or None while it is not trained."""
+    for other in job.project.find_jobs({"study": job.sp.study, "kind": "structure_model"}):
+        if other.isfile(MODEL):
+            return Path(other.fn(MODEL))
+    return None
+
+
+def has_structure_model(job: Any) -> bool:
+    """Condition: the study's structure model is trained."""
+    return structure_model(job) is not None
+
+
+def fluids(job: Any) -> list[Any]:
+    """The study's disordered simulations."""
+    jobs = job.project.find_jobs({"study": job.sp.study, "kind": "fluid"})
+    return sorted(jobs, key=lambda other: other.id)
+
+
+def has_fluids(job: Any) -> bool:
+    """Condition: all of the study's disordered simulations have come to their end."""
+    return all(map(simulated, fluids(job)))
+
+
+def learns_frames(job: Any) -> bool:
+    """Condition: a second network is to learn the job's own trajectory."""
+    return job.sp.get("trajectory_epochs", 0) > 0
+
+
+def title(job: Any) -> str:
+    """Name of a simulated system, for people."""
+    import protocol
+
+    return protocol.pair_potential(job.sp).name
+
+
+# ---- simulations ----
+
+
+def run_simulation(job: Any, model: Path | None) -> None:
+    """Carry a job's simulation to its end and note what ran it."""
+    import engines
+    import protocol
+    import torch
+    from tqdm.auto import tqdm
+
+    torch.set_num_threads(threads(job))
+    steps = protocol.Protocol.of(job.sp)
+    started = time.monotonic()
+    with tqdm(
+        total=steps.total_steps,
+        desc=f"{job.sp.kind} {title(job)}",
+        unit="step",
+        position=siblings(job).index(job) if sys.stderr.isatty() else 0,
+        mininterval=0.5 if sys.stderr.isatty() else 20,
+    ) as bar:
+        ran = engines.pick().run(
+            steps, protocol.pair_potential(job.sp), Path(job.path), model, threads(job), bar
+        )
+    job.doc.simulation = ran | {"seconds": round(time.monotonic() - started, 1)}
+
+
+@Study.pre(kind("fluid"))
+@Study.post(simulated)
+@Study.operation(directives=DIRECTIVES)
+@alone(simulated)
+def simulate_fluid(job):
+    """Quench a gas or liquid too fast to freeze: examples of disorder."""
+    run_simulation(job, model=None)
+
+
+@Study.pre(kind("system"))
+@Study.pre(has_structure_model)
+@Study.post(simulated)
+@Study.operation(directives=DIRECTIVES)
+@alone(simulated)
+def simulate(job):
+    """Cool a system from gas to solid, its structures labelled while it runs."""
+    run_simulation(job, model=structure_model(job))
+
+
+# ---- networks ----
+
+
+@Study.pre(kind("structure_model"))
+@Study.pre(has_fluids)
+@Study.post(has(MODEL))
+@Study.operation(directives=DIRECTIVES | {"np": 2})
+@alone(has(MODEL))
+def train_structures(job):
+    """Train the network that names structures, on unit cells and simulated disorder."""
+    import analysis
+    import torch
+
+    from hoomd_gala.models import pick_device, save_model
+    from hoomd_gala.networks import CoreConfig
+    from hoomd_gala.systems import as_system
+    from hoomd_gala.tasks import frame_classification as task
+    from hoomd_gala.training import TrainingConfig, write_curve
+    from hoomd_gala.trajectories import open_trajectory
+
+    torch.set_num_threads(cores())
+    rng = np.random.default_rng(job.sp.seed)
+    names = [*job.sp.structures, "disordered"]
+    disordered = len(names) - 1
+    parts = [
+        task.crystal_frames(
+            list(job.sp.structures), job.sp.noise_levels, job.sp.n_environments, disordered, rng
+        )
+    ]
+    for fluid in fluids(job):
+        with open_trajectory(fluid.fn(TRAJECTORY)) as trajectory:
+            share = job.sp.n_disordered // (len(fluids(job)) * len(trajectory)) + 1
+            parts += [task.take(as_system(frame), disordered, share, rng) for frame in trajectory]
+    model, curve = task.train_classifier(
+        task.join(parts),
+        names,
+        CoreConfig(width=job.sp.width, hidden=job.sp.hidden, blocks=job.sp.blocks, tied=True),
+        TrainingConfig(epochs=job.sp.epochs, seed=job.sp.seed),
+        unknown_below=0.5,
+        device=pick_device("auto"),
+        checkpoint=job.fn("checkpoint.pt"),
+        description="train structure model",
+    )
+    write_curve(job.fn("learning_curve.csv"), curve)
+    analysis.draw_curve(Path(job.fn("learning_curve.png")), "structure model", curve)
+    save_model(job.fn(MODEL), model)
+
+
+@Study.pre(kind("system"))
+@Study.pre(learns_frames)
+@Study.pre(simulated)
+@Study.post(has(TRAJECTORY_MODEL))
+@Study.operation(directives=DIRECTIVES | {"np": 2})
+@alone(has(TRAJECTORY_MODEL))
+def train_frames(job):
+    """Train a network to tell the frames of the job's own trajectory apart."""
+    import analysis
+    import torch
+
+    from hoomd_gala.environments import mean_bond_length
+    from hoomd_gala.models import pick_device, save_model
+    from hoomd_gala.networks import CoreConfig
+    from hoomd_gala.systems import as_system
+    from hoomd_gala.tasks import frame_classification as task
+    from hoomd_gala.training import TrainingConfig, write_curve
+    from hoomd_gala.trajectories import open_trajectory
+
+    torch.set_num_threads(cores())
+    rng = np.random.default_rng(job.sp.seed)
+    with open_trajectory(job.fn(TRAJECTORY)) as trajectory:
+        names = [str(frame.configuration.step) for frame in trajectory]
+        parts = [task.take(as_system(frame), i, 250, rng) for i, frame in enumerate(trajectory)]
+    frames = task.join(parts)
+    model, curve = task.train_classifier(
+        frames,
+        names,
+        CoreConfig(width=32, hidden=32, blocks=2, tied=True),
+        TrainingConfig(epochs=job.sp.trajectory_epochs, seed=job.sp.seed),
+        length_scale=mean_bond_length(frames.bonds),
+        device=pick_device("auto"),
+        checkpoint=job.fn("frames_checkpoint.pt"),
+        description="train frame model",
+    )
+    write_curve(job.fn("frames_learning_curve.csv"), curve)
+    analysis.draw_curve(Path(job.fn("frames_learning_curve.png")), "frame model", curve)
+    save_model(job.fn(TRAJECTORY_MODEL), model)
+
+
+# ---- figures and tables ----
+
+
+@Study.pre(kind("system"))
+@Study.pre(simulated)
+@Study.post(has("structures.csv"))
+@Study.post(has("structures.png"))
+@Study.post(has("checks.csv"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("checks.csv"))
+def analyze(job):
+    """Structures against time, and the labels against independent methods."""
+    import analysis
+    import protocol
+
+    steps = protocol.Protocol.of(job.sp)
+    trajectory = Path(job.fn(TRAJECTORY))
+    names, rows = analysis.fractions(trajectory, steps)
+    analysis.write_table(Path(job.fn("structures.csv")), rows)
+    analysis.draw_fractions(Path(job.fn("structures.png")), title(job), names, rows, steps)
+    analysis.write_table(Path(job.fn("checks.csv")), analysis.checks(trajectory, steps))
+
+
+@Study.pre(kind("system"))
+@Study.pre(simulated)
+@Study.post(has("last_frame.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("last_frame.png"))
+def render(job):
+    """Picture of the last frame by OVITO, colored by structure."""
+    import analysis
+
+    analysis.render(Path(job.fn("last_frame.png")), Path(job.fn(TRAJECTORY)), -1)
+
+
+@Study.pre(has(TRAJECTORY_MODEL))
+@Study.post(has("predicted_frames.csv"))
+@Study.post(has("predicted_frames.png"))
+@Study.operation(directives=DIRECTIVES | {"np": 2})
+@alone(has("predicted_frames.png"))
+def predict_frames(job):
+    """Histogram of predicted frames against time: gas, liquid and solid as bands."""
+    import analysis
+    import protocol
+    import torch
+    from tqdm.auto import tqdm
+
+    from hoomd_gala import Analyzer
+
+    torch.set_num_threads(cores())
+    steps = protocol.Protocol.of(job.sp)
+    trajectory = Path(job.fn(TRAJECTORY))
+    analyzer = Analyzer(job.fn(TRAJECTORY_MODEL))
+    times = np.array([int(name) for name in analyzer.class_names])
+    with tqdm(total=len(times), desc="predict frames", unit="frame") as bar:
+        histogram = analysis.predicted_frames(trajectory, analyzer, bar)
+    rows = [
+        {"timestep": step} | dict(zip(analyzer.class_names, shares, strict=True))
+        for step, shares in zip(times.tolist(), histogram.tolist(), strict=True)
+    ]
+    analysis.write_table(Path(job.fn("predicted_frames.csv")), rows)
+    _, structures = analysis.fractions(trajectory, steps)
+    analysis.draw_predicted_frames(
+        Path(job.fn("predicted_frames.png")), title(job), histogram, times, structures, steps
+    )
+
+
+def finished(job: Any) -> bool:
+    """Condition: everything but the summary is there."""
+    if job.sp.kind == "fluid":
+        return simulated(job)
+    if job.sp.kind == "structure_model":
+        return bool(job.isfile(MODEL))
+    files = ["checks.csv", "structures.png", "last_frame.png"]
+    files += ["predicted_frames.png"] if learns_frames(job) else []
+    return all(map(job.isfile, files))
+
+
+def study_jobs(job: Any) -> list[Any]:
+    """All jobs of a job's study."""
+    jobs = job.project.find_jobs({"study": job.sp.study})
+    return sorted(jobs, key=lambda other: (other.sp.kind, other.id))
+
+
+def study_finished(job: Any) -> bool:
+    """Condition: everything in the study but its summary is there."""
+    return all(map(finished, study_jobs(job)))
+
+
+def summary_folder(job: Any) -> Path:
+    """Where the summary of a job's study goes."""
+    return FOLDER / "summary" / str(job.sp.study)
+
+
+def summarized(job: Any) -> bool:
+    """Condition: the study's summary is written."""
+    return (summary_folder(job) / "summary.md").is_file()
+
+
+@Study.pre(kind("structure_model"))
+@Study.pre(study_finished)
+@Study.post(summarized)
+@Study.operation(directives=DIRECTIVES)
+@alone(summarized)
+def summarize(job):
+    """What ran, what came of it, and where everything lies."""
+    import summary
+
+    folder = summary_folder(job)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = summary.write(study_jobs(job), folder, title)
+    with replacing(folder / "summary.md") as part:
+        part.write_text(text)
+    print(f"\n{text}\nThis summary: {os.path.relpath(folder / 'summary.md')}", flush=True)
+
+
+# ---- command line ----
+
+
+def init(study: str) -> Study:
+    """Make the project and the jobs of a study; those that exist stay as they are."""
+    points = studies.state_points(study)
+    signac.init_project(FOLDER)
+    project = Study.get_project(FOLDER)
+    for point in points:
+        project.open_job(point).init()
+    return project
+
+
+def announce(project: Study, study: str) -> None:
+    """Say what a run is about to do and how long it will take."""
+    jobs = project.find_jobs({"study": study})
+    done = sum(map(finished, jobs))
+    minutes = studies.load(study)["minutes"]
+    print(
+        f"Study {study}: {len(jobs)} jobs, {done} finished. From start to end it takes about "
+        f"{minutes} minutes on two cores; interrupt it whenever you like and run it again.",
+        flush=True,
+    )
+
+
+def take_study(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Split ``--study NAME`` off the arguments; the rest is signac-flow's."""
+    rest, study = [], None
+    iterator = iter(arguments)
+    for argument in iterator:
+        if argument == "--study":
+            study = next(iterator, None)
+            if study is None:
+                raise InputError(f"--study takes a name; there are {', '.join(studies.names())}.")
+        elif argument.startswith("--study="):
+            study = argument.removeprefix("--study=")
+        else:
+            rest.append(argument)
+    return study, rest
+
+
+def main() -> None:
+    """Run the command line: ``init`` and ``--study`` here, everything else by signac-flow."""
+    study, rest = take_study(sys.argv[1:])
+    command = rest[0] if rest else None
+    if command in (None, "-h", "--help"):
+        print(__doc__)
+        print("usage: project.py {init,run,status,submit,next,exec} [--study NAME] [options]")
+        print(f"studies: {', '.join(studies.names())}")
+        return
+    fresh = not (FOLDER / ".signac").is_dir()
+    if fresh and command not in ("init", "run", "submit"):
+        raise InputError("there is no study yet; project.py init [--study NAME] makes one.")
+    if study is not None or fresh or command == "init":
+        study = study or "default"
+        project = init(study)
+    else:
+        project = Study.get_project(FOLDER)
+    if command == "init":
+        print(f"{len(project)} jobs in {FOLDER / 'workspace'}")
+        return
+    if command == "run":
+        for name in [study] if study else sorted({job.sp.study for job in project}):
+            announce(project, name)
+        if not {"-p", "--parallel", "--pretend"} & set(rest):
+            rest += ["--parallel", str(cores())]
+    if study is not None and not {"-f", "--filter", "-j", "--job-id"} & set(rest):
+        rest += ["--filter", "study", study]
+    sys.argv[1:] = rest
+    project.main()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
