@@ -111,10 +111,8 @@ class Analyzer:
             box too thin for 20 neighbors, or more types than the model tells apart.
         """
         if box is None:
-            system = as_system(positions)
-        else:
-            system = make_system(positions, box, types)
-        return self.analyze_system(system)
+            return self.analyze_system(as_system(positions))
+        return self.analyze_system(make_system(positions, box, types))
 
     def analyze_system(self, system: System) -> Result:
         """Label all particles of a :class:`~hoomd_gala.systems.System`."""
@@ -160,9 +158,9 @@ class Analyzer:
                 scores, summary = network(bonds[part], encoded[part])
                 logits.append(scores)
                 embedding.append(summary)
-            confidence, label = torch.softmax(
-                torch.cat(logits) / info.temperature, dim=-1
-            ).max(dim=-1)
+            confidence, label = torch.softmax(torch.cat(logits) / info.temperature, dim=-1).max(
+                dim=-1
+            )
             label = torch.where(confidence < info.unknown_below, UNKNOWN, label)
         return (
             label.to(torch.int32).cpu().numpy(),

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import linear
 
 from .algebra import N_INVARIANTS, Pairs
 
@@ -133,7 +133,8 @@ def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
 
 def _linears(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
     first, last = network[0], network[-1]
-    assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
     return first, last
 
 
@@ -182,15 +183,15 @@ class PairAttention(nn.Module):
         weighted sum of the hidden units of V; see :class:`PairPass`."""
         to_hidden, to_value = _linears(self.value)
         firsts, lasts = zip(*(_linears(head) for head in (self.score, *heads)), strict=True)
-        first = torch.cat([linear.weight for linear in firsts])
-        bias = torch.cat([linear.bias for linear in firsts])
+        first = torch.cat([layer.weight for layer in firsts])
+        bias = torch.cat([layer.bias for layer in firsts])
         return PairPass.apply(
             pairs.invariants,
-            F.linear(values, 0.25 * first, bias + 0.5 * first @ to_value.bias),
-            F.linear(values, 0.25 * first),
+            linear(values, 0.25 * first, bias + 0.5 * first @ to_value.bias),
+            linear(values, 0.25 * first),
             torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), dim=-1),
             0.5 * first @ to_value.weight,
-            torch.block_diag(*(linear.weight for linear in lasts)),
+            torch.block_diag(*(layer.weight for layer in lasts)),
             self.reduce,
         )
 

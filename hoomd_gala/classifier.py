@@ -133,4 +133,3 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     def names(self) -> NDArray[np.int8]:
         """(*C*, *width*) int8: the class names as GSD holds strings, for the files' readers."""
         return encode_strings(self.class_names)
-

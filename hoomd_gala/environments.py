@@ -111,9 +111,7 @@ class PeriodicTree:
         return Environments(bonds, neighbors)
 
 
-def _images(
-    fractional: Array, lattice: Array, reach: float
-) -> tuple[KDTree, NDArray[np.int64]]:
+def _images(fractional: Array, lattice: Array, reach: float) -> tuple[KDTree, NDArray[np.int64]]:
     """Tree over the box and all images within ``reach`` of it, and the particle behind each."""
     # distance between opposite faces = 1 / length of the reciprocal vector
     margins = reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)

@@ -115,7 +115,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}).") from None
     try:
@@ -127,7 +127,9 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is not a model of this version of hoomd-gala ({reason}).") from None
+        raise InputError(
+            f"{path} is not a model of this version of hoomd-gala ({reason})."
+        ) from None
     network.eval().requires_grad_(False)
     return Model(network, info)
 

@@ -41,22 +41,30 @@ class Block(nn.Module):
     def __init__(self, config: CoreConfig) -> None:
         super().__init__()
         width, hidden = config.width, config.hidden
-        self.tied = TiedAttention(width, hidden) if config.tied else None
-        self.vector = None if config.tied else VectorAttention(width, hidden)
-        self.invariant = None if config.tied else InvariantAttention(width, hidden)
+        self.vector = VectorAttention(width, hidden)
+        self.invariant = InvariantAttention(width, hidden)
         self.norm = nn.LayerNorm(width)
         self.mlp = mlp(width, hidden, width)
 
     def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        if self.tied is not None:
-            change, update = self.tied(pair_products(vectors), values)
-            vectors = vectors + change
-        else:
-            assert self.vector is not None and self.invariant is not None
-            vectors = vectors + self.vector(pair_products(vectors), values)
-            update = self.invariant(pair_products(vectors), values)
-        values = values + update
+        vectors = vectors + self.vector(pair_products(vectors), values)
+        values = values + self.invariant(pair_products(vectors), values)
         return vectors, values + self.mlp(self.norm(values))
+
+
+class TiedBlock(nn.Module):
+    """Update of vectors and values from one pass over the pairs, each added to what came in."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        super().__init__()
+        self.tied = TiedAttention(config.width, config.hidden)
+        self.norm = nn.LayerNorm(config.width)
+        self.mlp = mlp(config.width, config.hidden, config.width)
+
+    def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        change, update = self.tied(pair_products(vectors), values)
+        values = values + update
+        return vectors + change, values + self.mlp(self.norm(values))
 
 
 class Core(nn.Module):
@@ -70,7 +78,8 @@ class Core(nn.Module):
     def __init__(self, config: CoreConfig) -> None:
         super().__init__()
         self.embed_types = nn.Linear(2 * config.max_types, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        block = TiedBlock if config.tied else Block
+        self.blocks = nn.ModuleList(block(config) for _ in range(config.blocks))
 
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         vectors, values = bonds, self.embed_types(types)

@@ -72,7 +72,7 @@ class ClassifierReporter:
     def __init__(
         self,
         file: str | os.PathLike[str],
-        reportInterval: int,  # noqa: N803 (OpenMM's name)
+        reportInterval: int,
         model: str | os.PathLike[str] = "structures",
         device: str = "auto",
     ) -> None:
@@ -81,7 +81,7 @@ class ClassifierReporter:
         self.analyzer = Analyzer(model, device)
         self.result: Result | None = None
 
-    def describeNextReport(self, simulation: Any) -> dict[str, Any]:  # noqa: N802
+    def describeNextReport(self, simulation: Any) -> dict[str, Any]:
         """Steps until the next report, and what it needs of the state."""
         steps = self.interval - simulation.currentStep % self.interval
         return {"steps": steps, "periodic": False, "include": ["positions", "energy"]}

@@ -11,9 +11,8 @@ from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .environments import PeriodicTree, nearest_neighbors
+from .environments import nearest_neighbors
 from .errors import InputError
 from .systems import Array, System, lattice_vectors, make_system
 

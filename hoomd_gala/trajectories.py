@@ -25,11 +25,9 @@ from .systems import System, lattice_vectors
 #: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
 NAMESPACE = "hoomd_gala/Classifier"
 
-Trajectory = gsd.hoomd.HOOMDTrajectory
-
 
 @contextmanager
-def open_trajectory(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
+def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTrajectory]:
     """Open a GSD file for reading.
 
     Raises
@@ -62,30 +60,34 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
 _HEADER_SIZE = 256
 _HEADER = struct.Struct("<QQQQQ")
 _INDEX_ENTRY = np.dtype(
-    [("frame", "<u8"), ("N", "<u8"), ("location", "<i8"), ("M", "<u4"), ("id", "<u2")]
-    + [("type", "u1"), ("flags", "u1")]
+    {
+        "names": ["frame", "N", "location", "M", "id", "type", "flags"],
+        "formats": ["<u8", "<u8", "<i8", "<u4", "<u2", "u1", "u1"],
+    }
 )
+#: Bytes of each type of data, by the format's numbers for them.
+_TYPE_SIZES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1, 0])
 _MAGIC = 0x65DF65DF65DF65DF
 
 
 def _best_index(path: Path) -> tuple[int, NDArray[np.void]] | None:
     """Offset and valid entries of the index copy that reaches furthest."""
-    data = np.memmap(path, dtype=np.uint8, mode="r")
-    if len(data) < _HEADER_SIZE + _INDEX_ENTRY.itemsize:
+    raw = path.read_bytes()
+    if len(raw) < _HEADER_SIZE + _INDEX_ENTRY.itemsize:
         return None
-    magic, *_ = _HEADER.unpack_from(data, 0)
+    magic, *_ = _HEADER.unpack_from(raw, 0)
     if magic != _MAGIC:
         return None
-    raw = data.tobytes()
     first = raw[_HEADER_SIZE : _HEADER_SIZE + _INDEX_ENTRY.itemsize]
     best: tuple[int, NDArray[np.void]] | None = None
     offset = raw.find(first, _HEADER_SIZE)
     while offset >= 0:
         count = (len(raw) - offset) // _INDEX_ENTRY.itemsize
         entries = np.frombuffer(raw, _INDEX_ENTRY, count, offset)
-        sizes = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1])[np.minimum(entries["type"], 11)]
-        end = entries["location"] + (entries["N"] * entries["M"] * sizes).astype(np.int64)
-        good = (entries["location"] > 0) & (end <= len(raw)) & (entries["type"] > 0)
+        sizes = _TYPE_SIZES[np.minimum(entries["type"], len(_TYPE_SIZES) - 1)]
+        # as floats: what follows the index are arbitrary bytes, and their product may overflow
+        end = entries["location"] + entries["N"].astype(float) * entries["M"] * sizes
+        good = (entries["location"] > 0) & (end <= len(raw)) & (sizes > 0)
         good &= entries["frame"] >= np.maximum.accumulate(entries["frame"])
         valid = count if good.all() else int(good.argmin())
         if best is None or valid > len(best[1]):
@@ -129,7 +131,7 @@ def _write_index(path: Path, entries: NDArray[np.void]) -> None:
     with open(path, "r+b") as file:
         header = list(_HEADER.unpack(file.read(_HEADER.size)))
         # a fresh index at the end of the file, with room as the format demands
-        allocated = 1 << max(int(len(entries)).bit_length(), 7)
+        allocated = 1 << max(len(entries).bit_length(), 7)
         file.seek(0, os.SEEK_END)
         header[1], header[2] = file.tell(), allocated
         index = np.zeros(allocated, _INDEX_ENTRY)
@@ -186,9 +188,7 @@ def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] 
     return np.asarray(label, np.int32), decode_strings(names)
 
 
-def make_frame(
-    system: System, step: int, type_names: Sequence[str] = ("A",)
-) -> gsd.hoomd.Frame:
+def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) -> gsd.hoomd.Frame:
     """A GSD frame of a system, its positions wrapped into the box."""
     lattice = lattice_vectors(system.box)
     fractional = system.positions @ np.linalg.inv(lattice)

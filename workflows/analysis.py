@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from protocol import Protocol
 
 from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.files import replacing
 from hoomd_gala.trajectories import NAMESPACE, decode_strings, open_trajectory
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 #: Structures that OVITO's polyhedral template matching knows, by the names of ours.
 PTM_STRUCTURES = {"cF4-Cu": "FCC", "hP2-Mg": "HCP", "cI2-W": "BCC"}
@@ -97,7 +98,7 @@ def template_matching(trajectory: Path, frame: int) -> NDArray[np.str_]:
     modifier = PolyhedralTemplateMatchingModifier(rmsd_cutoff=PTM_RMSD)
     pipeline.modifiers.append(modifier)
     data = pipeline.compute(frame)
-    kinds = data.particles["Structure Type"]
+    kinds: Any = data.particles["Structure Type"]
     names = {kind.id: kind.name for kind in kinds.types}
     return np.array([names[i] for i in kinds.array])
 
@@ -122,7 +123,9 @@ def checks(trajectory: Path, protocol: Protocol) -> list[dict[str, Any]]:
             agree = float((labels[-1][chosen] == names.index(name)).mean())
             what = f"{structure} by PTM labelled {name}, last frame"
             rows.append({"check": what, "particles": int(chosen.sum()), "agreement": agree})
-    fluid = [label for step, label in zip(steps, labels, strict=True) if protocol.kT(step) > FLUID_KT]
+    fluid = [
+        label for step, label in zip(steps, labels, strict=True) if protocol.kT(step) > FLUID_KT
+    ]
     if fluid and "disordered" in names:
         flat = np.concatenate(fluid)
         agree = float((flat == names.index("disordered")).mean())
@@ -132,7 +135,7 @@ def checks(trajectory: Path, protocol: Protocol) -> list[dict[str, Any]]:
 
 
 def render(path: Path, trajectory: Path, frame: int) -> None:
-    """Picture of a frame, particles colored by structure.
+    """Picture of a frame, whole and cut open, particles colored by structure.
 
     OVITO renders it where it finds the graphics driver it needs (it works without a GPU: Debian's
     libvulkan1 and mesa-vulkan-drivers); otherwise it is drawn with Matplotlib.
@@ -140,48 +143,67 @@ def render(path: Path, trajectory: Path, frame: int) -> None:
     with open_trajectory(trajectory) as frames:
         shown = frames[frame]
     names = [*decode_strings(shown.log[f"{NAMESPACE}/names"]), "unknown"]
-    label = shown.log[f"particles/{NAMESPACE}/label"]
+    label = shown.log[f"particles/{NAMESPACE}/label"] % len(names)  # -1 is the last: unknown
     rgb = np.array([matplotlib.colors.to_rgb(color) for color in colors(names)])
-    with replacing(path) as part:
+    box = shown.configuration.box
+    positions = _centered(shown.particles.position, box[:3])
+    nearest = nearest_neighbors(positions, box, n=1).bonds
+    radius = 0.52 * float(np.median(np.linalg.norm(nearest, axis=-1)))
+    images = []
+    for visible in (np.full(len(label), True), positions[:, 1] > 0):
         try:
-            image = _render_ovito(trajectory, frame, rgb[label])
+            images.append(_render_ovito(positions[visible], rgb[label[visible]], radius, box))
         except RuntimeError as error:
             print(f"OVITO cannot render here, so Matplotlib draws: {str(error).splitlines()[0]}")
-            image = _render_matplotlib(np.asarray(shown.particles.position), rgb[label])
-        figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
-        axes.imshow(image)
-        axes.set_axis_off()
-        present = [i for i, name in enumerate(names) if (label % len(names) == i).any()]
-        handles = [
-            plt.Line2D([], [], marker="o", ls="", ms=12, color=rgb[i], label=names[i])
-            for i in present
-        ]
-        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-        figure.savefig(part, format="png", dpi=150)
-        plt.close(figure)
+            images.append(_render_matplotlib(positions[visible], rgb[label[visible]], radius))
+    figure, axes = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
+    for part, image, title in zip(axes, images, ("whole", "cut open"), strict=True):
+        part.imshow(image)
+        part.set_axis_off()
+        part.set_title(title)
+    handles = [
+        plt.Line2D([], [], marker="o", ls="", ms=12, color=rgb[i], label=names[i])
+        for i in np.unique(label)
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False)
+    save_figure(path, figure)
 
 
-def _render_ovito(trajectory: Path, frame: int, rgb: NDArray[np.float64]) -> NDArray[np.uint8]:
-    from ovito.io import import_file
+def _centered(positions: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Positions in an orthorhombic box, shifted so that what has condensed lies in the middle."""
+    angles = 2 * np.pi * positions / edges
+    middle = np.angle(np.exp(1j * angles).mean(axis=0)) / (2 * np.pi)
+    fractional = positions / edges - middle
+    return (fractional - np.round(fractional)) * edges
+
+
+def _render_ovito(
+    positions: NDArray[np.float64],
+    rgb: NDArray[np.float64],
+    radius: float,
+    box: NDArray[np.float32],
+) -> NDArray[np.uint8]:
+    from ovito.data import DataCollection, Particles, SimulationCell
+    from ovito.pipeline import Pipeline, StaticSource
     from ovito.vis import TachyonRenderer, Viewport
 
-    def paint(_: int, data: Any) -> None:
-        data.particles_.create_property("Color", data=rgb)
-        data.particles.vis.radius = 0.5
-        data.cell.vis.line_width = 0.04
-
-    pipeline = import_file(str(trajectory))
-    pipeline.modifiers.append(paint)
+    data = DataCollection()
+    cell = SimulationCell(pbc=(True, True, True))
+    cell[:, :3] = np.diag(box[:3])
+    cell[:, 3] = -box[:3] / 2
+    cell.vis.line_width = 0.04
+    particles = Particles()
+    particles.create_property("Position", data=positions)
+    particles.create_property("Color", data=rgb)
+    particles.vis.radius = radius
+    data.objects.append(cell)
+    data.objects.append(particles)
+    pipeline = Pipeline(source=StaticSource(data=data))
     pipeline.add_to_scene()
     try:
-        with open_trajectory(trajectory) as frames:
-            frame %= len(frames)
-        view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-1, -0.6, -0.4))
+        view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-0.45, 1, -0.35))
         view.zoom_all(size=(900, 900))
-        renderer = TachyonRenderer()
-        image = view.render_image(
-            size=(900, 900), frame=frame, background=(1, 1, 1), renderer=renderer
-        )
+        image = view.render_image(size=(900, 900), background=(1, 1, 1), renderer=TachyonRenderer())
     finally:
         pipeline.remove_from_scene()
     image = image.convertToFormat(image.Format.Format_RGB888)
@@ -190,18 +212,21 @@ def _render_ovito(trajectory: Path, frame: int, rgb: NDArray[np.float64]) -> NDA
 
 
 def _render_matplotlib(
-    positions: NDArray[np.float32], rgb: NDArray[np.float64]
+    positions: NDArray[np.float64], rgb: NDArray[np.float64], radius: float
 ) -> NDArray[np.uint8]:
     """Discs along one axis of the box, the nearest on top and brightest."""
     depth = positions[:, 1]
     order = np.argsort(-depth)
     light = np.interp(depth, (depth.min(), depth.max()), (1.0, 0.5))[order, None]
     figure, axes = plt.subplots(figsize=(6, 6), dpi=150)
-    size = (6 * 72 / np.ptp(positions)) ** 2
+    span = np.ptp(positions[:, [0, 2]], axis=0).max() + 2 * radius
+    size = (2 * radius / span * 0.77 * 6 * 72) ** 2  # square points of area
     axes.scatter(
         positions[order, 0], positions[order, 2], s=size, c=rgb[order] * light, ec="k", lw=0.3
     )
-    axes.set_aspect("equal")
+    middle = positions[:, [0, 2]].mean(axis=0)
+    axes.set(xlim=middle[0] + span * np.array([-0.5, 0.5]), aspect="equal")
+    axes.set(ylim=middle[1] + span * np.array([-0.5, 0.5]))
     axes.set_axis_off()
     figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
@@ -220,15 +245,20 @@ def predicted_frames(trajectory: Path, analyzer: Analyzer, bar: Any) -> NDArray[
 
 
 def draw_predicted_frames(
-    path: Path, title: str, histogram: NDArray[np.float64], steps: NDArray[np.int64],
-    rows: list[dict[str, float]], protocol: Protocol,
+    path: Path,
+    title: str,
+    histogram: NDArray[np.float64],
+    steps: NDArray[np.int64],
+    rows: list[dict[str, float]],
+    protocol: Protocol,
 ) -> None:
     """Histogram of predicted frames against time (figure 5a of arXiv 2411.14680)."""
     time = steps / 1000
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(6, 7), sharex=True, height_ratios=[3, 1], layout="constrained"
     )
-    extent = (time[0], time[-1], time[0], time[-1])
+    half = (time[1] - time[0]) / 2
+    extent = (time[0] - half, time[-1] + half) * 2
     image = top.imshow(
         np.log10(histogram.T + 1e-3), origin="lower", extent=extent, aspect="auto", cmap="magma"
     )

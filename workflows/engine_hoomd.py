@@ -5,12 +5,12 @@ from typing import Any
 
 import hoomd
 import restarts
+from potentials import R_MIN, PairPotential
+from protocol import Protocol
 from tqdm.auto import tqdm
 
 from hoomd_gala import Classifier
 from hoomd_gala.files import replacing
-from potentials import R_MIN, PairPotential
-from protocol import Protocol
 
 #: Points of the tabulated potential; linear interpolation is then good to 1e-5 of the force.
 TABLE_WIDTH = 4000

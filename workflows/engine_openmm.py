@@ -34,7 +34,7 @@ class _FrameReporter:
         self.path = path
         self.period = period
 
-    def describeNextReport(self, simulation: app.Simulation) -> dict[str, Any]:  # noqa: N802
+    def describeNextReport(self, simulation: app.Simulation) -> dict[str, Any]:
         steps = self.period - simulation.currentStep % self.period
         return {"steps": steps, "periodic": False, "include": ["positions", "energy"]}
 
@@ -96,9 +96,7 @@ def run(
     simulation = app.Simulation(_topology(protocol), system, integrator, platform, properties)
     if frame is None:
         simulation.context.setPositions(protocol.initial_positions() + edge / 2)
-        simulation.context.setVelocitiesToTemperature(
-            protocol.gas_kT / GAS_CONSTANT, protocol.seed
-        )
+        simulation.context.setVelocitiesToTemperature(protocol.gas_kT / GAS_CONSTANT, protocol.seed)
     else:
         # GSD's box is centered on the origin, OpenMM's starts there
         simulation.context.setPositions(np.asarray(frame.particles.position, float) + edge / 2)

@@ -70,9 +70,7 @@ def opp(k: float, phi: float) -> PairPotential:
     maxima = argrelextrema(energy, np.greater)[0]
     cut = r[maxima[maxima > attractive[1]][0]]
     depth = -energy[r <= cut].min()
-    return PairPotential(
-        f"OPP k={k:g} phi={phi:g}", f"({expression})/{float(depth)!r}", float(cut)
-    )
+    return PairPotential(f"OPP k={k:g} phi={phi:g}", f"({expression})/{float(depth)!r}", float(cut))
 
 
 def ljg(epsilon: float, r0: float) -> PairPotential:
@@ -86,7 +84,7 @@ def ljg(epsilon: float, r0: float) -> PairPotential:
         Its position.
     """
     expression = f"r**-12 - 2*r**-6 - {epsilon!r}*exp(-(r - {r0!r})**2/0.04)"
-    r, energy = _samples(expression, r_max=2.5)
+    _, energy = _samples(expression, r_max=2.5)
     return PairPotential(
         f"LJG epsilon={epsilon:g} r0={r0:g}" if epsilon else "Lennard-Jones",
         f"({expression})/{float(-energy.min())!r}",

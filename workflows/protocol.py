@@ -5,9 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 import potentials
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,9 @@ class Protocol:
         At ``gas_kT`` it has melted long before the first frame.
         """
         n = int(np.ceil(self.n_particles ** (1 / 3)))
-        sites = np.array(list(itertools.islice(itertools.product(range(n), repeat=3), self.n_particles)))
+        sites = np.array(
+            list(itertools.islice(itertools.product(range(n), repeat=3), self.n_particles))
+        )
         return ((sites + 0.5) / n - 0.5) * self.box_length
 
 

@@ -4,6 +4,7 @@ A frame is a unit cell at some noise level, a disordered sample, or a frame of a
 labels particles by hand: the label of an environment is where it came from.
 """
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 
 from ..environments import PeriodicTree, scale_bonds
 from ..models import Model, ModelInfo
@@ -48,7 +49,11 @@ def join(parts: Sequence[Frames]) -> Frames:
 
 
 def take(
-    system: System, label: int, n: int, rng: np.random.Generator, among: NDArray | None = None
+    system: System,
+    label: int,
+    n: int,
+    rng: np.random.Generator,
+    among: NDArray[np.int64] | None = None,
 ) -> Frames:
     """At most ``n`` random environments of a system, all with the same label.
 
@@ -114,9 +119,7 @@ def to_tensors(frames: Frames, max_types: int, length_scale: float | None) -> Da
     neighbor_kinds = np.minimum(frames.neighbor_types, max_types - 1)
     return {
         "bonds": torch.as_tensor(bonds, dtype=torch.float32),
-        "types": encode_types(
-            torch.as_tensor(kinds), torch.as_tensor(neighbor_kinds), max_types
-        ),
+        "types": encode_types(torch.as_tensor(kinds), torch.as_tensor(neighbor_kinds), max_types),
         "labels": torch.as_tensor(frames.labels),
     }
 
@@ -125,7 +128,7 @@ def loss(network: nn.Module, batch: Data) -> tuple[Tensor, dict[str, Tensor]]:
     """Cross-entropy of the frame, and the accuracy."""
     logits, _ = network(batch["bonds"], batch["types"])
     accuracy = (logits.argmax(-1) == batch["labels"]).float().mean()
-    return F.cross_entropy(logits, batch["labels"]), {"accuracy": accuracy}
+    return cross_entropy(logits, batch["labels"]), {"accuracy": accuracy}
 
 
 def calibrate(network: nn.Module, validation: Data, batch_size: int = 512) -> float:
@@ -147,7 +150,7 @@ def calibrate(network: nn.Module, validation: Data, batch_size: int = 512) -> fl
             ]
         ).double()
     temperatures = torch.logspace(-1, 1, 201, dtype=torch.float64)
-    losses = [float(F.cross_entropy(logits / t, validation["labels"])) for t in temperatures]
+    losses = [float(cross_entropy(logits / t, validation["labels"])) for t in temperatures]
     return float(temperatures[int(np.argmin(losses))])
 
 
@@ -159,7 +162,7 @@ def train_classifier(
     length_scale: float | None = None,
     unknown_below: float = 0.0,
     device: str | torch.device = "cpu",
-    checkpoint=None,
+    checkpoint: str | os.PathLike[str] | None = None,
     description: str = "training",
 ) -> tuple[Model, list[dict[str, float]]]:
     """Train a network to name the frame of an environment.

@@ -1,0 +1,40 @@
+# make run    the default study, from simulation to pictures
+# make test   all tests
+# make lint   style and types
+# make bench  speed, side by side with the libraries compared against
+
+PYTHON ?= python3
+# HOOMD-blue is on conda-forge and not on the Python package index; a wheel in this folder is used
+HOOMD_WHEELS ?= $(HOME)/.cache/hoomd-wheels
+
+BIN = .venv/bin
+STAMP = .venv/.complete
+
+.PHONY: run test lint bench .venv
+
+run: $(STAMP)
+	$(BIN)/python workflows/project.py run
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/inference.py
+
+.venv: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -q --find-links "$(HOOMD_WHEELS)" hoomd 2>/dev/null \
+		|| $(BIN)/python -m pip install -q hoomd 2>/dev/null \
+		|| echo "HOOMD-blue is not to be had here: simulations will run on OpenMM (see README)."
+	touch $@

@@ -1,0 +1,92 @@
+"""What the tests share."""
+
+import importlib.util
+from pathlib import Path
+
+import gsd.hoomd
+import numpy as np
+import pytest
+import torch
+
+from hoomd_gala.models import Model, save_model
+from hoomd_gala.networks import CoreConfig
+from hoomd_gala.structures import crystal, displace, unit_cell
+from hoomd_gala.systems import System, make_system
+from hoomd_gala.tasks import frame_classification as task
+from hoomd_gala.training import TrainingConfig
+from hoomd_gala.trajectories import make_frame
+
+HAS_HOOMD = importlib.util.find_spec("hoomd") is not None
+
+#: Mark of tests that run a real HOOMD-blue.
+needs_hoomd = pytest.mark.skipif(not HAS_HOOMD, reason="HOOMD-blue is not installed")
+
+
+# networks are small here, and a second thread only waits for the first
+torch.set_num_threads(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say plainly what was not proved."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.write_sep("=", f"{len(skipped)} tests did not run")
+        reasons = [str(report.longrepr[2]) for report in skipped]
+        for reason in sorted(set(reasons)):
+            terminalreporter.write_line(f"{reasons.count(reason):4} x {reason}")
+    else:
+        terminalreporter.write_line("no test was skipped")
+
+
+def gas(n: int, rng: np.random.Generator) -> System:
+    """Random positions in a triclinic box."""
+    box = np.array([10.0, 11.0, 12.0, 0.1, -0.2, 0.3])
+    return make_system(rng.uniform(-5, 5, size=(n, 3)), box)
+
+
+@pytest.fixture(scope="session")
+def trained() -> Model:
+    """A small network that tells fcc, bcc and a random gas apart, trained in seconds."""
+    rng = np.random.default_rng(1)
+    names = ["cF4-Cu", "cI2-W"]
+    frames = task.join(
+        [
+            task.crystal_frames(names, [0.02, 0.05], 200, 2, rng, n_particles=1000),
+            task.take(gas(800, rng), 2, 400, rng),
+        ]
+    )
+    core = CoreConfig(width=16, hidden=16, blocks=1, tied=True)
+    config = TrainingConfig(epochs=12, batch_size=32)
+    model, curve = task.train_classifier(
+        frames, [*names, "disordered"], core, config, unknown_below=0.4
+    )
+    assert curve[-1]["validation_accuracy"] > 0.9
+    return model
+
+
+@pytest.fixture(scope="session")
+def model_path(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small network as a file."""
+    path = tmp_path_factory.mktemp("models") / "small.safetensors"
+    save_model(path, trained)
+    return path
+
+
+@pytest.fixture
+def bcc() -> System:
+    """A warm bcc crystal of 1024 particles or more."""
+    rng = np.random.default_rng(2)
+    return displace(crystal(unit_cell("cI2-W"), 1000), 0.03, rng)
+
+
+@pytest.fixture
+def trajectory_path(bcc: System, tmp_path: Path) -> Path:
+    """Five frames of a bcc crystal, timesteps 0, 10, …"""
+    path = tmp_path / "bcc.gsd"
+    rng = np.random.default_rng(3)
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for i in range(5):
+            frame = make_frame(displace(bcc, 0.01, rng), 10 * i)
+            frame.log["energy"] = np.array([float(i)])
+            trajectory.append(frame)
+    return path

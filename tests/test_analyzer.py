@@ -1,0 +1,129 @@
+"""Labels against known structures, and the promises of the interface."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import gas
+
+from hoomd_gala import analyzer as module
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.errors import InputError
+from hoomd_gala.models import Model, save_model
+from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.structures import crystal, displace, unit_cell
+from hoomd_gala.trajectories import make_frame
+
+
+@pytest.fixture(scope="module")
+def analyzer(model_path):
+    return Analyzer(model_path, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["cF4-Cu", "cI2-W"])
+def test_crystals_get_their_names(analyzer, name):
+    system = displace(crystal(unit_cell(name), 1000), 0.03, np.random.default_rng(7))
+    result = analyzer.analyze(system)
+    assert result.fractions[name] > 0.9
+    assert result.label.dtype == np.int32
+    assert result.confidence.dtype == result.embedding.dtype == np.float32
+    assert result.embedding.shape == (len(system.positions), 16)
+    assert (result.confidence >= 0).all()
+    assert (result.confidence <= 1).all()
+
+
+def test_a_gas_is_disordered(analyzer):
+    result = analyzer.analyze(gas(800, np.random.default_rng(8)))
+    assert result.fractions["disordered"] > 0.9
+
+
+def test_fractions_cover_all_particles(analyzer, bcc):
+    result = analyzer.analyze(bcc)
+    assert sum(result.fractions.values()) == pytest.approx(1)
+    assert list(result.fractions) == ["cF4-Cu", "cI2-W", "disordered", "unknown"]
+    assert result.fractions["unknown"] == pytest.approx((result.label == -1).mean())
+
+
+def test_every_form_of_input_gives_the_same_labels(analyzer, bcc):
+    expected = analyzer.analyze(bcc.positions, bcc.box)
+    for other in (
+        analyzer.analyze(bcc),
+        analyzer.analyze((bcc.box, bcc.positions)),
+        analyzer.analyze(make_frame(bcc, 0)),
+        analyzer.analyze(3.7 * bcc.positions, bcc.box * [3.7, 3.7, 3.7, 1, 1, 1]),
+    ):
+        assert (other.label == expected.label).mean() > 0.999
+        np.testing.assert_allclose(other.confidence, expected.confidence, atol=1e-3)
+
+
+def test_chunks_do_not_show(analyzer, bcc, monkeypatch):
+    expected = analyzer.analyze(bcc)
+    monkeypatch.setattr(module, "CHUNK", 100)
+    chunked = analyzer.analyze(bcc)
+    np.testing.assert_array_equal(chunked.label, expected.label)
+    np.testing.assert_allclose(chunked.embedding, expected.embedding, atol=1e-5)
+
+
+def test_low_confidence_is_unknown(trained, bcc, tmp_path):
+    path = tmp_path / "strict.safetensors"
+    info = trained.info.__class__(
+        trained.info.core, trained.info.class_names, unknown_below=1.1, temperature=5.0
+    )
+    save_model(path, Model(trained.network, info))
+    result = Analyzer(path).analyze(bcc)
+    assert (result.label == -1).all()
+    assert result.fractions["unknown"] == 1
+
+
+def test_types_beyond_the_model_are_refused(trained, bcc, tmp_path):
+    core = CoreConfig(max_types=2, width=8, hidden=8, blocks=1)
+    path = tmp_path / "two.safetensors"
+    info = trained.info.__class__(core, ("a", "b"))
+    save_model(path, Model(FrameClassifier(core, 2), info))
+    types = np.arange(len(bcc.positions)) % 3
+    with pytest.raises(InputError, match="tells 2 types apart and the system has types 0 to 2"):
+        Analyzer(path).analyze(bcc.positions, bcc.box, types)
+    assert len(Analyzer(path).analyze(bcc.positions, bcc.box, types % 2).label) == len(types)
+
+
+def test_types_do_not_matter_to_a_blind_model(analyzer, bcc):
+    types = np.arange(len(bcc.positions)) % 3
+    blind = analyzer.analyze(bcc.positions, bcc.box, types)
+    np.testing.assert_array_equal(blind.label, analyzer.analyze(bcc).label)
+
+
+def test_nan_is_refused(analyzer, bcc):
+    positions = bcc.positions.copy()
+    positions[5] = np.nan
+    with pytest.raises(InputError, match="first at index 5"):
+        analyzer.analyze(positions, bcc.box)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+def test_gpu_agrees_with_cpu(analyzer, model_path, bcc):
+    expected = analyzer.analyze(bcc)
+    result = Analyzer(model_path, device="cuda").analyze(bcc)
+    assert (result.label == expected.label).mean() > 0.999
+    np.testing.assert_allclose(result.confidence, expected.confidence, atol=1e-3)
+
+
+def test_core_and_command_line_import_no_engine():
+    code = (
+        "import sys, hoomd_gala.analyzer, hoomd_gala.cli, hoomd_gala.labeling\n"
+        "loaded = {'hoomd', 'openmm', 'signac', 'flow', 'ovito', 'freud'} & set(sys.modules)\n"
+        "sys.exit(str(loaded) if loaded else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_classifier_without_hoomd_says_how_to_get_it():
+    code = (
+        "import sys; sys.modules['hoomd'] = None\n"
+        "import hoomd_gala; hoomd_gala.Analyzer\n"
+        "try: hoomd_gala.Classifier\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "conda install -c conda-forge hoomd" in done.stdout

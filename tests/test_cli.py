@@ -1,0 +1,85 @@
+"""The command line: labels in OVITO's eyes, and errors in one line."""
+
+import gsd.hoomd
+import numpy as np
+import pytest
+from conftest import gas
+
+from hoomd_gala.cli import main
+from hoomd_gala.trajectories import frame_labels, make_frame, open_trajectory
+
+
+def test_labelled_file_opens_in_ovito_with_particle_properties(
+    trajectory_path, model_path, tmp_path, capsys
+):
+    from ovito.io import import_file
+
+    out = tmp_path / "out.gsd"
+    assert main(["label", str(trajectory_path), str(out), "--model", str(model_path)]) == 0
+    assert "cI2-W" in capsys.readouterr().out
+    pipeline = import_file(str(out))
+    assert pipeline.source.num_frames == 5
+    data = pipeline.compute(4)
+    with open_trajectory(out) as trajectory:
+        labels, names = frame_labels(trajectory[4])
+        confidence = trajectory[4].log["particles/hoomd_gala/Classifier/confidence"]
+        embedding = trajectory[4].log["particles/hoomd_gala/Classifier/embedding"]
+        assert trajectory[4].log["energy"][0] == 4  # what was there stays
+    assert names == ["cF4-Cu", "cI2-W", "disordered"]
+    assert (labels == 1).mean() > 0.9
+    prefix = "hoomd_gala_Classifier_"
+    np.testing.assert_array_equal(data.particles[prefix + "label"], labels)
+    np.testing.assert_array_equal(data.particles[prefix + "confidence"], confidence)
+    np.testing.assert_array_equal(data.particles[prefix + "embedding"], embedding)
+
+
+def fails(capsys, *arguments):
+    """Run a command that must fail, and return its one line of complaint."""
+    assert main([str(argument) for argument in arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("hoomd-gala: error: ")
+    return error
+
+
+def test_bad_input_is_answered_with_a_sentence(trajectory_path, model_path, tmp_path, capsys):
+    out = tmp_path / "out.gsd"
+    label = ["--model", model_path]
+    assert "there is no file" in fails(capsys, "label", tmp_path / "no.gsd", out, *label)
+    assert "no model is named 'nope'" in fails(
+        capsys, "label", trajectory_path, out, "--model", "nope"
+    )
+    assert "exists; remove it" in fails(capsys, "label", trajectory_path, trajectory_path, *label)
+    assert "there is no folder" in fails(
+        capsys, "label", trajectory_path, tmp_path / "no" / "out.gsd", *label
+    )
+    assert not out.exists()
+
+
+def test_frames_before_a_bad_one_are_kept(model_path, tmp_path, capsys):
+    source, out = tmp_path / "bad.gsd", tmp_path / "out.gsd"
+    rng = np.random.default_rng(1)
+    with gsd.hoomd.open(source, "w") as trajectory:
+        for i in range(3):
+            frame = make_frame(gas(100, rng), i)
+            if i == 2:
+                frame.particles.position[4] = np.nan
+            trajectory.append(frame)
+    error = fails(capsys, "label", source, out, "--model", model_path)
+    assert "frame 2" in error
+    assert "first at index 4" in error
+    assert "2 frames before it are labelled" in error
+    with open_trajectory(out) as trajectory:
+        assert len(trajectory) == 2
+        assert frame_labels(trajectory[1]) is not None
+
+
+def test_models_are_listed(capsys):
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_help_is_there(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["label", "--help"])
+    assert done.value.code == 0
+    assert "OUT.gsd" in capsys.readouterr().out

@@ -1,0 +1,61 @@
+"""Model files: round trip, and clear errors for what is no model."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hoomd_gala.errors import InputError
+from hoomd_gala.models import load_model, pick_device, save_model, shipped_models
+
+
+def test_round_trip(trained, model_path):
+    loaded = load_model(model_path)
+    assert loaded.info == trained.info
+    for key, tensor in trained.network.state_dict().items():
+        assert torch.equal(tensor, loaded.network.state_dict()[key])
+    assert not list(model_path.parent.glob("*.part"))
+
+
+def test_unknown_name_is_answered_with_the_known_ones():
+    known = ", ".join(sorted(shipped_models())) or "none"
+    with pytest.raises(InputError, match=f"no model is named 'nothing'; .*: {known}"):
+        load_model("nothing")
+
+
+def test_missing_file():
+    with pytest.raises(InputError, match=r"there is no model file nowhere.safetensors"):
+        load_model("nowhere.safetensors")
+
+
+def test_damaged_file(model_path, tmp_path):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(model_path.read_bytes()[:-500])
+    with pytest.raises(InputError, match=r"damaged.safetensors is not a whole safetensors file"):
+        load_model(damaged)
+
+
+def test_foreign_file(tmp_path):
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(3)}, foreign)
+    with pytest.raises(InputError, match="is not a model of this version of hoomd-gala"):
+        load_model(foreign)
+
+
+def test_file_with_other_weights(trained, tmp_path):
+    wrong = tmp_path / "wrong.safetensors"
+    save_model(wrong, trained)
+    header = {"hoomd_gala": json.dumps({"core": {"width": 8}, "class_names": ["a"]})}
+    save_file(dict(trained.network.state_dict()), wrong, metadata=header)
+    with pytest.raises(InputError, match="is not a model of this version of hoomd-gala"):
+        load_model(wrong)
+
+
+def test_device_that_is_not_there():
+    assert pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(InputError, match="device 'abacus' cannot be used"):
+        pick_device("abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="device 'cuda' cannot be used"):
+            pick_device("cuda")

@@ -1,0 +1,64 @@
+"""The OpenMM reporter in a real simulation."""
+
+import numpy as np
+import openmm
+import pytest
+from openmm import app, unit
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.openmm import ClassifierReporter
+from hoomd_gala.systems import lattice_vectors
+from hoomd_gala.trajectories import frame_labels, open_trajectory
+
+
+@pytest.fixture
+def simulation(bcc):
+    """Einstein crystal on bcc sites."""
+    system = openmm.System()
+    force = openmm.CustomExternalForce("500*periodicdistance(x, y, z, x0, y0, z0)^2")
+    for name in ("x0", "y0", "z0"):
+        force.addPerParticleParameter(name)
+    topology = app.Topology()
+    chain = topology.addChain()
+    for i, site in enumerate(bcc.positions):
+        system.addParticle(1.0)
+        force.addParticle(i, site)
+        topology.addAtom("AB"[i % 2], None, topology.addResidue("X", chain))
+    system.addForce(force)
+    vectors = lattice_vectors(bcc.box)
+    system.setDefaultPeriodicBoxVectors(*vectors)
+    topology.setPeriodicBoxVectors(vectors * unit.nanometer)
+    integrator = openmm.LangevinMiddleIntegrator(10.0, 1.0, 0.001)
+    platform = openmm.Platform.getPlatformByName("Reference")
+    simulation = app.Simulation(topology, system, integrator, platform)
+    simulation.context.setPositions(bcc.positions)
+    return simulation
+
+
+def test_reporter_writes_the_file_that_hoomd_would(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, model_path)
+    simulation.reporters.append(reporter)
+    simulation.step(30)
+    with open_trajectory(path) as trajectory:
+        assert [frame.configuration.step for frame in trajectory] == [10, 20, 30]
+        last = trajectory[-1]
+    labels, names = frame_labels(last)
+    assert (labels == names.index("cI2-W")).mean() > 0.9
+    np.testing.assert_array_equal(labels, reporter.result.label)
+    assert last.particles.types == ["A", "B"]
+    state = simulation.context.getState(getPositions=True, getEnergy=True)
+    energy = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
+    logged = last.log["md/compute/ThermodynamicQuantities/potential_energy"][0]
+    assert logged == pytest.approx(energy, rel=1e-5)
+    again = Analyzer(model_path).analyze(last)
+    assert (again.label == labels).mean() > 0.999
+
+
+def test_continued_run_appends(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    for _ in range(2):
+        simulation.reporters[:] = [ClassifierReporter(path, 10, model_path)]
+        simulation.step(20)
+    with open_trajectory(path) as trajectory:
+        assert [frame.configuration.step for frame in trajectory] == [10, 20, 30, 40]

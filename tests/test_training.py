@@ -1,0 +1,99 @@
+"""The training loop: exact resume, checkpoints, calibration."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from conftest import gas
+
+from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.tasks import frame_classification as task
+from hoomd_gala.training import TrainingConfig, evaluate, split, train, write_curve
+
+CONFIG = TrainingConfig(epochs=5, batch_size=16)
+
+
+class InterruptionError(Exception):
+    """Stands for a kill between two epochs."""
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(1)
+    crystal = task.crystal_frames(["cI2-W"], [0.03], 200, None, rng, n_particles=500)
+    frames = task.join([crystal, task.take(gas(400, rng), 1, 200, rng)])
+    return split(task.to_tensors(frames, 1, None), 0.3, seed=1)
+
+
+def network():
+    torch.manual_seed(1)
+    return FrameClassifier(CoreConfig(width=16, hidden=16, blocks=1, tied=True), 2)
+
+
+def test_split_keeps_every_row_once(data):
+    training, validation = data
+    total = len(training["labels"]) + len(validation["labels"])
+    assert len(validation["labels"]) == round(0.3 * total)
+    rows = torch.cat([training["bonds"], validation["bonds"]]).flatten(1)
+    assert len(torch.unique(rows, dim=0)) == total
+
+
+def test_training_learns_and_repeats_exactly(data):
+    curves, weights = [], []
+    for _ in range(2):
+        net = network()
+        curves.append(train(net, task.loss, *data, CONFIG))
+        weights.append(net.state_dict())
+    assert curves[0] == curves[1]
+    assert curves[0][-1]["validation_loss"] < 0.7 * curves[0][0]["validation_loss"]
+    for key, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][key])
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, stop_after):
+    whole = network()
+    curve = train(whole, task.loss, *data, CONFIG)
+    checkpoint = tmp_path / "checkpoint.pt"
+    calls = 0
+
+    def interrupted(net, batch):
+        nonlocal calls
+        calls += net.training
+        # die in the middle of an epoch: what it did since the checkpoint is lost
+        if calls > stop_after * -(-len(data[0]["labels"]) // CONFIG.batch_size) + 2:
+            raise InterruptionError
+        return task.loss(net, batch)
+
+    with pytest.raises(InterruptionError):
+        train(network(), interrupted, *data, CONFIG, checkpoint)
+    resumed = network()
+    resumed_curve = train(resumed, task.loss, *data, CONFIG, checkpoint)
+    assert resumed_curve == curve
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[key])
+
+
+def test_temperature_recovers_the_scale_of_the_logits(data):
+    net = network()
+    train(net, task.loss, *data, CONFIG)
+    temperature = task.calibrate(net, data[1])
+    with torch.no_grad():
+        net.classify[-1].weight.mul_(3)
+        net.classify[-1].bias.mul_(3)
+    assert task.calibrate(net, data[1]) == pytest.approx(3 * temperature, rel=0.05)
+
+
+def test_evaluation_is_the_mean_over_all_rows(data):
+    net = network()
+    loss, _ = task.loss(net, data[1])
+    assert evaluate(net, task.loss, data[1], batch_size=7)["loss"] == pytest.approx(
+        float(loss.detach()), rel=1e-5
+    )
+
+
+def test_curve_is_written_as_csv(tmp_path):
+    write_curve(tmp_path / "curve.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    with open(tmp_path / "curve.csv", newline="") as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == [0.5, 0.25]

@@ -1,0 +1,134 @@
+"""GSD files: labels in and out, damaged files, runs that go on."""
+
+import os
+
+import gsd.hoomd
+import numpy as np
+import pytest
+
+from hoomd_gala.analyzer import Result
+from hoomd_gala.errors import InputError
+from hoomd_gala.trajectories import (
+    add_labels,
+    append_frame,
+    count_recoverable_frames,
+    decode_strings,
+    encode_strings,
+    frame_labels,
+    make_frame,
+    open_trajectory,
+    recover,
+    trim,
+)
+
+
+def steps(path):
+    with open_trajectory(path) as trajectory:
+        return [frame.configuration.step for frame in trajectory]
+
+
+@pytest.fixture
+def long_path(bcc, tmp_path):
+    """A file like that of a long run: flushed now and then, its index moved several times."""
+    path = tmp_path / "long.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for i in range(300):
+            frame = make_frame(bcc._replace(positions=bcc.positions[:50], types=bcc.types[:50]), i)
+            frame.log["number"] = np.array([float(i)])
+            trajectory.append(frame)
+            if i % 10 == 9:
+                trajectory.flush()
+    return path
+
+
+def test_strings_survive():
+    names = ["cI2-W", "σ tP30-CrFe", ""]
+    assert decode_strings(encode_strings(names)) == names
+
+
+def test_labels_survive_the_file(bcc, tmp_path):
+    n = len(bcc.positions)
+    rng = np.random.default_rng(1)
+    label = rng.integers(-1, 2, n).astype(np.int32)
+    result = Result(
+        label, rng.random(n, np.float32), rng.random((n, 4), np.float32), ("cF4-Cu", "cI2-W")
+    )
+    path = tmp_path / "labelled.gsd"
+    append_frame(path, add_labels(make_frame(bcc, 5), result))
+    with open_trajectory(path) as trajectory:
+        frame = trajectory[0]
+    found, names = frame_labels(frame)
+    np.testing.assert_array_equal(found, label)
+    assert names == ["cF4-Cu", "cI2-W"]
+    shares = frame.log["hoomd_gala/Classifier/fractions"]
+    np.testing.assert_allclose(shares, [(label == i).mean() for i in (0, 1, -1)])
+    np.testing.assert_array_equal(
+        frame.log["particles/hoomd_gala/Classifier/embedding"], result.embedding
+    )
+
+
+def test_unlabelled_frame_has_no_labels(trajectory_path):
+    with open_trajectory(trajectory_path) as trajectory:
+        assert frame_labels(trajectory[0]) is None
+
+
+@pytest.mark.parametrize("keep", [0.999, 0.9, 0.6, 0.3])
+def test_cut_file_is_named_with_its_last_good_frame_and_recovered(long_path, tmp_path, keep):
+    with open_trajectory(long_path) as trajectory:
+        originals = [frame.particles.position for frame in trajectory]
+    os.truncate(long_path, int(long_path.stat().st_size * keep))
+    good = count_recoverable_frames(long_path)
+    # at worst the index has just been moved to the part that is lost, and half of it is left
+    assert 300 * keep * 0.4 < good < 300
+    with pytest.raises(InputError, match=f"damaged.*last good frame is {good - 1}"):
+        steps(long_path)
+    target = tmp_path / "recovered.gsd"
+    assert recover(long_path, target) == good
+    assert steps(target) == list(range(good))
+    with open_trajectory(target) as trajectory:
+        for frame, positions in zip(trajectory, originals, strict=False):
+            np.testing.assert_array_equal(frame.particles.position, positions)
+            assert frame.log["number"][0] == frame.configuration.step
+
+
+def test_file_that_was_never_flushed_has_nothing_to_recover(bcc, tmp_path):
+    path = tmp_path / "lost.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for i in range(200):
+            trajectory.append(make_frame(bcc, i))
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(InputError, match="no frame of it is whole"):
+        steps(path)
+    with pytest.raises(InputError, match="holds no whole frame"):
+        recover(path, tmp_path / "recovered.gsd")
+
+
+def test_what_is_no_gsd_file_is_called_so(tmp_path):
+    path = tmp_path / "letter.gsd"
+    path.write_text("Dear Sir or Madam, " * 100)
+    with pytest.raises(InputError, match=r"letter.gsd is not a GSD file"):
+        steps(path)
+    with pytest.raises(InputError, match=r"there is no file .*missing.gsd"):
+        steps(tmp_path / "missing.gsd")
+
+
+def test_trim_drops_what_comes_after_a_restart(trajectory_path):
+    assert trim(trajectory_path, 20) == 3
+    assert steps(trajectory_path) == [0, 10, 20]
+    assert trim(trajectory_path, 99) == 3
+    assert not list(trajectory_path.parent.glob("*.part"))
+
+
+def test_trim_recovers_a_damaged_file_first(long_path):
+    os.truncate(long_path, int(long_path.stat().st_size * 0.9))
+    good = count_recoverable_frames(long_path)
+    assert trim(long_path, 50) == min(good, 51)
+
+
+def test_appending_never_repeats_a_timestep_nor_overwrites_later_ones(bcc, tmp_path):
+    path = tmp_path / "run.gsd"
+    for step in (10, 20, 20):
+        append_frame(path, make_frame(bcc, step))
+    assert steps(path) == [10, 20]
+    with pytest.raises(InputError, match="already holds frames up to timestep 20"):
+        append_frame(path, make_frame(bcc, 15))
