@@ -5,6 +5,7 @@ numbers and JSON only; nothing is unpickled.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -72,6 +73,15 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     description = json.dumps(dataclasses.asdict(model.info))
     with replacing(path) as part:
         save_file(tensors, part, metadata={_KEY: description})
+
+
+def write_card(path: str | os.PathLike[str], model_path: str | os.PathLike[str]) -> None:
+    """Write a model's description, with the hash of its file, as JSON for people to read."""
+    info = load_model(model_path).info
+    digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
+    card = {"file": Path(model_path).name, "sha256": digest} | dataclasses.asdict(info)
+    with replacing(path) as part:
+        part.write_text(json.dumps(card, indent=2) + "\n")
 
 
 def shipped_models() -> dict[str, Path]:

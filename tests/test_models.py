@@ -1,5 +1,6 @@
 """Model files: round trip, and clear errors for what is no model."""
 
+import hashlib
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.models import load_model, pick_device, save_model, shipped_models
+from hoomd_gala.models import load_model, pick_device, save_model, shipped_models, write_card
 
 
 def test_round_trip(trained, model_path):
@@ -16,6 +17,25 @@ def test_round_trip(trained, model_path):
     for key, tensor in trained.network.state_dict().items():
         assert torch.equal(tensor, loaded.network.state_dict()[key])
     assert not list(model_path.parent.glob("*.part"))
+
+
+def test_card_matches_its_file(trained, model_path, tmp_path):
+    write_card(tmp_path / "small.json", model_path)
+    card = json.loads((tmp_path / "small.json").read_text())
+    assert card["sha256"] == hashlib.sha256(model_path.read_bytes()).hexdigest()
+    assert card["class_names"] == list(trained.info.class_names)
+    assert card["card"]["metrics"]["validation_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_models_have_cards_that_match(name):
+    path = shipped_models()[name]
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    info = load_model(name).info
+    assert card["class_names"] == list(info.class_names)
+    assert card["card"] == info.card
+    assert card["card"]["command"]
 
 
 def test_unknown_name_is_answered_with_the_known_ones():

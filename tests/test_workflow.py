@@ -34,7 +34,8 @@ FRAME_FILES = {
     "frames_learning_curve.png", "predicted_frames.csv", "predicted_frames.png",
 }  # fmt: skip
 MODEL_FILES = {
-    "structures.safetensors", "checkpoint.pt", "learning_curve.csv", "learning_curve.png",
+    "structures.safetensors", "structures.json", "checkpoint.pt", "learning_curve.csv",
+    "learning_curve.png",
 }  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def test_finished_study_has_nothing_left_to_do(smoke):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.gsd")} == before
     code, output = run(folder, "status", "--study", "smoke")
     assert code == 0, output
-    assert "[U]" not in output.split("operation")[-1]
+    assert "0 jobs/aggregates with eligible operations" in output
 
 
 def test_trajectory_opens_in_ovito_with_particle_properties(smoke):

@@ -25,6 +25,7 @@ from hoomd_gala.files import replacing
 FOLDER = Path(__file__).resolve().parent
 
 MODEL = "structures.safetensors"
+MODEL_CARD = "structures.json"
 TRAJECTORY = "trajectory.gsd"
 TRAJECTORY_MODEL = "frames.safetensors"
 
@@ -191,46 +192,27 @@ def simulate(job):
 @Study.pre(kind("structure_model"))
 @Study.pre(has_fluids)
 @Study.post(has(MODEL))
+@Study.post(has(MODEL_CARD))
 @Study.operation(directives=DIRECTIVES | {"np": 2})
-@alone(has(MODEL))
+@alone(has(MODEL_CARD))
 def train_structures(job):
     """Train the network that names structures, on unit cells and simulated disorder."""
-    import analysis
+    import learning
     import torch
 
-    from hoomd_gala.models import pick_device, save_model
-    from hoomd_gala.networks import CoreConfig
-    from hoomd_gala.systems import as_system
-    from hoomd_gala.tasks import frame_classification as task
-    from hoomd_gala.training import TrainingConfig, write_curve
-    from hoomd_gala.trajectories import open_trajectory
-
     torch.set_num_threads(cores())
-    rng = np.random.default_rng(job.sp.seed)
-    names = [*job.sp.structures, "disordered"]
-    disordered = len(names) - 1
-    parts = [
-        task.crystal_frames(
-            list(job.sp.structures), job.sp.noise_levels, job.sp.n_environments, disordered, rng
-        )
-    ]
-    for fluid in fluids(job):
-        with open_trajectory(fluid.fn(TRAJECTORY)) as trajectory:
-            share = job.sp.n_disordered // (len(fluids(job)) * len(trajectory)) + 1
-            parts += [task.take(as_system(frame), disordered, share, rng) for frame in trajectory]
-    model, curve = task.train_classifier(
-        task.join(parts),
-        names,
-        CoreConfig(width=job.sp.width, hidden=job.sp.hidden, blocks=job.sp.blocks, tied=True),
-        TrainingConfig(epochs=job.sp.epochs, seed=job.sp.seed),
-        unknown_below=0.5,
-        device=pick_device("auto"),
-        checkpoint=job.fn("checkpoint.pt"),
-        description="train structure model",
-    )
-    write_curve(job.fn("learning_curve.csv"), curve)
-    analysis.draw_curve(Path(job.fn("learning_curve.png")), "structure model", curve)
-    save_model(job.fn(MODEL), model)
+    data = {
+        "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), replicated, strained by 1 %, "
+        "displaced, with and without surfaces",
+        "noise_levels": list(job.sp.noise_levels),
+        "disordered": [
+            f"{title(fluid)} at number density {fluid.sp.number_density}, quenched from kT "
+            f"{fluid.sp.gas_kT} to {fluid.sp.end_kT}"
+            for fluid in fluids(job)
+        ],
+    }
+    paths = [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job)]
+    learning.structure_model(Path(job.path), job.sp, paths, data)
 
 
 @Study.pre(kind("system"))
@@ -241,36 +223,12 @@ def train_structures(job):
 @alone(has(TRAJECTORY_MODEL))
 def train_frames(job):
     """Train a network to tell the frames of the job's own trajectory apart."""
-    import analysis
+    import learning
     import torch
 
-    from hoomd_gala.environments import mean_bond_length
-    from hoomd_gala.models import pick_device, save_model
-    from hoomd_gala.networks import CoreConfig
-    from hoomd_gala.systems import as_system
-    from hoomd_gala.tasks import frame_classification as task
-    from hoomd_gala.training import TrainingConfig, write_curve
-    from hoomd_gala.trajectories import open_trajectory
-
     torch.set_num_threads(cores())
-    rng = np.random.default_rng(job.sp.seed)
-    with open_trajectory(job.fn(TRAJECTORY)) as trajectory:
-        names = [str(frame.configuration.step) for frame in trajectory]
-        parts = [task.take(as_system(frame), i, 250, rng) for i, frame in enumerate(trajectory)]
-    frames = task.join(parts)
-    model, curve = task.train_classifier(
-        frames,
-        names,
-        CoreConfig(width=32, hidden=32, blocks=2, tied=True),
-        TrainingConfig(epochs=job.sp.trajectory_epochs, seed=job.sp.seed),
-        length_scale=mean_bond_length(frames.bonds),
-        device=pick_device("auto"),
-        checkpoint=job.fn("frames_checkpoint.pt"),
-        description="train frame model",
-    )
-    write_curve(job.fn("frames_learning_curve.csv"), curve)
-    analysis.draw_curve(Path(job.fn("frames_learning_curve.png")), "frame model", curve)
-    save_model(job.fn(TRAJECTORY_MODEL), model)
+    folder, path = Path(job.path), Path(job.fn(TRAJECTORY))
+    learning.frame_model(folder, path, job.sp.trajectory_epochs, job.sp.seed)
 
 
 # ---- figures and tables ----
@@ -345,7 +303,7 @@ def finished(job: Any) -> bool:
     if job.sp.kind == "fluid":
         return simulated(job)
     if job.sp.kind == "structure_model":
-        return bool(job.isfile(MODEL))
+        return bool(job.isfile(MODEL_CARD))
     files = ["checks.csv", "structures.png", "last_frame.png"]
     files += ["predicted_frames.png"] if learns_frames(job) else []
     return all(map(job.isfile, files))

@@ -4,9 +4,10 @@ A frame is a unit cell at some noise level, a disordered sample, or a frame of a
 labels particles by hand: the label of an environment is where it came from.
 """
 
+import dataclasses
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -164,8 +165,32 @@ def train_classifier(
     device: str | torch.device = "cpu",
     checkpoint: str | os.PathLike[str] | None = None,
     description: str = "training",
+    card: dict[str, Any] | None = None,
 ) -> tuple[Model, list[dict[str, float]]]:
     """Train a network to name the frame of an environment.
+
+    Parameters
+    ----------
+    frames : Frames
+        What to learn from; a part of it is held out for validation.
+    class_names : sequence of str
+        Name of each label.
+    core : CoreConfig
+        Size of the network.
+    config : TrainingConfig
+        How to train.
+    length_scale : float, optional
+        See :func:`~hoomd_gala.environments.scale_bonds`.
+    unknown_below : float
+        Confidence below which a particle is called unknown.
+    device : str or torch.device
+        Where to train.
+    checkpoint : path, optional
+        Where an interrupted training continues.
+    description : str
+        For the progress bar.
+    card : dict, optional
+        What the model's card is to say beside its metrics.
 
     Returns
     -------
@@ -186,6 +211,8 @@ def train_classifier(
         length_scale,
         temperature,
         unknown_below,
-        {"task": "frame classification", "environments": len(frames.labels)} | curve[-1],
+        {"task": "frame classification", "environments": len(frames.labels)}
+        | {"training": dataclasses.asdict(config), "metrics": curve[-1]}
+        | (card or {}),
     )
     return Model(network.cpu().requires_grad_(False), info), curve

@@ -1,0 +1,104 @@
+"""The two networks of a study, trained from files of its jobs."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import analysis
+import numpy as np
+import torch
+
+from hoomd_gala.environments import mean_bond_length
+from hoomd_gala.models import pick_device, save_model, write_card
+from hoomd_gala.networks import CoreConfig
+from hoomd_gala.systems import as_system
+from hoomd_gala.tasks import frame_classification as task
+from hoomd_gala.training import TrainingConfig, write_curve
+from hoomd_gala.trajectories import open_trajectory
+
+#: Confidence below which a particle's structure is called unknown.
+UNKNOWN_BELOW = 0.5
+
+#: Environments of each trajectory frame that a frame model learns from.
+ENVIRONMENTS_PER_FRAME = 250
+
+
+def structure_model(
+    folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path], data: Mapping[str, Any]
+) -> None:
+    """Train the network that names structures, on unit cells and simulated disorder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where model, card, checkpoint and learning curve go.
+    parameters : mapping
+        State point of the job.
+    fluids : sequence of Path
+        Trajectories whose environments are all disordered.
+    data : mapping
+        What the card is to say of the data.
+    """
+    rng = np.random.default_rng(parameters["seed"])
+    structures = list(parameters["structures"])
+    disordered = len(structures)
+    frames = [
+        task.crystal_frames(
+            structures, parameters["noise_levels"], parameters["n_environments"], disordered, rng
+        )
+    ]
+    for fluid in fluids:
+        with open_trajectory(fluid) as trajectory:
+            share = parameters["n_disordered"] // (len(fluids) * len(trajectory)) + 1
+            frames += [task.take(as_system(frame), disordered, share, rng) for frame in trajectory]
+    model, curve = task.train_classifier(
+        task.join(frames),
+        [*structures, "disordered"],
+        CoreConfig(
+            width=parameters["width"],
+            hidden=parameters["hidden"],
+            blocks=parameters["blocks"],
+            tied=True,
+        ),
+        TrainingConfig(epochs=parameters["epochs"], seed=parameters["seed"]),
+        unknown_below=UNKNOWN_BELOW,
+        device=pick_device("auto"),
+        checkpoint=folder / "checkpoint.pt",
+        description="train structure model",
+        card={
+            "command": f"python workflows/project.py run --study {parameters['study']}",
+            "data": data,
+            "machine": f"{os.cpu_count()} cores, torch {torch.__version__}",
+        },
+    )
+    write_curve(folder / "learning_curve.csv", curve)
+    analysis.draw_curve(folder / "learning_curve.png", "structure model", curve)
+    save_model(folder / "structures.safetensors", model)
+    write_card(folder / "structures.json", folder / "structures.safetensors")
+
+
+def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> None:
+    """Train a network to tell the frames of a trajectory apart."""
+    rng = np.random.default_rng(seed)
+    with open_trajectory(trajectory_path) as trajectory:
+        names = [str(frame.configuration.step) for frame in trajectory]
+        frames = task.join(
+            [
+                task.take(as_system(frame), i, ENVIRONMENTS_PER_FRAME, rng)
+                for i, frame in enumerate(trajectory)
+            ]
+        )
+    model, curve = task.train_classifier(
+        frames,
+        names,
+        CoreConfig(width=32, hidden=32, blocks=2, tied=True),
+        TrainingConfig(epochs=epochs, seed=seed),
+        length_scale=mean_bond_length(frames.bonds),
+        device=pick_device("auto"),
+        checkpoint=folder / "frames_checkpoint.pt",
+        description="train frame model",
+    )
+    write_curve(folder / "frames_learning_curve.csv", curve)
+    analysis.draw_curve(folder / "frames_learning_curve.png", "frame model", curve)
+    save_model(folder / "frames.safetensors", model)
