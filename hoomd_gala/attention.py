@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from .algebra import N_INVARIANTS, Pairs
@@ -90,6 +91,7 @@ class PairPass(torch.autograd.Function):
         return weights, heads.view(clouds, n, n, -1), pooled
 
     @staticmethod
+    @once_differentiable
     def backward(  # type: ignore[override]
         ctx: Any, grad_weights: Tensor, grad_heads: Tensor, grad_pooled: Tensor
     ) -> tuple[Tensor | None, ...]:

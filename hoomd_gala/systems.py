@@ -109,6 +109,8 @@ def as_system(system: Any) -> System:
         particles = system.particles
         if particles.position is None or system.configuration.box is None:
             raise InputError("the frame has no particle positions or no box.")
+        if system.configuration.dimensions == 2:
+            raise InputError("the frame is two-dimensional; environments need three dimensions.")
         return make_system(particles.position, system.configuration.box, particles.typeid)
     if hasattr(system, "cell") and hasattr(system, "particles"):
         return _ovito_system(system)

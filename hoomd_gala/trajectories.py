@@ -149,6 +149,8 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
     left alone.
     """
     path = Path(path)
+    if not path.is_file():
+        return 0
     try:
         with open_trajectory(path) as trajectory:
             steps = [frame.configuration.step for frame in trajectory]

@@ -56,6 +56,13 @@ def test_box_from_lattice_inverts_lattice_vectors():
     np.testing.assert_allclose(box_from_lattice(lattice_vectors(SYSTEM.box)), SYSTEM.box)
 
 
+def test_two_dimensional_frames_are_refused():
+    frame = make_frame(SYSTEM, 0)
+    frame.configuration.dimensions = 2
+    with pytest.raises(InputError, match="the frame is two-dimensional"):
+        as_system(frame)
+
+
 def test_types_are_checked():
     with pytest.raises(InputError, match="one integer for each of the 200 particles"):
         make_system(SYSTEM.positions, SYSTEM.box, np.zeros(3, int))

@@ -1,0 +1,17 @@
+"""Label positions that are at hand as arrays: a warm bcc crystal, then a random gas."""
+
+import numpy as np
+
+import hoomd_gala
+from hoomd_gala.structures import crystal, displace, unit_cell
+
+rng = np.random.default_rng(1)
+analyzer = hoomd_gala.Analyzer("structures")
+
+system = displace(crystal(unit_cell("cI2-W"), 2000), 0.05, rng)
+result = analyzer.analyze(system.positions, system.box)
+print(f"bcc with 5 % noise: {result.fractions['cI2-W']:.1%} cI2-W")
+
+gas = rng.uniform(-10, 10, size=(2000, 3))
+result = analyzer.analyze(gas, [20, 20, 20, 0, 0, 0])
+print(f"random gas: {result.fractions['disordered']:.1%} disordered")
