@@ -206,8 +206,9 @@ def train_structures(job):
         "displaced, with and without surfaces",
         "noise_levels": list(job.sp.noise_levels),
         "disordered": [
-            f"{title(fluid)} at number density {fluid.sp.number_density}, quenched from kT "
-            f"{fluid.sp.gas_kT} to {fluid.sp.end_kT}"
+            f"{title(fluid)} at number density {fluid.sp.number_density}, quenched from kT = "
+            f"{fluid.sp.gas_kT} to {fluid.sp.end_kT} on {fluid.doc.simulation['engine']} "
+            f"{fluid.doc.simulation['version']}"
             for fluid in fluids(job)
         ],
     }
