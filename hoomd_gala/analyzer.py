@@ -117,8 +117,8 @@ class Analyzer:
     def analyze_system(self, system: System) -> Result:
         """Label all particles of a :class:`~hoomd_gala.systems.System`."""
         max_types = self.model.info.core.max_types
-        kinds = np.zeros_like(system.types) if max_types == 1 else system.types
-        if kinds.size and (kinds.max() >= max_types or kinds.min() < 0):
+        kinds = system.types
+        if max_types > 1 and not ((kinds >= 0) & (kinds < max_types)).all():
             raise InputError(
                 f"the model tells {max_types} types apart and the system has types "
                 f"{kinds.min()} to {kinds.max()}; use a model that is blind to types."

@@ -23,11 +23,9 @@ from .networks import CoreConfig, FrameClassifier
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
 
-#: Where shipped models lie: inside an installed package, or beside it in a checkout.
-MODEL_FOLDERS = (
-    Path(__file__).parent / "weights",
-    Path(__file__).parent.parent / "models",
-)
+#: Where shipped models lie inside an installed package, and in a checkout.
+_INSTALLED = Path(__file__).parent / "weights"
+_CHECKOUT = Path(__file__).parent.parent / "models"
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,8 @@ def write_card(path: str | os.PathLike[str], model_path: str | os.PathLike[str])
 
 def shipped_models() -> dict[str, Path]:
     """Models that come with hoomd-gala, by name."""
-    return {
-        path.stem: path
-        for folder in reversed(MODEL_FOLDERS)
-        for path in sorted(folder.glob("*.safetensors"))
-    }
+    folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:

@@ -117,12 +117,16 @@ def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tenso
         Type of each particle, 0 ≤ type < max_types.
     neighbor_types : (B, n)
         Types of its neighbors.
+    max_types : int
+        Types told apart; with 1 all particles look the same, whatever their types.
 
     Returns
     -------
     (B, n, 2·max_types)
         Difference and sum of the two one-hot types.
     """
+    if max_types == 1:
+        types, neighbor_types = torch.zeros_like(types), torch.zeros_like(neighbor_types)
     own = nn.functional.one_hot(types.long(), max_types).unsqueeze(-2)
     other = nn.functional.one_hot(neighbor_types.long(), max_types)
     return torch.cat((other - own, other + own), dim=-1).float()

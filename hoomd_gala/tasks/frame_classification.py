@@ -116,11 +116,10 @@ def crystal_frames(
 def to_tensors(frames: Frames, max_types: int, length_scale: float | None) -> Data:
     """What the network sees of the environments, with their labels."""
     bonds = scale_bonds(frames.bonds, length_scale)
-    kinds = np.minimum(frames.types, max_types - 1)
-    neighbor_kinds = np.minimum(frames.neighbor_types, max_types - 1)
+    types, neighbor_types = map(torch.as_tensor, (frames.types, frames.neighbor_types))
     return {
         "bonds": torch.as_tensor(bonds, dtype=torch.float32),
-        "types": encode_types(torch.as_tensor(kinds), torch.as_tensor(neighbor_kinds), max_types),
+        "types": encode_types(types, neighbor_types, max_types),
         "labels": torch.as_tensor(frames.labels),
     }
 
