@@ -10,7 +10,7 @@ analyzer = hoomd_gala.Analyzer("structures")
 
 system = displace(crystal(unit_cell("cI2-W"), 2000), 0.05, rng)
 result = analyzer.analyze(system.positions, system.box)
-print(f"bcc with 5 % noise: {result.fractions['cI2-W']:.1%} cI2-W")
+print(f"bcc with displacements of 0.05: {result.fractions['cI2-W']:.1%} cI2-W")
 
 gas = rng.uniform(-10, 10, size=(2000, 3))
 result = analyzer.analyze(gas, [20, 20, 20, 0, 0, 0])
