@@ -1,9 +1,11 @@
 """Files that appear whole or not at all."""
 
+import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -17,3 +19,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     part = target.with_name(target.name + ".part")
     yield part
     os.replace(part, target)
+
+
+def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, at least one and all with the same keys, as CSV."""
+    with replacing(path) as part, open(part, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,6 +1,5 @@
 """The training loop, with checkpoints that an interrupted training resumes from exactly."""
 
-import csv
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,11 +163,3 @@ def train(
                 )
     network.eval()
     return curve
-
-
-def write_curve(path: str | os.PathLike[str], curve: list[dict[str, float]]) -> None:
-    """Write a learning curve as CSV."""
-    with replacing(path) as part, open(part, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(curve[0]))
-        writer.writeheader()
-        writer.writerows(curve)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from conftest import gas
 
+from hoomd_gala.files import write_table
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.tasks import frame_classification as task
-from hoomd_gala.training import TrainingConfig, evaluate, split, train, write_curve
+from hoomd_gala.training import TrainingConfig, evaluate, split, train
 
 CONFIG = TrainingConfig(epochs=5, batch_size=16)
 
@@ -94,6 +95,6 @@ def test_evaluation_is_the_mean_over_all_rows(data):
 
 
 def test_curve_is_written_as_csv(tmp_path):
-    write_curve(tmp_path / "curve.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    write_table(tmp_path / "curve.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     with open(tmp_path / "curve.csv", newline="") as file:
         assert [float(row["loss"]) for row in csv.DictReader(file)] == [0.5, 0.25]

@@ -1,6 +1,5 @@
 """What is read off a finished, labelled trajectory: numbers first, then pictures of them."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,14 +48,6 @@ def fractions(trajectory: Path, protocol: Protocol) -> tuple[list[str], list[dic
                 | dict(zip(names, shares, strict=True))
             )
     return names, rows
-
-
-def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as CSV."""
-    with replacing(path) as part, open(part, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def save_figure(path: Path, figure: Any) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from hoomd_gala.environments import mean_bond_length
+from hoomd_gala.files import write_table
 from hoomd_gala.models import pick_device, save_model, write_card
 from hoomd_gala.networks import CoreConfig
 from hoomd_gala.systems import as_system
 from hoomd_gala.tasks import frame_classification as task
-from hoomd_gala.training import TrainingConfig, write_curve
+from hoomd_gala.training import TrainingConfig
 from hoomd_gala.trajectories import open_trajectory
 
 #: Confidence below which a particle's structure is called unknown.
@@ -72,7 +73,7 @@ def structure_model(
             "machine": f"{os.cpu_count()} cores, torch {torch.__version__}",
         },
     )
-    write_curve(folder / "learning_curve.csv", curve)
+    write_table(folder / "learning_curve.csv", curve)
     analysis.draw_curve(folder / "learning_curve.png", "structure model", curve)
     save_model(folder / "structures.safetensors", model)
     write_card(folder / "structures.json", folder / "structures.safetensors")
@@ -99,6 +100,6 @@ def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> 
         checkpoint=folder / "frames_checkpoint.pt",
         description="train frame model",
     )
-    write_curve(folder / "frames_learning_curve.csv", curve)
+    write_table(folder / "frames_learning_curve.csv", curve)
     analysis.draw_curve(folder / "frames_learning_curve.png", "frame model", curve)
     save_model(folder / "frames.safetensors", model)

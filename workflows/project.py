@@ -20,7 +20,7 @@ import studies
 from flow import FlowProject
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.files import replacing
+from hoomd_gala.files import replacing, write_table
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -250,9 +250,9 @@ def analyze(job):
     steps = protocol.Protocol.of(job.sp)
     trajectory = Path(job.fn(TRAJECTORY))
     names, rows = analysis.fractions(trajectory, steps)
-    analysis.write_table(Path(job.fn("structures.csv")), rows)
+    write_table(Path(job.fn("structures.csv")), rows)
     analysis.draw_fractions(Path(job.fn("structures.png")), title(job), names, rows, steps)
-    analysis.write_table(Path(job.fn("checks.csv")), analysis.checks(trajectory, steps))
+    write_table(Path(job.fn("checks.csv")), analysis.checks(trajectory, steps))
 
 
 @Study.pre(kind("system"))
@@ -292,7 +292,7 @@ def predict_frames(job):
         {"timestep": step} | dict(zip(analyzer.class_names, shares, strict=True))
         for step, shares in zip(times.tolist(), histogram.tolist(), strict=True)
     ]
-    analysis.write_table(Path(job.fn("predicted_frames.csv")), rows)
+    write_table(Path(job.fn("predicted_frames.csv")), rows)
     _, structures = analysis.fractions(trajectory, steps)
     analysis.draw_predicted_frames(
         Path(job.fn("predicted_frames.png")), title(job), histogram, times, structures, steps

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import analysis
+from hoomd_gala.files import write_table
 
 
 def _rows(path: str) -> list[dict[str, str]]:
@@ -60,7 +60,7 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
         files += [f"- {os.path.join(where, name)}" for name in shown if job.isfile(name)]
     for name, rows in (("simulations", simulations), ("fractions", fractions), ("checks", checks)):
         if rows:
-            analysis.write_table(folder / f"{name}.csv", rows)
+            write_table(folder / f"{name}.csv", rows)
     parts = [
         f"# Study {jobs[0].sp.study}\n",
         _table(simulations),
