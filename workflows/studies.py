@@ -26,12 +26,17 @@ def state_points(name: str) -> list[dict[str, Any]]:
     """State points of a study's jobs, flat so that ``signac find`` filters read well."""
     study = load(name)
     common = {"study": name}
-    model = common | {"kind": "structure_model"} | study["structure_model"]
+    models = [
+        common | {"kind": kind} | study[kind]
+        for kind in ("structure_model", "shipped_model")
+        if kind in study
+    ]
     systems = [
-        common | {"kind": "system"} | study["protocol"] | system for system in study["systems"]
+        common | {"kind": "system"} | study["protocol"] | system
+        for system in study.get("systems", [])
     ]
     fluids = [
         common | {"kind": "fluid"} | study["protocol"] | study["fluid_protocol"] | fluid
-        for fluid in study["fluids"]
+        for fluid in study.get("fluids", [])
     ]
-    return [*fluids, model, *systems]
+    return [*fluids, *models, *systems]
