@@ -62,6 +62,9 @@ class Result:
 class Analyzer:
     """Names the structure around every particle of a system.
 
+    A model that was trained on a task without classes gives embeddings only: every particle is
+    unknown to it, with confidence 0.
+
     Parameters
     ----------
     model : str or path
@@ -151,10 +154,18 @@ class Analyzer:
             torch.as_tensor(types), torch.as_tensor(neighbor_types), info.core.max_types
         ).to(self.device)
         batch = _BATCH.get(self.device.type, CHUNK)
+        parts = [slice(start, start + batch) for start in range(0, len(bonds), batch)]
+        if not info.class_names:
+            with torch.inference_mode():
+                summaries = [network.embed(bonds[part], encoded[part]) for part in parts]
+            return (
+                np.full(len(bonds), UNKNOWN, np.int32),
+                np.zeros(len(bonds), np.float32),
+                torch.cat(summaries).cpu().numpy(),
+            )
         logits, embedding = [], []
         with torch.inference_mode():
-            for start in range(0, len(bonds), batch):
-                part = slice(start, start + batch)
+            for part in parts:
                 scores, summary = network(bonds[part], encoded[part])
                 logits.append(scores)
                 embedding.append(summary)

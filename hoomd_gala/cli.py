@@ -1,9 +1,11 @@
 """The command line."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from . import __version__
 from .errors import InputError
@@ -34,8 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
     )
 
+    _add_train(commands)
     commands.add_parser("models", help="list the shipped models")
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
     try:
         if options.command == "label":
@@ -45,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.input, options.output, options.model, options.device
             )
             print_fractions(fractions)
+        elif options.command == "train":
+            from .train_command import run
+
+            run(options, shlex.join(["hoomd-gala", *arguments]))
         else:
             _list_models()
     except InputError as error:
@@ -53,12 +61,170 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def _size(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is negative or not finite")
+    return number
+
+
+_TRAIN_EXAMPLES = """\
+what is written:
+  OUT.safetensors  the model, for label, Analyzer and Classifier
+  OUT.json, .md    its card: data, seed, command, metrics beside those of simple baselines
+  OUT.csv, .png    the learning curve
+Interrupt it whenever you like: the same command goes on after the last whole epoch and ends where
+an unbroken run would have.
+
+tasks:
+  denoising             noise 0.1 on every bond is to be taken away
+  autoencoding          bonds pass through an orientation and 8 numbers each
+  shift-identification  the particle was displaced by 0.01 to 0.3: by which vector?
+  nearest-bond          all bonds but the shortest are given: where is the shortest?
+  noisy-bonds           half of the bonds have been moved by noise 0.5: which?
+  frame-classification  which frame is the environment from? The one task with classes, which label
+                        then writes; after the others it writes embeddings
+Lengths are in units of the shortest distance of unit cells, or of the mean bond length of
+trajectories.
+
+examples:
+  hoomd-gala train --task denoising --output denoising.safetensors
+  hoomd-gala train --task frame-classification --output three.safetensors \\
+      --cells cF4-Cu hP2-Mg cI2-W --blind --environments 1000
+  hoomd-gala train --task frame-classification --output run.safetensors \\
+      --gsd run.gsd@10:50:2 other.gsd@-1 --environments 500 --patience 3
+"""
+
+
+def _add_train(commands: Any) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a network on unit cells or your own trajectories",
+        description="Trains a network on a self-supervised task. No labels are needed: the data "
+        "are environments of unit cells (all 579 of pyriodic-aflow if nothing else is said) or of "
+        "the frames of GSD files.",
+        epilog=_TRAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = "(default: %(default)s)"
+    train.add_argument(
+        "--task",
+        required=True,
+        choices=[
+            "denoising",
+            "autoencoding",
+            "shift-identification",
+            "nearest-bond",
+            "noisy-bonds",
+            "frame-classification",
+        ],
+        metavar="NAME",
+        help="what to learn: one of the tasks below",
+    )
+    train.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="OUT.safetensors",
+        help="model file to write; must not exist",
+    )
+
+    data = train.add_argument_group("data")
+    data.add_argument(
+        "--gsd",
+        nargs="+",
+        metavar="FILE[@FRAMES]",
+        help="trajectories to learn from; FRAMES is a Python index or slice: run.gsd@10:50:2",
+    )
+    data.add_argument(
+        "--cells", nargs="+", metavar="CELL", help="unit cells such as cI2-W (default: all)"
+    )
+    data.add_argument(
+        "--noise",
+        nargs="+",
+        type=_size,
+        metavar="LEVEL",
+        help="Gaussian displacements of the unit cells' particles, in units of the shortest "
+        "distance (default: 0.01 0.05 0.1)",
+    )
+    data.add_argument(
+        "--environments",
+        type=_positive,
+        default=100,
+        metavar="N",
+        help="environments of each frame: of each trajectory frame, or of each unit cell at each "
+        f"noise level {default}",
+    )
+    data.add_argument("--blind", action="store_true", help="take all particles for the same type")
+
+    network = train.add_argument_group("network")
+    network.add_argument(
+        "--width", type=_positive, default=32, help=f"numbers per bond, and embedding {default}"
+    )
+    network.add_argument(
+        "--hidden", type=_positive, default=32, help=f"hidden units of each perceptron {default}"
+    )
+    network.add_argument("--blocks", type=_positive, default=2, help=f"attention blocks {default}")
+    network.add_argument(
+        "--untied",
+        action="store_true",
+        help="update vectors and values in two passes over the pairs of bonds, not in one: about "
+        "twice the work",
+    )
+
+    training = train.add_argument_group("training")
+    training.add_argument(
+        "--epochs", type=_positive, default=10, help=f"passes over the data {default}"
+    )
+    training.add_argument(
+        "--batch-size", type=_positive, default=64, help=f"environments per step {default}"
+    )
+    training.add_argument(
+        "--learning-rate",
+        type=_size,
+        default=8e-3,
+        help=f"peak of the one-cycle schedule {default}",
+    )
+    training.add_argument(
+        "--patience",
+        type=_positive,
+        metavar="EPOCHS",
+        help="stop when the validation loss has not improved for so many epochs, and keep the best "
+        "weights (default: run all epochs and keep the last)",
+    )
+    training.add_argument("--seed", type=_whole, default=1, help=f"of everything random {default}")
+    training.add_argument(
+        "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
+    )
+    training.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="where an interrupted training goes on from; removed at the end "
+        "(default: OUT.checkpoint.pt)",
+    )
+
+
 def _list_models() -> None:
     from .models import load_model, shipped_models
 
     for name, path in shipped_models().items():
-        classes = ", ".join(load_model(path).info.class_names)
-        print(f"{name}: {classes}")
+        info = load_model(path).info
+        print(f"{name}: {', '.join(info.class_names) or f'embeddings from {info.task}'}")
     if not shipped_models():
         print("no model is shipped; give the path of a model file instead")
 

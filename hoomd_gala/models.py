@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 
 from .errors import InputError
 from .files import replacing
-from .networks import CoreConfig, FrameClassifier
+from .networks import CoreConfig, Network, make_network
 
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
@@ -47,6 +48,9 @@ class ModelInfo:
         Particles of lower confidence are labelled -1.
     card : dict
         Data, seed, metrics and the command that made the model; for people.
+    task : str
+        What the network was trained on, one of :data:`~hoomd_gala.networks.NETWORKS`; only frame
+        classification has class names.
     """
 
     core: CoreConfig
@@ -55,13 +59,14 @@ class ModelInfo:
     temperature: float = 1.0
     unknown_below: float = 0.0
     card: dict[str, Any] = field(default_factory=dict)
+    task: str = "frame-classification"
 
 
 @dataclass(frozen=True)
 class Model:
     """A network and its description."""
 
-    network: FrameClassifier
+    network: Network
     info: ModelInfo
 
 
@@ -74,12 +79,57 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
 
 
 def write_card(path: str | os.PathLike[str], model_path: str | os.PathLike[str]) -> None:
-    """Write a model's description, with the hash of its file, as JSON for people to read."""
+    """Write a model's description, with the hash of its file, for people to read.
+
+    As JSON to ``path``, and as a page of Markdown beside it.
+    """
     info = load_model(model_path).info
     digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
     card = {"file": Path(model_path).name, "sha256": digest} | dataclasses.asdict(info)
     with replacing(path) as part:
         part.write_text(json.dumps(card, indent=2) + "\n")
+    with replacing(Path(path).with_suffix(".md")) as part:
+        part.write_text(card_page(card))
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _items(values: Mapping[str, Any], indent: str = "") -> list[str]:
+    """Bullets, nested where the values are."""
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}- {key}:", *_items(value, indent + "  ")]
+        elif isinstance(value, list | tuple):
+            # a model may have thousands of classes and a thousand unit cells
+            shown = ", ".join(map(_number, value[:20])) + (", …" if len(value) > 20 else "")
+            lines.append(f"{indent}- {key} ({len(value)}): {shown}")
+        else:
+            lines.append(f"{indent}- {key}: {_number(value)}")
+    return lines
+
+
+def card_page(card: Mapping[str, Any]) -> str:
+    """A card as a page of Markdown: metrics beside the baselines, then everything else."""
+    about = dict(card["card"])
+    metrics = about.pop("metrics", {})
+    baselines = about.pop("baselines", {})
+    command = about.pop("command", None)
+    about.pop("task", None)
+    lines = [f"# {Path(card['file']).stem}", "", f"Trained on {card['task']}.", ""]
+    if command:
+        lines += ["Made by", "", "```", command, "```", ""]
+    if metrics:
+        lines += ["| | " + " | ".join(metrics) + " |", "| --- |" + " --- |" * len(metrics)]
+        lines.append("| network | " + " | ".join(map(_number, metrics.values())) + " |")
+        for name, row in baselines.items():
+            cells = [_number(row.get(key.removeprefix("validation_"), "")) for key in metrics]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append("")
+    described = {key: value for key, value in card.items() if key not in ("card", "task")}
+    return "\n".join([*lines, *_items(about), *_items(described)]) + "\n"
 
 
 def shipped_models() -> dict[str, Path]:
@@ -128,7 +178,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         description["core"] = CoreConfig(**description["core"])
         description["class_names"] = tuple(description["class_names"])
         info = ModelInfo(**description)
-        network = FrameClassifier(info.core, len(info.class_names))
+        network = make_network(info.task, info.core, len(info.class_names))
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

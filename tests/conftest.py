@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from hoomd_gala import datasets
+from hoomd_gala.fitting import fit
 from hoomd_gala.models import Model, save_model
 from hoomd_gala.networks import CoreConfig
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import System, make_system
-from hoomd_gala.tasks import frame_classification as task
 from hoomd_gala.training import TrainingConfig
 from hoomd_gala.trajectories import make_frame
 
@@ -49,16 +50,16 @@ def trained() -> Model:
     """A small network that tells fcc, bcc and a random gas apart, trained in seconds."""
     rng = np.random.default_rng(1)
     names = ["cF4-Cu", "cI2-W"]
-    frames = task.join(
+    frames = datasets.join(
         [
-            task.crystal_frames(names, [0.02, 0.05], 200, 2, rng, n_particles=1000),
-            task.take(gas(800, rng), 2, 400, rng),
+            datasets.crystal_frames(names, [0.02, 0.05], 200, 2, rng, n_particles=1000),
+            datasets.take(gas(800, rng), 2, 400, rng),
         ]
     )
     core = CoreConfig(width=16, hidden=16, blocks=1, tied=True)
     config = TrainingConfig(epochs=12, batch_size=32)
-    model, curve = task.train_classifier(
-        frames, [*names, "disordered"], core, config, unknown_below=0.4
+    model, curve = fit(
+        "frame-classification", frames, [*names, "disordered"], core, config, unknown_below=0.4
     )
     assert curve[-1]["validation_accuracy"] > 0.9
     return model

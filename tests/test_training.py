@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import gas
 
+from hoomd_gala import datasets
 from hoomd_gala.files import write_table
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.tasks import frame_classification as task
@@ -22,9 +23,9 @@ class InterruptionError(Exception):
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(1)
-    crystal = task.crystal_frames(["cI2-W"], [0.03], 200, None, rng, n_particles=500)
-    frames = task.join([crystal, task.take(gas(400, rng), 1, 200, rng)])
-    return split(task.to_tensors(frames, 1, None), 0.3, seed=1)
+    crystal = datasets.crystal_frames(["cI2-W"], [0.03], 200, None, rng, n_particles=500)
+    frames = datasets.join([crystal, datasets.take(gas(400, rng), 1, 200, rng)])
+    return split(datasets.to_tensors(frames, 1, None), 0.3, seed=1)
 
 
 def network():
@@ -44,7 +45,7 @@ def test_training_learns_and_repeats_exactly(data):
     curves, weights = [], []
     for _ in range(2):
         net = network()
-        curves.append(train(net, task.loss, *data, CONFIG))
+        curves.append(train(net, task.loss, *data, CONFIG).curve)
         weights.append(net.state_dict())
     assert curves[0] == curves[1]
     assert curves[0][-1]["validation_loss"] < 0.7 * curves[0][0]["validation_loss"]
@@ -55,7 +56,7 @@ def test_training_learns_and_repeats_exactly(data):
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, stop_after):
     whole = network()
-    curve = train(whole, task.loss, *data, CONFIG)
+    curve = train(whole, task.loss, *data, CONFIG).curve
     checkpoint = tmp_path / "checkpoint.pt"
     calls = 0
 
@@ -70,7 +71,7 @@ def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, st
     with pytest.raises(InterruptionError):
         train(network(), interrupted, *data, CONFIG, checkpoint)
     resumed = network()
-    resumed_curve = train(resumed, task.loss, *data, CONFIG, checkpoint)
+    resumed_curve = train(resumed, task.loss, *data, CONFIG, checkpoint).curve
     assert resumed_curve == curve
     for key, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[key])

@@ -264,18 +264,3 @@ def draw_predicted_frames(
     for axes in (top, bottom):
         axes.axvline(protocol.gas_steps / 1000, color="w" if axes is top else "k", lw=0.8, ls=":")
     save_figure(path, figure)
-
-
-def draw_curve(path: Path, title: str, curve: list[dict[str, float]]) -> None:
-    """Learning curve."""
-    figure, axes = plt.subplots(figsize=(5, 3.5), layout="constrained")
-    epochs = [row["epoch"] for row in curve]
-    axes.plot(epochs, [row["training_loss"] for row in curve], "o-", label="training loss")
-    axes.plot(epochs, [row["validation_loss"] for row in curve], "s-", label="validation loss")
-    axes.set(xlabel="epoch", ylabel="cross-entropy", title=title)
-    twin = axes.twinx()
-    twin.plot(epochs, [row["validation_accuracy"] for row in curve], "k^--", label="accuracy")
-    twin.set(ylabel="validation accuracy", ylim=(0, 1))
-    handles = [*axes.get_legend_handles_labels()[0], *twin.get_legend_handles_labels()[0]]
-    axes.legend(handles=handles, loc="center right", frameon=False)
-    save_figure(path, figure)

@@ -1,20 +1,19 @@
 """The two networks of a study, trained from files of its jobs."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import analysis
 import numpy as np
-import torch
 
+from hoomd_gala import datasets
 from hoomd_gala.environments import mean_bond_length
 from hoomd_gala.files import write_table
+from hoomd_gala.fitting import fit
 from hoomd_gala.models import pick_device, save_model, write_card
 from hoomd_gala.networks import CoreConfig
+from hoomd_gala.plots import draw_curve
 from hoomd_gala.systems import as_system
-from hoomd_gala.tasks import frame_classification as task
 from hoomd_gala.training import TrainingConfig
 from hoomd_gala.trajectories import open_trajectory
 
@@ -45,16 +44,19 @@ def structure_model(
     structures = list(parameters["structures"])
     disordered = len(structures)
     frames = [
-        task.crystal_frames(
+        datasets.crystal_frames(
             structures, parameters["noise_levels"], parameters["n_environments"], disordered, rng
         )
     ]
     for fluid in fluids:
         with open_trajectory(fluid) as trajectory:
             share = parameters["n_disordered"] // (len(fluids) * len(trajectory)) + 1
-            frames += [task.take(as_system(frame), disordered, share, rng) for frame in trajectory]
-    model, curve = task.train_classifier(
-        task.join(frames),
+            frames += [
+                datasets.take(as_system(frame), disordered, share, rng) for frame in trajectory
+            ]
+    model, curve = fit(
+        "frame-classification",
+        datasets.join(frames),
         [*structures, "disordered"],
         CoreConfig(
             width=parameters["width"],
@@ -70,11 +72,10 @@ def structure_model(
         card={
             "command": f"python workflows/project.py run --study {parameters['study']}",
             "data": data,
-            "machine": f"{os.cpu_count()} cores, torch {torch.__version__}",
         },
     )
     write_table(folder / "learning_curve.csv", curve)
-    analysis.draw_curve(folder / "learning_curve.png", "structure model", curve)
+    draw_curve(folder / "learning_curve.png", "structure model", curve)
     save_model(folder / "structures.safetensors", model)
     write_card(folder / "structures.json", folder / "structures.safetensors")
 
@@ -84,13 +85,14 @@ def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> 
     rng = np.random.default_rng(seed)
     with open_trajectory(trajectory_path) as trajectory:
         names = [str(frame.configuration.step) for frame in trajectory]
-        frames = task.join(
+        frames = datasets.join(
             [
-                task.take(as_system(frame), i, ENVIRONMENTS_PER_FRAME, rng)
+                datasets.take(as_system(frame), i, ENVIRONMENTS_PER_FRAME, rng)
                 for i, frame in enumerate(trajectory)
             ]
         )
-    model, curve = task.train_classifier(
+    model, curve = fit(
+        "frame-classification",
         frames,
         names,
         CoreConfig(width=32, hidden=32, blocks=2, tied=True),
@@ -101,5 +103,5 @@ def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> 
         description="train frame model",
     )
     write_table(folder / "frames_learning_curve.csv", curve)
-    analysis.draw_curve(folder / "frames_learning_curve.png", "frame model", curve)
+    draw_curve(folder / "frames_learning_curve.png", "frame model", curve)
     save_model(folder / "frames.safetensors", model)
