@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .environments import Environments, PeriodicTree, scale_bonds
+from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
-from .models import Model, load_model, pick_device
-from .networks import encode_types
+from .models import Model, ModelInfo, load_model, pick_device
+from .networks import FrameClassifier, encode_types
 from .systems import System, as_system, make_system
 
 #: Label of a particle whose structure the model does not know.
@@ -128,53 +128,77 @@ class Analyzer:
             )
         tree = PeriodicTree.build(system.positions, system.box)
         total = len(system.positions)
-        width = self.model.info.core.width
-        label = np.empty(total, np.int32)
-        confidence = np.empty(total, np.float32)
-        embedding = np.empty((total, width), np.float32)
-        for start in range(0, total, CHUNK):
-            rows = np.arange(start, min(start + CHUNK, total))
-            environments = tree.nearest(rows, workers=torch.get_num_threads())
-            label[rows], confidence[rows], embedding[rows] = self._label(
-                environments, kinds[rows], kinds[environments.neighbors]
-            )
+        info = self.model.info
+        embedding = np.empty((total, info.core.width), np.float32)
+        neighbors = np.empty((total, N_NEIGHBORS if info.context else 0), np.int32)
+        chunks = [np.arange(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
+        for rows in chunks:
+            found = tree.nearest(rows, workers=torch.get_num_threads())
+            embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
+            neighbors[rows] = found.neighbors[:, : neighbors.shape[1]]
+        label = np.full(total, UNKNOWN, np.int32)
+        confidence = np.zeros(total, np.float32)
+        for rows in chunks if info.class_names else []:
+            label[rows], confidence[rows] = self._name(embedding[rows], embedding[neighbors[rows]])
         return Result(label, confidence, embedding, self.class_names)
 
-    def _label(
+    def _embed(
         self,
-        environments: Environments,
+        bonds: NDArray[np.float64],
         types: NDArray[np.int64],
         neighbor_types: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    ) -> NDArray[np.float32]:
+        """Embeddings of environments."""
         network, info = self.model.network, self.model.info
-        bonds = torch.as_tensor(
-            scale_bonds(environments.bonds, info.length_scale), dtype=torch.float32
-        ).to(self.device)
+        scaled = torch.as_tensor(scale_bonds(bonds, info.length_scale), dtype=torch.float32)
         encoded = encode_types(
             torch.as_tensor(types), torch.as_tensor(neighbor_types), info.core.max_types
-        ).to(self.device)
-        batch = _BATCH.get(self.device.type, CHUNK)
-        parts = [slice(start, start + batch) for start in range(0, len(bonds), batch)]
-        if not info.class_names:
-            with torch.inference_mode():
-                summaries = [network.embed(bonds[part], encoded[part]) for part in parts]
-            return (
-                np.full(len(bonds), UNKNOWN, np.int32),
-                np.zeros(len(bonds), np.float32),
-                torch.cat(summaries).cpu().numpy(),
-            )
-        logits, embedding = [], []
-        with torch.inference_mode():
-            for part in parts:
-                scores, summary = network(bonds[part], encoded[part])
-                logits.append(scores)
-                embedding.append(summary)
-            confidence, label = torch.softmax(torch.cat(logits) / info.temperature, dim=-1).max(
-                dim=-1
-            )
-            label = torch.where(confidence < info.unknown_below, UNKNOWN, label)
-        return (
-            label.to(torch.int32).cpu().numpy(),
-            confidence.cpu().numpy(),
-            torch.cat(embedding).cpu().numpy(),
         )
+        batch = _BATCH.get(self.device.type, CHUNK)
+        with torch.inference_mode():
+            parts = [
+                network.embed(
+                    scaled[start : start + batch].to(self.device),
+                    encoded[start : start + batch].to(self.device),
+                )
+                for start in range(0, len(scaled), batch)
+            ]
+        return torch.cat(parts).cpu().numpy()
+
+    def _name(
+        self, embedding: NDArray[np.float32], around: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Labels and confidences of embeddings, given those of their neighbors."""
+        network, info = self.model.network, self.model.info
+        assert isinstance(network, FrameClassifier)
+        with torch.inference_mode():
+            logits = network.name(
+                torch.as_tensor(embedding, device=self.device),
+                torch.as_tensor(around, device=self.device),
+            )
+            label, confidence = decide(logits, info)
+        return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
+
+
+def decide(logits: torch.Tensor, info: ModelInfo) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels and confidences from a model's logits.
+
+    Parameters
+    ----------
+    logits : (B, n_classes) or (B, n_classes + 1)
+        One more than there are classes if the model knows the unknown.
+    info : ModelInfo
+        Gives the temperature and the confidence that a label takes.
+
+    Returns
+    -------
+    (B,) int64, (B,)
+        Index of the most likely class, -1 where none is likely enough, and its probability.
+    """
+    probability = torch.softmax(logits / info.temperature, dim=-1)
+    known = probability[:, : len(info.class_names)]
+    confidence, label = known.max(dim=-1)
+    unknown = confidence < info.unknown_below
+    if info.knows_unknown:
+        unknown |= probability[:, -1] > confidence
+    return torch.where(unknown, UNKNOWN, label), confidence

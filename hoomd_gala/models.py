@@ -51,6 +51,11 @@ class ModelInfo:
     task : str
         What the network was trained on, one of :data:`~hoomd_gala.networks.NETWORKS`; only frame
         classification has class names.
+    context : int
+        Hidden units through which the embeddings of neighbors reach the label; 0 labels each
+        environment by itself.
+    knows_unknown : bool
+        The network has one output more than there are classes, for structures without a name.
     """
 
     core: CoreConfig
@@ -60,6 +65,13 @@ class ModelInfo:
     unknown_below: float = 0.0
     card: dict[str, Any] = field(default_factory=dict)
     task: str = "frame-classification"
+    context: int = 0
+    knows_unknown: bool = False
+
+    def make_network(self) -> Network:
+        """The network that the description is of, with random weights."""
+        n_outputs = len(self.class_names) + self.knows_unknown
+        return make_network(self.task, self.core, n_outputs, self.context)
 
 
 @dataclass(frozen=True)
@@ -178,7 +190,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         description["core"] = CoreConfig(**description["core"])
         description["class_names"] = tuple(description["class_names"])
         info = ModelInfo(**description)
-        network = make_network(info.task, info.core, len(info.class_names))
+        network = info.make_network()
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -114,27 +114,54 @@ class Network(nn.Module):
         return values.mean(-2)
 
 
+class Context(nn.Module):
+    """What surrounds an environment, from the embeddings of its neighbors.
+
+    At high temperature one environment alone may look like anything; that its neighbors all look
+    like a crystal's is what tells it from a liquid. ``forward(embedding, around)`` takes (B, width)
+    embeddings and those of their neighbors, (B, n, width), and returns (B, size).
+    """
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.own = nn.Linear(width, size)
+        self.other = nn.Linear(width, size)
+
+    def forward(self, embedding: Tensor, around: Tensor) -> Tensor:
+        return torch.relu(self.own(embedding).unsqueeze(-2) + self.other(around)).mean(-2)
+
+
 class FrameClassifier(Network):
     """Which structure, or which frame of a trajectory, an environment was taken from.
 
     ``forward(bonds, types)`` returns the (B, n_classes) logits and the (B, width) embedding that
     they are computed from. Neither changes when the bonds are turned or renumbered.
+
+    With ``context``, a number of hidden units, the logits depend on the embeddings of the neighbors
+    as well: :meth:`embed` all environments first, then call :meth:`name`.
     """
 
-    def __init__(self, config: CoreConfig, n_classes: int) -> None:
+    def __init__(self, config: CoreConfig, n_classes: int, context: int = 0) -> None:
         super().__init__(config)
         self.pool = InvariantAttention(config.width, config.hidden, reduce=True)
         self.norm = nn.LayerNorm(config.width)
-        self.classify = mlp(config.width, config.hidden, n_classes)
+        self.context = Context(config.width, context) if context else None
+        self.classify = mlp(config.width + context, config.hidden + 2 * context, n_classes)
 
     def embed(self, bonds: Tensor, types: Tensor) -> Tensor:
         """(B, width) values that the logits are computed from."""
         vectors, values = self.core(bonds, types)
         return self.norm(self.pool(pair_products(vectors), values))
 
+    def name(self, embedding: Tensor, around: Tensor | None = None) -> Tensor:
+        """(B, n_classes) logits of embeddings, given those of their neighbors (B, n, width)."""
+        if self.context is not None:
+            embedding = torch.cat((embedding, self.context(embedding, around)), dim=-1)
+        return self.classify(embedding)
+
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.embed(bonds, types)
-        return self.classify(embedding), embedding
+        return self.name(embedding), embedding
 
 
 class Denoiser(Network):
@@ -313,10 +340,10 @@ NETWORKS: dict[str, type[Network]] = {
 }
 
 
-def make_network(task: str, config: CoreConfig, n_classes: int = 0) -> Network:
-    """Network of a task, with random weights; ``n_classes`` is for those that name classes."""
+def make_network(task: str, config: CoreConfig, n_classes: int = 0, context: int = 0) -> Network:
+    """Network of a task, with random weights; the numbers are for :class:`FrameClassifier`."""
     kind = NETWORKS[task]
-    return kind(config, n_classes) if issubclass(kind, FrameClassifier) else kind(config)
+    return kind(config, n_classes, context) if issubclass(kind, FrameClassifier) else kind(config)
 
 
 def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tensor:

@@ -30,8 +30,8 @@ IGNORED = -1
 #: hexagonal diamond are 0.2 apart, cF4-Cu and cI2-W 0.4.
 SAME, UNLIKE, STRANGE = 0.01, 0.12, 0.2
 
-#: Size of a crystal that samples are cut from.
-N_PARTICLES = 2500
+#: Particles of a crystal, and of one that a droplet is cut from.
+N_BULK, N_SURFACE = 600, 2500
 
 
 class Kinds(NamedTuple):
@@ -106,8 +106,8 @@ def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) 
 
 
 @functools.lru_cache(maxsize=8)
-def _perfect(name: str) -> System:
-    return crystal(unit_cell(name), N_PARTICLES)
+def _perfect(name: str, n_particles: int) -> System:
+    return crystal(unit_cell(name), n_particles)
 
 
 def hot_crystal(
@@ -126,7 +126,7 @@ def hot_crystal(
     surface : bool
         Cut a droplet out of it, whose outermost particles count as disordered.
     """
-    perfect = _perfect(name)
+    perfect = _perfect(name, N_SURFACE if surface else N_BULK)
     labelled = perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
     sample = strain(labelled, 0.015, rng)
     if surface:
@@ -184,9 +184,20 @@ def stacked(cubic: int, hexagonal: int, diamond: bool, rng: np.random.Generator)
     return system._replace(positions=system.positions * scale)
 
 
-def hot_stack(cubic: int, hexagonal: int, diamond: bool, noise: float, rng: np.random.Generator) -> System:
+def hot_stack(
+    cubic: int, hexagonal: int, diamond: bool, noise: float, rng: np.random.Generator
+) -> System:
     """Random stacking, strained and displaced."""
     return displace(strain(stacked(cubic, hexagonal, diamond, rng), 0.01, rng), noise, rng)
+
+
+def stacks(kinds: Kinds, n: int, noise: float, rng: np.random.Generator) -> Iterator[System]:
+    """Random stackings of spheres and of diamond, with displacements up to ``noise``."""
+    for i in range(n):
+        diamond = i % 2 == 1
+        cells = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
+        cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in cells)
+        yield hot_stack(cubic, hexagonal, diamond, rng.uniform(0.005, noise), rng)
 
 
 def fluids(paths: Sequence[Path], kinds: Kinds) -> Iterator[System]:
@@ -199,7 +210,10 @@ def fluids(paths: Sequence[Path], kinds: Kinds) -> Iterator[System]:
 
 
 def crystal_plan(
-    kinds: Kinds, common: Sequence[str], counts: Mapping[str, int], noise: Mapping[str, float],
+    kinds: Kinds,
+    common: Sequence[str],
+    counts: Mapping[str, int],
+    noise: Mapping[str, float],
     rng: np.random.Generator,
 ) -> list[tuple[str, float, bool]]:
     """Which crystals to sample, how hot, and whether with a surface: (name, noise, surface).
@@ -227,8 +241,11 @@ def crystal_plan(
 
 
 def environments(
-    plan: Sequence[tuple[str, float, bool]], kinds: Kinds, per_kind: Mapping[str, int],
-    common: Sequence[str], rng: np.random.Generator,
+    plan: Sequence[tuple[str, float, bool]],
+    kinds: Kinds,
+    per_kind: Mapping[str, int],
+    common: Sequence[str],
+    rng: np.random.Generator,
 ) -> Frames:
     """Some environments of each kind from each crystal of a plan.
 

@@ -1,0 +1,210 @@
+"""How the shipped model ``structures`` learns.
+
+First an environment's network learns to tell all kinds of sites apart, starting from the core of a
+network that learned a self-supervised task. Kinds that it confuses become one class. Then, with
+that network fixed, a second small one learns to name the class from an environment's embedding and
+those of its neighbors, on whole samples.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import samples
+import torch
+from numpy.typing import NDArray
+from samples import IGNORED, Kinds
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm.auto import tqdm
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.datasets import Frames, join, to_tensors
+from hoomd_gala.files import replacing
+from hoomd_gala.models import Model, ModelInfo
+from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.structures import unit_cell
+from hoomd_gala.systems import System
+from hoomd_gala.tasks import frame_classification as task
+from hoomd_gala.training import Data, TrainingConfig, split, train
+
+#: Size of the network; the shipped models of the other tasks have the same.
+CORE = CoreConfig(width=32, hidden=32, blocks=2, tied=True)
+#: Hidden units through which neighbors' embeddings reach the label.
+CONTEXT = 64
+
+#: Displacement at which the confusion of kinds is measured, and the confusion that makes two kinds
+#: one class: 0.5 would be a coin's.
+MERGE_NOISE, MERGE_ABOVE = 0.04, 0.25
+
+
+def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Unit cells with names, the common ones first, then from small to large.
+
+    All cells of one element are among them. The order decides what a kind of site that several
+    cells have is called.
+    """
+    rest = [name for name in dict.fromkeys([*samples.one_element_cells(), *others])]
+    rest.sort(key=lambda name: len(unit_cell(name).system.positions))
+    return [*common, *(name for name in rest if name not in common)]
+
+
+class Plan(NamedTuple):
+    """What is sampled, from a job's state point."""
+
+    kinds: Kinds
+    common: Sequence[str]
+    noise: dict[str, float]
+
+
+def site_frames(
+    plan: Plan,
+    counts: dict[str, int],
+    per_kind: dict[str, int],
+    fluids: Sequence[Path],
+    n_per_frame: int,
+    n_stacks: int,
+    rng: np.random.Generator,
+) -> Frames:
+    """Environments labelled by their kind of site, OTHER or DISORDERED."""
+    kinds = plan.kinds
+    crystals = samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng)
+    parts = [samples.environments(crystals, kinds, per_kind, plan.common, rng)]
+    for sample in samples.stacks(kinds, n_stacks, plan.noise["common"], rng):
+        parts.append(samples.take_each(sample, 16, rng))
+    for sample in samples.fluids(fluids, kinds):
+        parts.append(samples.take_each(sample, n_per_frame, rng))
+    return join(parts)
+
+
+def measure_confusion(model: Model, frames: Frames, n_outputs: int) -> NDArray[np.float64]:
+    """Share of each label's environments that the network gives each of its outputs, as rows."""
+    data = to_tensors(frames, 1, None)
+    predicted = []
+    with torch.inference_mode():
+        for start in range(0, len(data["labels"]), 64):
+            logits, _ = model.network(
+                data["bonds"][start : start + 64], data["types"][start : start + 64]
+            )
+            predicted.append(logits.argmax(-1))
+    counts = np.zeros((n_outputs, n_outputs))
+    np.add.at(counts, (frames.labels, torch.cat(predicted).numpy()), 1)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def merge(confusion: NDArray[np.float64], above: float) -> NDArray[np.int64]:
+    """Merge what is confused, the worst pair first, until no pair is confused by more.
+
+    The confusion of two kinds is the share of wrong answers when only these two are asked and
+    answered; of two groups, that of their sums.
+
+    Parameters
+    ----------
+    confusion : (K, K)
+        Share of each kind that is called each kind, as rows.
+    above : float
+        Pairs of lower confusion stay apart.
+
+    Returns
+    -------
+    (K,) int64
+        For each kind, the lowest number in its group.
+    """
+    table = confusion.copy()
+    group = np.arange(len(table))
+    while True:
+        own = np.diag(table)
+        wrong = table + table.T
+        share = wrong / np.maximum(wrong + own[:, None] + own[None, :], 1e-12)
+        np.fill_diagonal(share, 0)
+        first, second = sorted(np.unravel_index(share.argmax(), share.shape))
+        if share[first, second] <= above:
+            return group
+        group[group == second] = first
+        # rows and columns add up; the emptied ones are never chosen again
+        table[first] += table[second]
+        table[:, first] += table[:, second]
+        table[second], table[:, second] = 0, 0
+
+
+class Classes(NamedTuple):
+    """The classes that kinds of sites make.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Name of each class, "disordered" last.
+    of_label : (K + 2,) int64
+        Class of each kind, of OTHER (one more than there are names) and of DISORDERED.
+    members : dict
+        For each class that several unit cells share, these cells.
+    """
+
+    names: tuple[str, ...]
+    of_label: NDArray[np.int64]
+    members: dict[str, list[str]]
+
+    @property
+    def unknown(self) -> int:
+        """Output for structures without a name."""
+        return len(self.names)
+
+
+def make_classes(kinds: Kinds, group: NDArray[np.int64]) -> Classes:
+    """Name groups of kinds for the first cell that has one of them."""
+    titles = [kinds.cells[representative] for representative in group]
+    names = (*dict.fromkeys(titles), "disordered")
+    index = [names.index(title) for title in titles]
+    of_label = np.array([*index, len(names), len(names) - 1])
+    members: dict[str, list[str]] = {}
+    for cell in kinds.labels:
+        own = {titles[kind] for kind in kinds.labels[cell] if 0 <= kind < len(kinds.cells)}
+        for title in own:
+            members.setdefault(title, []).append(cell)
+    shared = {title: cells for title, cells in members.items() if cells != [title]}
+    return Classes(names, of_label, shared)
+
+
+class Surroundings(NamedTuple):
+    """Embeddings of whole samples, who is next to whom, and what each is to be called.
+
+    Attributes
+    ----------
+    embedding : (M, width) float32
+    neighbors : (M, n) int32
+        Rows of the neighbors.
+    labels : (M,) int64
+        Kind of site, OTHER, DISORDERED or IGNORED.
+    """
+
+    embedding: NDArray[np.float32]
+    neighbors: NDArray[np.int32]
+    labels: NDArray[np.int64]
+
+
+def surroundings(analyzer: Analyzer, systems: Iterable[System], total: int) -> Surroundings:
+    """Embed whole samples."""
+    parts, start = [], 0
+    for system in tqdm(systems, desc="embed samples", unit="sample", total=total):
+        labels = system.types
+        embedding, neighbors = analyzer.embed_system(system)
+        parts.append(Surroundings(embedding, neighbors + np.int32(start), labels))
+        start += len(labels)
+    return Surroundings(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def context_loss(around: Surroundings) -> Any:
+    """Loss of a batch of rows, and the accuracy: for :func:`~hoomd_gala.training.train`."""
+    embedding = torch.as_tensor(around.embedding)
+    neighbors = torch.as_tensor(around.neighbors)
+
+    def loss(network: nn.Module, batch: Data) -> tuple[Tensor, dict[str, Tensor]]:
+        assert isinstance(network, FrameClassifier)
+        rows = batch["rows"]
+        logits = network.name(embedding[rows], embedding[neighbors[rows]])
+        accuracy = (logits.argmax(-1) == batch["labels"]).float().mean()
+        return cross_entropy(logits, batch["labels"]), {"accuracy": accuracy}
+
+    return loss
