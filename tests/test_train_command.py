@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -16,7 +17,11 @@ from hoomd_gala.models import load_model
 from hoomd_gala.tasks import TASKS
 from hoomd_gala.trajectories import frame_labels, open_trajectory
 
-TINY = "--epochs 2 --batch-size 32 --width 8 --hidden 8 --blocks 1 --device cpu".split()
+TINY = [
+    *("--epochs", "2", "--batch-size", "32"),
+    *("--width", "8", "--hidden", "8", "--blocks", "1"),
+    *("--device", "cpu"),
+]
 CELLS = ["--cells", "cF4-Cu", "cI2-W", "--noise", "0.02", "0.05", "--environments", "30"]
 
 
@@ -147,6 +152,14 @@ def test_bad_options_are_answered_with_a_sentence(trajectory_path, tmp_path, cap
     output.write_bytes(b"precious")
     assert "model.safetensors exists; remove it" in refuses(*CELLS)
     assert output.read_bytes() == b"precious"
+
+
+def test_without_matplotlib_nothing_is_trained(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    output = tmp_path / "model.safetensors"
+    error = fails(capsys, "train", "--task", "denoising", "--output", output, *TINY, *CELLS)
+    assert "pip install matplotlib" in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_names_every_task(capsys):
