@@ -208,7 +208,7 @@ class BondClassifier(Network):
 
 def _unit(vectors: Tensor) -> Tensor:
     """Vectors at unit length; the zero vector stays zero and has a finite gradient."""
-    return vectors * (vectors.square().sum(-1, keepdim=True) + 1e-10).rsqrt()
+    return vectors * (vectors.square().sum(-1, keepdim=True) + 1e-12).rsqrt()
 
 
 def nearest_frame(first: Tensor, second: Tensor) -> Tensor:
@@ -307,8 +307,10 @@ class Autoencoder(Network):
         self.decode = mlp(self.LATENT, hidden, width)
         self.reference_values = nn.Parameter(torch.randn(3, width))
         self.rebuild = LabeledVectorAttention(width, hidden)
-        # axes are of unit length and bonds about half as long: start near what is wanted
-        nn.init.normal_(self.rebuild.covariant_weights)
+        # what these return is added to nothing: start at sizes that directions can be told from,
+        # and at bonds of about the length that they have
+        for layer in (self.first_vector, self.second_vector, self.rebuild):
+            nn.init.normal_(layer.covariant_weights)
 
     def _frame(self, vectors: Tensor, values: Tensor) -> Tensor:
         pairs = pair_products(vectors)

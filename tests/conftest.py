@@ -10,8 +10,8 @@ import torch
 
 from hoomd_gala import datasets
 from hoomd_gala.fitting import fit
-from hoomd_gala.models import Model, save_model
-from hoomd_gala.networks import CoreConfig
+from hoomd_gala.models import Model, ModelInfo, save_model
+from hoomd_gala.networks import CoreConfig, make_network
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import System, make_system
 from hoomd_gala.training import TrainingConfig
@@ -70,6 +70,17 @@ def model_path(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The small network as a file."""
     path = tmp_path_factory.mktemp("models") / "small.safetensors"
     save_model(path, trained)
+    return path
+
+
+@pytest.fixture(scope="session")
+def embedding_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file without classes, of random weights."""
+    path = tmp_path_factory.mktemp("models") / "embedding.safetensors"
+    core = CoreConfig(width=8, hidden=8, blocks=1, tied=True)
+    torch.manual_seed(1)
+    info = ModelInfo(core, (), task="denoising")
+    save_model(path, Model(make_network("denoising", core), info))
     return path
 
 

@@ -107,6 +107,27 @@ def test_labels_through_the_logger_and_the_gsd_writer(simulation, model_path, tm
     assert decode_strings(log["hoomd_gala/Classifier/names"]) == list(classifier.class_names)
 
 
+def test_model_without_classes_writes_embeddings_both_ways(
+    simulation, embedding_model_path, tmp_path
+):
+    own, path = tmp_path / "own.gsd", tmp_path / "run.gsd"
+    classifier = hoomd_gala.Classifier(model=embedding_model_path, filename=own)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier)
+    attach(simulation, classifier)
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", logger=logger)
+    simulation.operations.writers.append(writer)
+    simulation.run(10)
+    writer.flush()
+    for file in (own, path):
+        with open_trajectory(file) as trajectory:
+            frame = trajectory[-1]
+        assert frame_labels(frame)[1] == []
+        assert (frame.log["particles/hoomd_gala/Classifier/label"] == -1).all()
+        embedding = frame.log["particles/hoomd_gala/Classifier/embedding"]
+        np.testing.assert_allclose(embedding, classifier.embedding, rtol=1e-5)
+
+
 def test_costs_nothing_until_asked_and_once_per_timestep(simulation, model_path, count):
     classifier = hoomd_gala.Classifier(model=model_path)
     attach(simulation, classifier, trigger=1)

@@ -1,6 +1,7 @@
 """The training loop: exact resume, checkpoints, calibration."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from conftest import gas
 
 from hoomd_gala import datasets
+from hoomd_gala.errors import InputError
 from hoomd_gala.files import write_table
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.tasks import frame_classification as task
@@ -26,6 +28,12 @@ def data():
     crystal = datasets.crystal_frames(["cI2-W"], [0.03], 200, None, rng, n_particles=500)
     frames = datasets.join([crystal, datasets.take(gas(400, rng), 1, 200, rng)])
     return split(datasets.to_tensors(frames, 1, None), 0.3, seed=1)
+
+
+@pytest.fixture
+def few(data):
+    """A little of the data, where nothing is to be learned."""
+    return [{key: value[:48] for key, value in part.items()} for part in data]
 
 
 def network():
@@ -75,6 +83,79 @@ def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, st
     assert resumed_curve == curve
     for key, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[key])
+
+
+STOPPING = replace(CONFIG, epochs=8, patience=2)
+
+
+def overfitting(stop_in_epoch=None):
+    """A loss that gets better in training for ever, and in validation until the third epoch."""
+    epoch = 0
+
+    def loss(net, batch):
+        nonlocal epoch
+        value, metrics = task.loss(net, batch)
+        if net.training:
+            if epoch == stop_in_epoch:
+                raise InterruptionError
+            return value, metrics
+        # evaluation comes once an epoch, in one batch
+        epoch = int(net.epochs_seen) + 1
+        net.epochs_seen += 1
+        return value * 0 + abs(epoch - 3), metrics
+
+    return loss
+
+
+def counting_network():
+    """The network, with a count of its evaluations that checkpoints carry along."""
+    net = network()
+    net.register_buffer("epochs_seen", torch.zeros(()))
+    return net
+
+
+def test_early_stopping_keeps_the_best_weights(few):
+    net = counting_network()
+    curve, kept, _ = train(net, overfitting(), *few, STOPPING)
+    assert [row["validation_loss"] for row in curve] == [2, 1, 0, 1, 2]
+    assert kept == 2
+    three = counting_network()
+    with pytest.raises(InterruptionError):
+        train(three, overfitting(stop_in_epoch=3), *few, STOPPING)
+    for key, tensor in three.state_dict().items():
+        assert torch.equal(tensor, net.state_dict()[key])
+
+
+@pytest.mark.parametrize("stop_in_epoch", [2, 4])
+def test_early_stopping_resumes_exactly(few, tmp_path, stop_in_epoch):
+    whole = counting_network()
+    expected = train(whole, overfitting(), *few, STOPPING)
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(InterruptionError):
+        train(counting_network(), overfitting(stop_in_epoch), *few, STOPPING, checkpoint)
+    resumed = counting_network()
+    result = train(resumed, overfitting(), *few, STOPPING, checkpoint)
+    assert (result.curve, result.kept) == (expected.curve, expected.kept)
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[key])
+    # a training that is over stays so
+    again = counting_network()
+    assert train(again, overfitting(0), *few, STOPPING, checkpoint).curve == expected.curve
+    assert torch.equal(again.core.embed_types.weight, whole.core.embed_types.weight)
+
+
+def test_checkpoint_of_another_training_is_refused(few, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    config = replace(CONFIG, epochs=1)
+    train(network(), task.loss, *few, config, checkpoint, options={"cells": ["cI2-W"]})
+    before = checkpoint.read_bytes()
+    for other, options, named in (
+        (replace(config, batch_size=8), {"cells": ["cI2-W"]}, "batch_size"),
+        (config, {"cells": ["cF4-Cu"]}, "cells"),
+    ):
+        with pytest.raises(InputError, match=rf"other options \({named}\)"):
+            train(network(), task.loss, *few, other, checkpoint, options=options)
+    assert checkpoint.read_bytes() == before
 
 
 def test_temperature_recovers_the_scale_of_the_logits(data):
