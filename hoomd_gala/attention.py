@@ -16,14 +16,15 @@ A layer that keeps the points (``reduce=False``) normalizes and sums over j; one
 cloud to a single value (``reduce=True``) does so over all pairs.
 
 The pair values themselves are never formed. With :math:`V(q) = V_2 h + b` and
-:math:`h = \mathrm{relu}(V_1 q + c)`, the first linear map of S or α applied to a pair splits into
-:math:`\tfrac12 S_1 V_2 h_{ij}` and one term for each member, and :math:`V_2` commutes with the
-weighted sum. Nor are the products :math:`r_i \times r_j`, which commute with it as well. What is
+:math:`h = \\mathrm{relu}(V_1 q + c)`, the first linear map of S or α applied to a pair splits into
+:math:`\\tfrac12 S_1 V_2 h_{ij}` and one term for each member, and :math:`V_2` commutes with the
+weighted sum. Nor are the products :math:`r_i \\times r_j`, which commute with it as well. What is
 left to do for every pair are the sums over j of :func:`pair_sums`; from sums over j with softmax
 weights and the logarithm of what these were divided by follow sums over all pairs.
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,11 +43,11 @@ class PairPass(torch.autograd.Function):
 
     .. math::
 
-        h &= \mathrm{relu}(q W^T), &
-        g &= \mathrm{relu}(h M^T + u_i + u'_j), &
-        (s, \ldots) &= g L^T, &
-        a &= \mathrm{softmax}_j(s), &
-        p &= \sum_j a h
+        h &= \\mathrm{relu}(q W^T), &
+        g &= \\mathrm{relu}(h M^T + u_i + u'_j), &
+        (s, \\ldots) &= g L^T, &
+        a &= \\mathrm{softmax}_j(s), &
+        p &= \\sum_j a h
 
     ``apply(q, u, u', W, M, L)`` takes invariants (B, n, n, 5), member terms (B, n, H) and
     the weights (h, 5), (H, h) and (k, H), and returns a (B, n, n), the remaining heads
@@ -120,7 +121,7 @@ def _share_out(work: Callable[[tuple[int, int]], Any], blocks: int) -> list[Any]
     """
     count = max(1, min(torch.get_num_threads(), blocks))
     ends = [blocks * k // count for k in range(count + 1)]
-    ranges = list(zip(ends[:-1], ends[1:], strict=True))
+    ranges = list(itertools.pairwise(ends))
     if count == 1:
         return [work(ranges[0])]
     return list(_threads(count).map(work, ranges))

@@ -30,11 +30,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .lanes import LANES, add, load, multiply_add, spread, store, zeros
+
 Array = NDArray[np.float32]
 
-#: Point clouds in a block, the floats of one AVX-512 register or two AVX registers.
-LANES = 16
 
+#: Hidden units of the heads whose gradients are at hand at a time, a multiple of 4.
+UNITS = 8
 
 ZERO = np.float32(0)
 ONE = np.float32(1)
@@ -56,7 +58,7 @@ def _exp(x: Any) -> Any:
 
     A Taylor series on [-ln 2 / 2, ln 2 / 2], and the rest of the exponent put in by its bits.
     """
-    x = max(x, np.float32(-87))
+    x = max(x, np.float32(-60))  # products of smaller numbers would be slow and mean nothing
     power = np.floor(x * LOG2_E + HALF)
     x = (x - power * LN2_HIGH) - power * LN2_LOW
     series = np.float32(1 / 5040)
@@ -72,57 +74,118 @@ def _exp(x: Any) -> Any:
 
 
 @compiled
-def _add_product(out: Array, weights: Array, x: Array) -> None:
-    """out += weights @ x, for (R, P), (R, K) and (K, P), R and K multiples of 4.
+def _load4(array: Array, at: int, step: int) -> Any:
+    return (
+        load(array, at),
+        load(array, at + step),
+        load(array, at + 2 * step),
+        load(array, at + 3 * step),
+    )
 
-    Sixteen weights stay in registers while a loop runs along P.
+
+@compiled
+def _store4(array: Array, at: int, step: int, values: Any) -> None:
+    store(array, at, values[0])
+    store(array, at + step, values[1])
+    store(array, at + 2 * step, values[2])
+    store(array, at + 3 * step, values[3])
+
+
+@compiled
+def _multiply_add4(x: Any, y: Any, totals: Any) -> Any:
+    return (
+        multiply_add(x[0], y, totals[0]),
+        multiply_add(x[1], y, totals[1]),
+        multiply_add(x[2], y, totals[2]),
+        multiply_add(x[3], y, totals[3]),
+    )
+
+
+@compiled
+def _by_fours(weights: Array) -> Array:
+    """Bring (R, K) weights into the order in which :func:`_add_product` takes them."""
+    rows, columns = weights.shape
+    out = np.empty((rows // 4, columns, 4), np.float32)
+    for r in range(rows):
+        for k in range(columns):
+            out[r // 4, k, r % 4] = weights[r, k]
+    return out
+
+
+@compiled
+def _add_product(out: Array, weights: Array, start: int, x: Array) -> None:
+    """out += weights[:, start : start + K] @ x, with out (R, P), x (K, P), weights by fours.
+
+    R and K are multiples of 4 and P one of 4·LANES. Sixteen sums stay in registers.
     """
+    width = out.shape[1]
     for r in range(0, out.shape[0], 4):
-        o0, o1, o2, o3 = out[r], out[r + 1], out[r + 2], out[r + 3]
-        for k in range(0, x.shape[0], 4):
-            x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-            a0, a1, a2, a3 = weights[r, k : k + 4]
-            b0, b1, b2, b3 = weights[r + 1, k : k + 4]
-            c0, c1, c2, c3 = weights[r + 2, k : k + 4]
-            d0, d1, d2, d3 = weights[r + 3, k : k + 4]
-            for p in range(out.shape[1]):
-                y0, y1, y2, y3 = x0[p], x1[p], x2[p], x3[p]
-                o0[p] += a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
-                o1[p] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
-                o2[p] += c0 * y0 + c1 * y1 + c2 * y2 + c3 * y3
-                o3[p] += d0 * y0 + d1 * y1 + d2 * y2 + d3 * y3
+        for p in range(0, width, 4 * LANES):
+            at = r * width + p
+            a = _load4(out, at, width)
+            b = _load4(out, at + LANES, width)
+            c = _load4(out, at + 2 * LANES, width)
+            d = _load4(out, at + 3 * LANES, width)
+            w_at = r * weights.shape[1] + 4 * start
+            for k in range(x.shape[0]):
+                w = (
+                    spread(weights, w_at + 4 * k),
+                    spread(weights, w_at + 4 * k + 1),
+                    spread(weights, w_at + 4 * k + 2),
+                    spread(weights, w_at + 4 * k + 3),
+                )
+                x_at = k * width + p
+                a = _multiply_add4(w, load(x, x_at), a)
+                b = _multiply_add4(w, load(x, x_at + LANES), b)
+                c = _multiply_add4(w, load(x, x_at + 2 * LANES), c)
+                d = _multiply_add4(w, load(x, x_at + 3 * LANES), d)
+            _store4(out, at, width, a)
+            _store4(out, at + LANES, width, b)
+            _store4(out, at + 2 * LANES, width, c)
+            _store4(out, at + 3 * LANES, width, d)
 
 
 @compiled
 def _add_outer(out: Array, x: Array, y: Array) -> None:
-    """out += x @ y.T, for (R, K), (R, P) and (K, P), R and K multiples of 4."""
+    """out += x @ y.T, with x (R, P), y (K, P), and in out (R / 4, K / 4, 4, 4, LANES) every lane
+    by itself, to be summed in the end."""
+    width = x.shape[1]
     for r in range(0, x.shape[0], 4):
-        x0, x1, x2, x3 = x[r], x[r + 1], x[r + 2], x[r + 3]
         for k in range(0, y.shape[0], 4):
-            y0, y1, y2, y3 = y[k], y[k + 1], y[k + 2], y[k + 3]
-            a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = ZERO
-            c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = ZERO
-            for p in range(x.shape[1]):
-                z0, z1, z2, z3 = y0[p], y1[p], y2[p], y3[p]
-                s, t, u, v = x0[p], x1[p], x2[p], x3[p]
-                a0, a1, a2, a3 = a0 + s * z0, a1 + s * z1, a2 + s * z2, a3 + s * z3
-                b0, b1, b2, b3 = b0 + t * z0, b1 + t * z1, b2 + t * z2, b3 + t * z3
-                c0, c1, c2, c3 = c0 + u * z0, c1 + u * z1, c2 + u * z2, c3 + u * z3
-                d0, d1, d2, d3 = d0 + v * z0, d1 + v * z1, d2 + v * z2, d3 + v * z3
-            for j, sums in enumerate(
-                ((a0, a1, a2, a3), (b0, b1, b2, b3), (c0, c1, c2, c3), (d0, d1, d2, d3))
-            ):
-                for m in range(4):
-                    out[r + j, k + m] += sums[m]
+            at = (r * y.shape[0] + 4 * k) * LANES
+            a = _load4(out, at, LANES)
+            b = _load4(out, at + 4 * LANES, LANES)
+            c = _load4(out, at + 8 * LANES, LANES)
+            d = _load4(out, at + 12 * LANES, LANES)
+            for p in range(0, width, LANES):
+                z = _load4(y, k * width + p, width)
+                x_at = r * width + p
+                a = _multiply_add4(z, load(x, x_at), a)
+                b = _multiply_add4(z, load(x, x_at + width), b)
+                c = _multiply_add4(z, load(x, x_at + 2 * width), c)
+                d = _multiply_add4(z, load(x, x_at + 3 * width), d)
+            _store4(out, at, LANES, a)
+            _store4(out, at + 4 * LANES, LANES, b)
+            _store4(out, at + 8 * LANES, LANES, c)
+            _store4(out, at + 12 * LANES, LANES, d)
+
+
+@compiled
+def _sum_lanes(lanes: Array, out: Array) -> None:
+    """Add to (R, K) the sums of :func:`_add_outer`."""
+    for r in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            out[r, k] += lanes[r // 4, k // 4, r % 4, k % 4].sum()
 
 
 @compiled
 def _pack(points: Array, start: int, out: Array) -> None:
     """Bring a block of (B, n, K) points into lanes, (K, n·LANES); missing clouds are zero."""
     out[:] = ZERO
-    for lane in range(min(LANES, points.shape[0] - start)):
-        for j in range(points.shape[1]):
-            for k in range(points.shape[2]):
+    clouds = min(LANES, points.shape[0] - start)
+    for j in range(points.shape[1]):
+        for k in range(points.shape[2]):
+            for lane in range(clouds):
                 out[k, j * LANES + lane] = points[start + lane, j, k]
 
 
@@ -136,23 +199,47 @@ def _unpack(packed: Array, points: Array, start: int) -> None:
 
 
 @compiled
-def _add_sums(out: Array, weights: Array, x: Array) -> None:
-    """Add the weighted sums over j of the rows of x to out, (K, LANES)."""
-    for k in range(x.shape[0]):
-        total, row = out[k], x[k]
-        for j in range(0, weights.shape[0], LANES):
-            for c in range(LANES):
-                total[c] += weights[j + c] * row[j + c]
+def _padded(size: int) -> int:
+    """Width of the arrays that enter matrix products; what is beyond size is and stays zero."""
+    return (size + 4 * LANES - 1) // (4 * LANES) * (4 * LANES)
 
 
 @compiled
-def _add_spread(out: Array, weights: Array, x: Array) -> None:
-    """Add weights times (K, LANES) x to the rows of out, which is what :func:`_add_sums` undoes."""
+def _write_sums(i: int, out: Array, weights: Array, x: Array) -> None:
+    """Weighted sums over j of the rows of x, (K, P), written to out, (K, n·LANES), at i."""
+    width, step = x.shape[1], out.shape[1]
+    for k in range(0, x.shape[0] - 3, 4):
+        totals = (zeros(), zeros(), zeros(), zeros())
+        for p in range(0, weights.shape[0], LANES):
+            totals = _multiply_add4(_load4(x, k * width + p, width), load(weights, p), totals)
+        _store4(out, k * step + i * LANES, step, totals)
+    for k in range(x.shape[0] // 4 * 4, x.shape[0]):
+        total = zeros()
+        for p in range(0, weights.shape[0], LANES):
+            total = multiply_add(load(weights, p), load(x, k * width + p), total)
+        store(out, k * step + i * LANES, total)
+
+
+@compiled
+def _add_spread(i: int, out: Array, weights: Array, x: Array) -> None:
+    """Add weights times x, (K, n·LANES), at i to the rows of out, (K, P)."""
+    width, step = out.shape[1], x.shape[1]
     for k in range(out.shape[0]):
-        value, row = x[k], out[k]
-        for j in range(0, weights.shape[0], LANES):
-            for c in range(LANES):
-                row[j + c] += weights[j + c] * value[c]
+        value = load(x, k * step + i * LANES)
+        for p in range(0, weights.shape[0], LANES):
+            at = k * width + p
+            store(out, at, multiply_add(load(weights, p), value, load(out, at)))
+
+
+@compiled
+def _add_columns(i: int, out: Array, x: Array, y: Array) -> None:
+    """Add to out, (P,), scalar products of x, (K, n·LANES), at i with every column of (K, P) y."""
+    width, step = y.shape[1], x.shape[1]
+    for p in range(0, out.shape[0], LANES):
+        total = load(out, p)
+        for k in range(y.shape[0]):
+            total = multiply_add(load(x, k * step + i * LANES), load(y, k * width + p), total)
+        store(out, p, total)
 
 
 @compiled
@@ -184,7 +271,7 @@ def _invariants(i: int, r: Array, norms: Array, out: Array) -> None:
 
 
 @compiled
-def _features(q: Array, first: Array, out: Array) -> None:
+def _features(q: Array, first: Array, size: int, out: Array) -> None:
     """Hidden units of V, relu(W q), (h, P)."""
     q0, q1, q2, q3 = q[0], q[1], q[2], q[3]
     for f in range(0, out.shape[0], 2):
@@ -192,7 +279,7 @@ def _features(q: Array, first: Array, out: Array) -> None:
         a0, a1, a2, a3, a4 = first[f, 0], first[f, 1], first[f, 2], first[f, 3], first[f, 4]
         g = f + 1
         b0, b1, b2, b3, b4 = first[g, 0], first[g, 1], first[g, 2], first[g, 3], first[g, 4]
-        for p in range(out.shape[1]):
+        for p in range(size):
             s, t, u, v = q0[p], q1[p], q2[p], q3[p]
             row[p] = max(a0 * s + a1 * t + a2 * u + a3 * v + a4, ZERO)
             next_row[p] = max(b0 * s + b1 * t + b2 * u + b3 * v + b4, ZERO)
@@ -200,14 +287,14 @@ def _features(q: Array, first: Array, out: Array) -> None:
 
 @compiled
 def _hidden(i: int, row: int, own: Array, other: Array, m: Array, h: Array, out: Array) -> None:
-    """Four hidden units of the heads before they are rectified, M h + u_i + u'_j, (4, P)."""
-    for k in range(4):
-        mine = own[row + k, i * LANES : (i + 1) * LANES]
-        theirs, total = other[row + k], out[k]
-        for j in range(0, theirs.shape[0], LANES):
-            for c in range(LANES):
-                total[j + c] = theirs[j + c] + mine[c]
-    _add_product(out, m[row : row + 4], h)
+    """Some hidden units of the heads before they are rectified, M h + u_i + u'_j, (rows, P)."""
+    width, size = out.shape[1], other.shape[1]
+    for k in range(out.shape[0]):
+        at = (row + k) * size
+        mine = load(own, at + i * LANES)
+        for p in range(0, size, LANES):
+            store(out, k * width + p, add(mine, load(other, at + p)))
+    _add_product(out, m[row // 4 : (row + out.shape[0]) // 4], 0, h)
 
 
 @compiled
@@ -277,8 +364,10 @@ def forward(
     r, norms = np.empty((4, size), np.float32), np.empty(size, np.float32)
     u = np.empty((heads * units, size), np.float32)
     v, w = np.empty((width, size), np.float32), np.empty_like(u)
-    q, features = np.empty((4, size), np.float32), np.empty((h, size), np.float32)
-    hidden, weights = np.empty((4, size), np.float32), np.empty(size, np.float32)
+    wide = _padded(size)
+    q, features = np.zeros((4, wide), np.float32), np.zeros((h, wide), np.float32)
+    hidden, weights = np.zeros((4, wide), np.float32), np.empty(size, np.float32)
+    m = _by_fours(middle)
     out = np.empty((sums.shape[2], size), np.float32)
     for block in range(blocks[0], blocks[1]):
         start = block * LANES
@@ -286,24 +375,22 @@ def forward(
         _pack(own, start, u)
         _pack(other, start, w)
         _pack(values, start, v)
-        out[:] = ZERO
         for i in range(n):
             _invariants(i, r, norms, q)
-            _features(q, first, features)
+            _features(q, first, size, features)
             head = scores[block, i]
             for k in range(heads):
                 head[k] = bias[k]
                 for row in range(0, units, 4):
-                    _hidden(i, k * units + row, u, w, middle, features, hidden)
+                    _hidden(i, k * units + row, u, w, m, features, hidden)
                     _add_heads(last[k, row : row + 4], hidden, head[k])
-            total = out[:, i * LANES : (i + 1) * LANES]
-            _log_sum_exp(head[0], weights, total[0])
-            _add_sums(total[1 : 1 + h], weights, features)
-            _add_sums(total[1 + h : 1 + h + width], weights, v)
+            _log_sum_exp(head[0], weights, out[0, i * LANES : (i + 1) * LANES])
+            _write_sums(i, out[1 : 1 + h], weights, features)
+            _write_sums(i, out[1 + h : 1 + h + width], weights, v)
             if heads > 1:
                 for p in range(size):
                     weights[p] *= head[1, p]
-                _add_sums(total[1 + h + width :], weights, r)
+                _write_sums(i, out[1 + h + width :], weights, r)
         _unpack(out, sums, start)
 
 
@@ -319,12 +406,12 @@ def _grad_scores(
             weights[j + c] = _exp(min(head[0, j + c] - total[c], ZERO))
     slope[:] = ZERO
     size, width = h.shape[0], v.shape[0]
-    _add_columns(slope, grad[1 : 1 + size, own], h)
-    _add_columns(slope, grad[1 + size : 1 + size + width, own], v)
+    _add_columns(i, slope, grad[1 : 1 + size], h)
+    _add_columns(i, slope, grad[1 + size : 1 + size + width], v)
     if head.shape[0] > 1:
         second = out[1]
         second[:] = ZERO
-        _add_columns(second, grad[1 + size + width :, own], r)
+        _add_columns(i, second, grad[1 + size + width :], r)
         for p in range(weights.shape[0]):
             slope[p] += second[p] * head[1, p]
             second[p] *= weights[p]
@@ -339,21 +426,11 @@ def _grad_scores(
 
 
 @compiled
-def _add_columns(out: Array, x: Array, y: Array) -> None:
-    """Add to out, (P,), the scalar products of (K, LANES) x with the (K, P) y of every pair."""
-    for k in range(y.shape[0]):
-        value, row = x[k], y[k]
-        for j in range(0, out.shape[0], LANES):
-            for c in range(LANES):
-                out[j + c] += value[c] * row[j + c]
-
-
-@compiled
 def _grad_hidden(last: Array, grad_head: Array, grad_last: Array, hidden: Array) -> None:
-    """Replace four hidden units, (4, P), by their gradients, through the heads' last map."""
-    for k in range(4):
+    """Replace some hidden units, (rows, P), by their gradients, through the heads' last map."""
+    for k in range(hidden.shape[0]):
         row, weight, total = hidden[k], last[k], ZERO
-        for p in range(row.shape[0]):
+        for p in range(grad_head.shape[0]):
             total += grad_head[p] * max(row[p], ZERO)
             row[p] = weight * grad_head[p] if row[p] > ZERO else ZERO
         grad_last[k] += total
@@ -361,15 +438,16 @@ def _grad_hidden(last: Array, grad_head: Array, grad_last: Array, hidden: Array)
 
 @compiled
 def _grad_members(i: int, row: int, grad_hidden: Array, grad_own: Array, grad_other: Array) -> None:
-    """Add up the gradients of four hidden units for each member of the pairs."""
-    for k in range(4):
-        mine = grad_own[row + k, i * LANES : (i + 1) * LANES]
-        theirs, grad = grad_other[row + k], grad_hidden[k]
-        for j in range(0, theirs.shape[0], LANES):
-            for c in range(LANES):
-                mine[c] += grad[j + c]
-        for p in range(theirs.shape[0]):
-            theirs[p] += grad[p]
+    """Add up the gradients of some hidden units for each member of the pairs."""
+    width, size = grad_hidden.shape[1], grad_other.shape[1]
+    for k in range(grad_hidden.shape[0]):
+        at = (row + k) * size
+        mine = zeros()
+        for p in range(0, size, LANES):
+            grad = load(grad_hidden, k * width + p)
+            mine = add(mine, grad)
+            store(grad_other, at + p, add(load(grad_other, at + p), grad))
+        store(grad_own, at + i * LANES, mine)
 
 
 @compiled
@@ -385,7 +463,7 @@ def _grad_vectors(
     mine = np.zeros((4, LANES), np.float32)
     m0, m1, m2, m3 = mine[0], mine[1], mine[2], mine[3]
     g_dot, g_cross, g_first, g_second = grad[0], grad[1], grad[2], grad[3]
-    for j in range(0, cross.shape[0], LANES):
+    for j in range(0, grad_norms.shape[0], LANES):
         for c in range(LANES):
             p = j + c
             # the norm of a vector that is zero has no direction to change in
@@ -441,8 +519,9 @@ def backward(
     r, norms = np.empty((4, size), np.float32), np.empty(size, np.float32)
     u = np.empty((heads * units, size), np.float32)
     v, w = np.empty((width, size), np.float32), np.empty_like(u)
-    q, features = np.empty((4, size), np.float32), np.empty((h, size), np.float32)
-    hidden = np.empty((4, size), np.float32)
+    wide = _padded(size)
+    q, features = np.zeros((4, wide), np.float32), np.zeros((h, wide), np.float32)
+    hidden = np.zeros((UNITS, wide), np.float32)
     total = np.empty((sums.shape[2], size), np.float32)
     grad = np.empty_like(total)
     grad_heads = np.empty((heads + 1, size), np.float32)
@@ -450,8 +529,13 @@ def backward(
     grad_r, grad_norms, grad_q = np.empty_like(r), np.empty_like(norms), np.empty_like(q)
     grad_u, grad_w, grad_v = np.empty_like(u), np.empty_like(w), np.empty_like(v)
     grad_h = np.empty_like(features)
-    m_transposed = np.ascontiguousarray(middle.T)
-    w_transposed = np.ascontiguousarray(first[:, :4].T)
+    m, m_transposed, w_transposed = (
+        _by_fours(middle),
+        _by_fours(middle.T),
+        _by_fours(first[:, :4].T),
+    )
+    middle_lanes = np.zeros((heads * units // 4, h // 4, 4, 4, LANES), np.float32)
+    first_lanes = np.zeros((h // 4, 1, 4, 4, LANES), np.float32)
     for block in range(blocks[0], blocks[1]):
         start = block * LANES
         _pack_vectors(vectors, start, r, norms)
@@ -464,30 +548,28 @@ def backward(
             array[:] = ZERO
         grad_norms[:] = ZERO
         for i in range(n):
-            mine = grad[:, i * LANES : (i + 1) * LANES]
             _invariants(i, r, norms, q)
-            _features(q, first, features)
+            _features(q, first, size, features)
             head = scores[block, i]
             _grad_scores(i, grad, total, head, features, v, r, grad_heads)
             grad_h[:] = ZERO
-            _add_spread(grad_h, weights, mine[1 : 1 + h])
-            _add_spread(grad_v, weights, mine[1 + h : 1 + h + width])
+            _add_spread(i, grad_h, weights, grad[1 : 1 + h])
+            _add_spread(i, grad_v, weights, grad[1 + h : 1 + h + width])
             if heads > 1:
                 for p in range(size):
                     weights[p] *= head[1, p]
-                _add_spread(grad_r, weights, mine[1 + h + width :])
+                _add_spread(i, grad_r, weights, grad[1 + h + width :])
             for k in range(heads):
                 for p in range(size):
                     grad_bias[k] += grad_heads[k, p]
-                for row in range(0, units, 4):
-                    at = k * units + row
-                    _hidden(i, at, u, w, middle, features, hidden)
-                    _grad_hidden(
-                        last[k, row : row + 4], grad_heads[k], grad_last[k, row : row + 4], hidden
-                    )
-                    _grad_members(i, at, hidden, grad_u, grad_w)
-                    _add_outer(grad_middle[at : at + 4], hidden, features)
-                    _add_product(grad_h, m_transposed[:, at : at + 4], hidden)
+                for row in range(0, units, UNITS):
+                    at, stop = k * units + row, min(row + UNITS, units)
+                    some = hidden[: stop - row]
+                    _hidden(i, at, u, w, m, features, some)
+                    _grad_hidden(last[k, row:stop], grad_heads[k], grad_last[k, row:stop], some)
+                    _grad_members(i, at, some, grad_u, grad_w)
+                    _add_outer(middle_lanes[at // 4 :], some, features)
+                    _add_product(grad_h, m_transposed, at, some)
             for f in range(h):
                 row_sum = ZERO
                 for p in range(size):
@@ -495,9 +577,9 @@ def backward(
                         grad_h[f, p] = ZERO
                     row_sum += grad_h[f, p]
                 grad_first[f, 4] += row_sum
-            _add_outer(grad_first[:, :4], grad_h, q)
+            _add_outer(first_lanes, grad_h, q)
             grad_q[:] = ZERO
-            _add_product(grad_q, w_transposed, grad_h)
+            _add_product(grad_q, w_transposed, 0, grad_h)
             _grad_vectors(i, r, q, grad_q, grad_r, grad_norms)
         for p in range(size):
             scale = grad_norms[p] / norms[p] if norms[p] > ZERO else ZERO
@@ -507,3 +589,5 @@ def backward(
         _unpack(grad_u, grad_own, start)
         _unpack(grad_w, grad_other, start)
         _unpack(grad_v, grad_values, start)
+    _sum_lanes(first_lanes, grad_first[:, :4])
+    _sum_lanes(middle_lanes, grad_middle)
