@@ -9,7 +9,8 @@ and the bivector's dual is the cross product :math:`r_i \\times r_j`. What a rot
 becomes their vector outputs. Definitions follow Spellings, arXiv 2110.02393.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,53 +19,45 @@ from torch import Tensor
 N_INVARIANTS = 4
 
 
-class Pairs(NamedTuple):
+@dataclass(frozen=True)
+class Pairs:
     """All ordered pairs of the vectors of a batch of point clouds.
+
+    Products are formed when they are first asked for: the compiled layers form their own.
 
     Attributes
     ----------
     vectors : (B, n, 3)
         The vectors :math:`r_i` themselves.
-    dual : (B, n, n, 3)
-        The dual of each pair's bivector, :math:`r_i \\times r_j`.
-    invariants : (B, n, n, 5)
-        :math:`r_i \\cdot r_j`, :math:`|r_i \\wedge r_j|`, :math:`|r_i|` and :math:`|r_j|`, and a
-        constant 1 that carries the bias of the first linear map (a bias added afterwards would
-        cost one more trip through memory).
     """
 
     vectors: Tensor
-    dual: Tensor
-    invariants: Tensor
+
+    @cached_property
+    def invariants(self) -> Tensor:
+        """(B, n, n, 5): :math:`r_i \\cdot r_j`, :math:`|r_i \\wedge r_j|`, :math:`|r_i|` and
+        :math:`|r_j|`, and a constant 1 that carries the bias of the first linear map (a bias added
+        afterwards would cost one more trip through memory).
+
+        The bivector's norm is taken from its components and not from
+        :math:`\\sqrt{r_i^2 r_j^2 - (r_i \\cdot r_j)^2}`, which cancels for parallel vectors. Its
+        gradient at zero (every i = j pair, and any parallel pair) is zero.
+        """
+        dual = torch.linalg.cross(self.vectors.unsqueeze(-2), self.vectors.unsqueeze(-3))
+        scalar = self.vectors @ self.vectors.mT
+        norm = torch.linalg.vector_norm(self.vectors, dim=-1)
+        return torch.stack(
+            (
+                scalar,
+                torch.linalg.vector_norm(dual, dim=-1),
+                norm.unsqueeze(-1).expand_as(scalar),
+                norm.unsqueeze(-2).expand_as(scalar),
+                torch.ones_like(scalar),
+            ),
+            dim=-1,
+        )
 
 
 def pair_products(vectors: Tensor) -> Pairs:
-    """Geometric products of every ordered pair of vectors.
-
-    Parameters
-    ----------
-    vectors : (B, n, 3)
-        Batch of point clouds.
-
-    Notes
-    -----
-    The bivector's norm is taken from its components and not from
-    :math:`\\sqrt{r_i^2 r_j^2 - (r_i \\cdot r_j)^2}`, which cancels for parallel vectors. Its
-    gradient at zero (every i = j pair, and any parallel pair) is zero.
-    """
-    left = vectors.unsqueeze(-2)
-    right = vectors.unsqueeze(-3)
-    dual = torch.linalg.cross(left, right)
-    scalar = vectors @ vectors.transpose(-1, -2)
-    norm = torch.linalg.vector_norm(vectors, dim=-1)
-    invariants = torch.stack(
-        (
-            scalar,
-            torch.linalg.vector_norm(dual, dim=-1),
-            norm.unsqueeze(-1).expand_as(scalar),
-            norm.unsqueeze(-2).expand_as(scalar),
-            torch.ones_like(scalar),
-        ),
-        dim=-1,
-    )
-    return Pairs(vectors, dual, invariants)
+    """Geometric products of every ordered pair of (B, n, 3) vectors."""
+    return Pairs(vectors)

@@ -18,43 +18,47 @@ cloud to a single value (``reduce=True``) does so over all pairs.
 The pair values themselves are never formed. With :math:`V(q) = V_2 h + b` and
 :math:`h = \\mathrm{relu}(V_1 q + c)`, the first linear map of S or α applied to a pair splits into
 :math:`\\tfrac12 S_1 V_2 h_{ij}` and one term for each member, and :math:`V_2` commutes with the
-weighted sum. What is left to do for every pair is :class:`PairPass`.
+weighted sum. Nor are the products :math:`r_i \\times r_j`, which commute with it as well. What is
+left to do for every pair are the sums over j of :func:`pair_sums`; from sums over j with softmax
+weights and the logarithm of what these were divided by follow sums over all pairs.
 """
 
+import functools
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
 from .algebra import N_INVARIANTS, Pairs
 
-#: Point clouds that a pass works on at a time on the CPU, so that its tensors stay in the cache.
-BLOCK = 8
-
 
 class PairPass(torch.autograd.Function):
-    """Everything that a layer does for every pair, a few point clouds at a time.
+    """Everything that a layer does for every pair, with torch.
 
     .. math::
 
         h &= \\mathrm{relu}(q W^T), &
         g &= \\mathrm{relu}(h M^T + u_i + u'_j), &
         (s, \\ldots) &= g L^T, &
-        a &= \\mathrm{softmax}(s), &
-        p &= \\sum a h
+        a &= \\mathrm{softmax}_j(s), &
+        p &= \\sum_j a h
 
-    ``apply(q, u, u', W, M, L, reduce)`` takes invariants (B, n, n, 5), member terms (B, n, H) and
+    ``apply(q, u, u', W, M, L)`` takes invariants (B, n, n, 5), member terms (B, n, H) and
     the weights (h, 5), (H, h) and (k, H), and returns a (B, n, n), the remaining heads
-    (B, n, n, k - 1) and p, which is (B, n, h), or (B, h) when reducing.
+    (B, n, n, k - 1), p (B, n, h), and the logarithm of the sum of exp(s), (B, n, 1).
 
     Only the inputs and a are kept for the backward pass, which computes h and g again: cheaper
     than a trip through memory, and the memory does not grow with the hidden units.
     """
 
     @staticmethod
-    def _block(
+    def _units(
         q: Tensor, own: Tensor, other: Tensor, w: Tensor, m: Tensor
     ) -> tuple[Tensor, Tensor]:
         features = (q.flatten(0, -2) @ w.T).relu_()
@@ -63,69 +67,154 @@ class PairPass(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any,
-        q: Tensor,
-        own: Tensor,
-        other: Tensor,
-        w: Tensor,
-        m: Tensor,
-        last: Tensor,
-        reduce: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        clouds, n = q.shape[:2]
-        group = n * n if reduce else n
-        block = BLOCK if q.device.type == "cpu" else clouds
-        parts = []
-        for start in range(0, clouds, block):
-            rows = slice(start, start + block)
-            features, hidden = PairPass._block(q[rows], own[rows], other[rows], w, m)
-            heads = hidden @ last.T
-            weights = torch.softmax(heads[:, 0].view(-1, group), dim=-1)
-            pooled = weights.unsqueeze(1) @ features.view(-1, group, features.shape[-1])
-            parts.append((weights, heads[:, 1:], pooled.squeeze(1)))
-        weights, heads, pooled = (torch.cat(part) for part in zip(*parts, strict=True))
-        weights = weights.view(clouds, n, n)
+        ctx: Any, q: Tensor, own: Tensor, other: Tensor, w: Tensor, m: Tensor, last: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        pairs = q.shape[:3]
+        features, hidden = PairPass._units(q, own, other, w, m)
+        heads = (hidden @ last.T).view(*pairs, -1)
+        scores = heads[..., 0]
+        total = scores.logsumexp(-1, keepdim=True)
+        weights = torch.exp(scores - total)
+        pooled = (weights.unsqueeze(-2) @ features.view(*pairs, -1)).squeeze(-2)
         ctx.save_for_backward(q, own, other, w, m, last, weights)
-        ctx.group = group
-        pooled = pooled if reduce else pooled.view(clouds, n, -1)
-        return weights, heads.view(clouds, n, n, -1), pooled
+        return weights, heads[..., 1:].clone(), pooled, total
 
     @staticmethod
     @once_differentiable
     def backward(  # type: ignore[override]
-        ctx: Any, grad_weights: Tensor, grad_heads: Tensor, grad_pooled: Tensor
-    ) -> tuple[Tensor | None, ...]:
+        ctx: Any, grad_weights: Tensor, grad_heads: Tensor, grad_pooled: Tensor, grad_total: Tensor
+    ) -> tuple[Tensor, ...]:
         q, own, other, w, m, last, weights = ctx.saved_tensors
-        clouds, n = q.shape[:2]
-        group, size = ctx.group, w.shape[0]
-        grad_q = torch.empty_like(q)
-        grad_own, grad_other = torch.empty_like(own), torch.empty_like(other)
-        grad_w, grad_m, grad_last = (torch.zeros_like(x) for x in (w, m, last))
-        block = BLOCK if q.device.type == "cpu" else clouds
-        for start in range(0, clouds, block):
-            rows = slice(start, start + block)
-            features, hidden = PairPass._block(q[rows], own[rows], other[rows], w, m)
-            grouped = features.view(-1, group, size)
-            a = weights[rows].reshape(-1, group)
-            pooled = grad_pooled[rows].reshape(-1, size, 1)
-            # through the weighted sum and the softmax to the scores
-            grad_a = grad_weights[rows].reshape(-1, group) + (grouped @ pooled).squeeze(-1)
-            grad_a = a * (grad_a - (a * grad_a).sum(-1, keepdim=True))
-            grad_out = torch.cat(
-                (grad_a.view(-1, 1), grad_heads[rows].reshape(grad_a.numel(), -1)), dim=-1
-            )
-            grad_last.addmm_(grad_out.T, hidden)
-            grad_hidden = (grad_out @ last).mul_(hidden.sign_())
-            grad_m.addmm_(grad_hidden.T, features)
-            by_pair = grad_hidden.view(-1, n, n, m.shape[0])
-            grad_own[rows] = by_pair.sum(2)
-            grad_other[rows] = by_pair.sum(1)
-            grad_features = grad_hidden @ m
-            grad_features.view(-1, group, size).baddbmm_(a.unsqueeze(-1), pooled.transpose(1, 2))
-            grad_features.mul_(features.sign_())
-            grad_w.addmm_(grad_features.T, q[rows].flatten(0, -2))
-            grad_q[rows] = (grad_features @ w).view_as(q[rows])
-        return grad_q, grad_own, grad_other, grad_w, grad_m, grad_last, None
+        features, hidden = PairPass._units(q, own, other, w, m)
+        by_pair = features.view(*q.shape[:3], -1)
+        # through the weighted sum and the softmax to the scores
+        grad_a = grad_weights + (by_pair @ grad_pooled.unsqueeze(-1)).squeeze(-1)
+        grad_a = weights * (grad_a - (weights * grad_a).sum(-1, keepdim=True) + grad_total)
+        grad_out = torch.cat((grad_a.unsqueeze(-1), grad_heads), dim=-1).flatten(0, -2)
+        grad_last = grad_out.T @ hidden
+        grad_hidden = (grad_out @ last).mul_(hidden.sign_())
+        grad_m = grad_hidden.T @ features
+        grad_features = (grad_hidden @ m).view_as(by_pair)
+        grad_features += weights.unsqueeze(-1) * grad_pooled.unsqueeze(-2)
+        grad_features = grad_features.mul_(by_pair.sign_()).flatten(0, -2)
+        grad_w = grad_features.T @ q.flatten(0, -2)
+        grad_q = (grad_features @ w).view_as(q)
+        grad_hidden = grad_hidden.view(*q.shape[:3], -1)
+        return grad_q, grad_hidden.sum(2), grad_hidden.sum(1), grad_w, grad_m, grad_last
+
+
+@functools.cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, "hoomd-gala")
+
+
+if hasattr(os, "register_at_fork"):
+    # threads do not survive a fork
+    os.register_at_fork(after_in_child=_threads.cache_clear)
+
+
+def _share_out(work: Callable[[tuple[int, int]], Any], blocks: int) -> list[Any]:
+    """Results of work on consecutive ranges of blocks, one for each of torch's threads.
+
+    Threads that wait cost nothing here, other than OpenMP's, which would keep a simulation off
+    its cores.
+    """
+    count = max(1, min(torch.get_num_threads(), blocks))
+    ends = [blocks * k // count for k in range(count + 1)]
+    ranges = list(itertools.pairwise(ends))
+    if count == 1:
+        return [work(ranges[0])]
+    return list(_threads(count).map(work, ranges))
+
+
+class FusedPairSums(torch.autograd.Function):
+    """:func:`pair_sums` by the compiled :mod:`~hoomd_gala.kernels`, which keep pairs in the cache.
+
+    Gradients of the weights are added up in the order of the threads, so that results are the
+    same from run to run.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        from . import kernels
+
+        arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
+        vectors, _, _, values, first, _, last, _ = arrays
+        clouds, n, _ = vectors.shape
+        blocks = -(-clouds // kernels.LANES)
+        scores = torch.empty(blocks, n, len(last), n * kernels.LANES)
+        moments = 4 if len(last) > 1 else 0
+        sums = torch.empty(clouds, n, 1 + len(first) + values.shape[-1] + moments)
+        _share_out(
+            lambda part: kernels.forward(*arrays, part, scores.numpy(), sums.numpy()), blocks
+        )
+        ctx.save_for_backward(*inputs, scores, sums)
+        return sums
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        from . import kernels
+
+        *inputs, scores, sums = ctx.saved_tensors
+        arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
+        taken = (scores.numpy(), sums.numpy(), grad.contiguous().numpy())
+        members = [torch.empty(tensor.shape) for tensor in inputs[:4]]
+        written = [tensor.numpy() for tensor in members]
+
+        def work(part: tuple[int, int]) -> list[Tensor]:
+            weights = [torch.zeros(tensor.shape) for tensor in inputs[4:]]
+            added = [tensor.numpy() for tensor in weights]
+            kernels.backward(*arrays[:-1], part, *taken, *written, *added)
+            return weights
+
+        parts = _share_out(work, len(scores))
+        return *members, *(sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+
+
+def pair_sums(
+    pairs: Pairs,
+    own: Tensor,
+    other: Tensor,
+    values: Tensor,
+    first: Tensor,
+    middle: Tensor,
+    last: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """Sums over the second member of the pairs, with the softmax of the first head as weights.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Of (B, n, 3) vectors.
+    own, other : (B, n, heads·H)
+        What the members of a pair add to the hidden units of the heads.
+    values : (B, n, width)
+        Values of the points.
+    first : (h, 5)
+        From invariants and a constant 1 to the hidden units of V.
+    middle : (heads·H, h)
+        From these to those of the heads.
+    last, bias : (heads, H) and (heads,)
+        From these to the heads' outputs.
+
+    Returns
+    -------
+    (B, n, 1 + h + width [+ 4])
+        The logarithm of the sum over j of exp(score); averages over j of the hidden units of V,
+        of the values and, if there is a second head α, of α and α r_j.
+    """
+    if own.dtype == torch.float32 and own.device.type == "cpu":
+        return FusedPairSums.apply(pairs.vectors, own, other, values, first, middle, last, bias)
+    weights, heads, pooled, total = PairPass.apply(
+        pairs.invariants, own, other, first, middle, torch.block_diag(*last)
+    )
+    sums = [total, pooled, weights @ values]
+    if len(last) > 1:
+        scaled = weights * (heads[..., 0] + bias[1])
+        sums += [scaled.sum(-1, keepdim=True), scaled @ pairs.vectors]
+    return torch.cat(sums, dim=-1)
 
 
 def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
@@ -178,32 +267,42 @@ class PairAttention(nn.Module):
             to_hidden.weight.normal_(0, 6)
             to_hidden.bias.copy_(-(to_hidden.weight * bend).sum(-1))
 
-    def _attend(
-        self, pairs: Pairs, values: Tensor, *heads: nn.Sequential
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attention weights, further heads on the pair values without their last bias, and the
-        weighted sum of the hidden units of V; see :class:`PairPass`."""
+    def _attend(self, pairs: Pairs, values: Tensor, *heads: nn.Sequential) -> list[Tensor]:
+        """Logarithmic weights of the points, and the averages over j of :func:`pair_sums`."""
         to_hidden, to_value = _linears(self.value)
         firsts, lasts = zip(*(_linears(head) for head in (self.score, *heads)), strict=True)
-        first = torch.cat([layer.weight for layer in firsts])
-        bias = torch.cat([layer.bias for layer in firsts])
-        return PairPass.apply(
-            pairs.invariants,
+        # the kernels take hidden units by fours
+        units = len(to_hidden.bias)
+        extra = -units % 4
+        first = torch.cat([pad(layer.weight, (0, 0, 0, extra)) for layer in firsts])
+        bias = torch.cat([pad(layer.bias, (0, extra)) for layer in firsts])
+        sums = pair_sums(
+            pairs,
             linear(values, 0.25 * first, bias + 0.5 * first @ to_value.bias),
             linear(values, 0.25 * first),
-            torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), dim=-1),
-            0.5 * first @ to_value.weight,
-            torch.block_diag(*(layer.weight for layer in lasts)),
-            self.reduce,
+            values,
+            pad(torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), -1), (0, 0, 0, extra)),
+            pad(0.5 * first @ to_value.weight, (0, extra)),
+            pad(torch.cat([layer.weight for layer in lasts]), (0, extra)),
+            # what all scores have in common changes nothing
+            torch.cat([lasts[0].bias.detach(), *(layer.bias for layer in lasts[1:])]),
         )
+        moments = [1, 3] if heads else []
+        total, pooled, _, *rest = sums.split([1, units, extra, values.shape[-1], *moments], dim=-1)
+        return [total, pooled, *rest]
 
-    def _invariant_sum(self, weights: Tensor, pooled: Tensor, values: Tensor) -> Tensor:
+    def _over_points(self, total: Tensor, per_point: Tensor) -> Tensor:
+        """Average over the points with the softmax weights of their pairs, when reducing."""
+        if not self.reduce:
+            return per_point
+        return (torch.softmax(total, dim=-2).mT @ per_point).squeeze(-2)
+
+    def _invariant_sum(
+        self, total: Tensor, pooled: Tensor, members: Tensor, values: Tensor
+    ) -> Tensor:
         _, to_value = _linears(self.value)
-        if self.reduce:
-            members = ((weights.sum(-1) + weights.sum(-2)).unsqueeze(-2) @ values).squeeze(-2)
-        else:
-            members = values + weights @ values
-        return 0.5 * to_value(pooled) + 0.25 * members
+        pooled = to_value(self._over_points(total, pooled))
+        return 0.5 * pooled + 0.25 * self._over_points(total, values + members)
 
 
 class InvariantAttention(PairAttention):
@@ -215,8 +314,8 @@ class InvariantAttention(PairAttention):
     """
 
     def forward(self, pairs: Pairs, values: Tensor) -> Tensor:
-        weights, _, pooled = self._attend(pairs, values)
-        return self._invariant_sum(weights, pooled, values)
+        total, pooled, members = self._attend(pairs, values)
+        return self._invariant_sum(total, pooled, members, values)
 
 
 class VectorAttention(PairAttention):
@@ -232,24 +331,15 @@ class VectorAttention(PairAttention):
         #: Weights of r_i × r_j, r_i and r_j.
         self.covariant_weights = nn.Parameter(0.05 * torch.randn(3))
 
-    def _scaled(self, weights: Tensor, heads: Tensor) -> Tensor:
-        """Attention weights times α of each pair."""
-        _, last = _linears(self.scale)
-        return weights * (heads.squeeze(-1) + last.bias)
-
-    def _vector_sum(self, weights: Tensor, pairs: Pairs) -> Tensor:
+    def _covariants(self, vectors: Tensor, scale: Tensor, moment: Tensor) -> Tensor:
+        """Sum over j of covariants, from the sums of their scales and of these times r_j."""
         dual, first, second = self.covariant_weights
-        product = (weights.unsqueeze(-2) @ pairs.dual).squeeze(-2)
-        per_point = (
-            dual * product
-            + first * weights.sum(-1, keepdim=True) * pairs.vectors
-            + second * weights @ pairs.vectors
-        )
-        return per_point.sum(-2) if self.reduce else per_point
+        cross = torch.linalg.cross(vectors, moment)
+        return dual * cross + first * scale * vectors + second * moment
 
     def forward(self, pairs: Pairs, values: Tensor) -> Tensor:
-        weights, heads, _ = self._attend(pairs, values, self.scale)
-        return self._vector_sum(self._scaled(weights, heads), pairs)
+        total, _, _, scale, moment = self._attend(pairs, values, self.scale)
+        return self._over_points(total, self._covariants(pairs.vectors, scale, moment))
 
 
 class TiedAttention(VectorAttention):
@@ -261,9 +351,9 @@ class TiedAttention(VectorAttention):
     """
 
     def forward(self, pairs: Pairs, values: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        weights, heads, pooled = self._attend(pairs, values, self.scale)
-        vectors = self._vector_sum(self._scaled(weights, heads), pairs)
-        return vectors, self._invariant_sum(weights, pooled, values)
+        total, pooled, members, scale, moment = self._attend(pairs, values, self.scale)
+        vectors = self._over_points(total, self._covariants(pairs.vectors, scale, moment))
+        return vectors, self._invariant_sum(total, pooled, members, values)
 
 
 class LabeledVectorAttention(VectorAttention):
@@ -284,5 +374,6 @@ class LabeledVectorAttention(VectorAttention):
         joined = (labels[:, :, None, None, :] + pair_values.unsqueeze(1)) / 3
         scores = self.score(joined)
         weights = torch.softmax(scores.flatten(-3), dim=-1).view_as(scores) * self.scale(joined)
-        labeled = Pairs(*(tensor.unsqueeze(1) for tensor in pairs))
-        return self._vector_sum(weights.squeeze(-1), labeled)
+        weights, vectors = weights.squeeze(-1), pairs.vectors.unsqueeze(1)
+        scale = weights.sum(-1, keepdim=True)
+        return self._covariants(vectors, scale, weights @ vectors).sum(-2)
