@@ -1,5 +1,6 @@
 """The training loop, with checkpoints that an interrupted training resumes from exactly."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -231,6 +232,11 @@ def train(
                 schedule.step()
                 mean_loss += float(value.detach()) * len(rows) / total
                 bar.update()
+            if not math.isfinite(mean_loss):
+                raise InputError(
+                    f"the loss is {mean_loss} in epoch {epoch + 1} of {description}; train with a "
+                    "lower learning rate."
+                )
             metrics = evaluate(network, loss, validation)
             curve.append(
                 {"epoch": epoch + 1, "training_loss": mean_loss}
