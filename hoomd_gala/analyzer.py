@@ -67,8 +67,8 @@ class Analyzer:
 
     Parameters
     ----------
-    model : str or path
-        A shipped model's name, or a model file.
+    model : str, path or Model
+        A shipped model's name, a model file, or a model.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
 
@@ -80,10 +80,12 @@ class Analyzer:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] = "structures", device: str | torch.device = "auto"
+        self,
+        model: str | os.PathLike[str] | Model = "structures",
+        device: str | torch.device = "auto",
     ) -> None:
         self.device = pick_device(device)
-        self.model: Model = load_model(model)
+        self.model = model if isinstance(model, Model) else load_model(model)
         self.model.network.to(self.device)
 
     @property
@@ -119,7 +121,23 @@ class Analyzer:
 
     def analyze_system(self, system: System) -> Result:
         """Label all particles of a :class:`~hoomd_gala.systems.System`."""
-        max_types = self.model.info.core.max_types
+        embedding, neighbors = self.embed_system(system)
+        label = np.full(len(embedding), UNKNOWN, np.int32)
+        confidence = np.zeros(len(embedding), np.float32)
+        for rows in _chunks(len(embedding)) if self.class_names else []:
+            label[rows], confidence[rows] = self._name(embedding[rows], embedding[neighbors[rows]])
+        return Result(label, confidence, embedding, self.class_names)
+
+    def embed_system(self, system: System) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Embeddings of all particles, and who their neighbors are.
+
+        Returns
+        -------
+        (N, D) float32, (N, n) int32
+            The second has no columns if the model does not look at the neighbors' embeddings.
+        """
+        info = self.model.info
+        max_types = info.core.max_types
         kinds = system.types
         if max_types > 1 and not ((kinds >= 0) & (kinds < max_types)).all():
             raise InputError(
@@ -128,19 +146,13 @@ class Analyzer:
             )
         tree = PeriodicTree.build(system.positions, system.box)
         total = len(system.positions)
-        info = self.model.info
         embedding = np.empty((total, info.core.width), np.float32)
         neighbors = np.empty((total, N_NEIGHBORS if info.context else 0), np.int32)
-        chunks = [np.arange(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
-        for rows in chunks:
+        for rows in _chunks(total):
             found = tree.nearest(rows, workers=torch.get_num_threads())
             embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
             neighbors[rows] = found.neighbors[:, : neighbors.shape[1]]
-        label = np.full(total, UNKNOWN, np.int32)
-        confidence = np.zeros(total, np.float32)
-        for rows in chunks if info.class_names else []:
-            label[rows], confidence[rows] = self._name(embedding[rows], embedding[neighbors[rows]])
-        return Result(label, confidence, embedding, self.class_names)
+        return embedding, neighbors
 
     def _embed(
         self,
@@ -178,6 +190,10 @@ class Analyzer:
             )
             label, confidence = decide(logits, info)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
+
+
+def _chunks(total: int) -> list[NDArray[np.int64]]:
+    return [np.arange(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
 
 
 def decide(logits: torch.Tensor, info: ModelInfo) -> tuple[torch.Tensor, torch.Tensor]:

@@ -208,3 +208,186 @@ def context_loss(around: Surroundings) -> Any:
         return cross_entropy(logits, batch["labels"]), {"accuracy": accuracy}
 
     return loss
+
+
+def blind_start(source: Model, n_outputs: int) -> FrameClassifier:
+    """A classifier that ignores types, with the core of another model where it has learned.
+
+    A network that tells types apart sees, where all particles are of its first type, zero as the
+    difference and two as the sum of that type: the two inputs that a blind network has.
+    """
+    network = FrameClassifier(CORE, n_outputs)
+    weights = dict(source.network.core.state_dict())
+    max_types = source.info.core.max_types
+    weights["embed_types.weight"] = weights["embed_types.weight"][:, [0, max_types]]
+    network.core.load_state_dict(weights)
+    return network
+
+
+def train_sites(
+    network: FrameClassifier,
+    frames: Frames,
+    config: TrainingConfig,
+    checkpoint: Path,
+) -> tuple[Model, list[dict[str, float]]]:
+    """First stage: tell kinds of sites apart, one environment at a time."""
+    data = to_tensors(frames, 1, None)
+    training, validation = split(data, config.validation_fraction, config.seed)
+    curve, _, _ = train(
+        network, task.loss, training, validation, config, checkpoint, "train on sites"
+    )
+    network.requires_grad_(False)
+    names = tuple(map(str, range(int(network.classify[-1].out_features))))
+    # a model that keeps track of neighbors, so that embed_system gives them
+    return Model(network, ModelInfo(CORE, names, context=CONTEXT)), curve
+
+
+def train_context(
+    sites: Model,
+    around: Surroundings,
+    classes: Classes,
+    config: TrainingConfig,
+    checkpoint: Path,
+) -> tuple[FrameClassifier, list[dict[str, float]]]:
+    """Second stage: name classes from embeddings and those of the neighbors."""
+    torch.manual_seed(config.seed)
+    network = FrameClassifier(CORE, len(classes.names) + 1, CONTEXT)
+    learned = {
+        key: value
+        for key, value in sites.network.state_dict().items()
+        if not key.startswith("classify")
+    }
+    network.load_state_dict(learned, strict=False)
+    for part in (network.core, network.pool, network.norm):
+        part.requires_grad_(False)
+    rows = np.flatnonzero(around.labels != IGNORED)
+    data = {
+        "rows": torch.as_tensor(rows),
+        "labels": torch.as_tensor(classes.of_label[around.labels[rows]]),
+    }
+    training, validation = split(data, config.validation_fraction, config.seed)
+    curve, _, _ = train(
+        network,
+        context_loss(around),
+        training,
+        validation,
+        config,
+        checkpoint,
+        "train on surroundings",
+    )
+    return network.requires_grad_(False), curve
+
+
+# ---- the two stages, as operations of a job ----
+
+
+def write_kinds(path: Path, kinds: Kinds) -> None:
+    """Keep the kinds of sites as JSON."""
+    content = {
+        "cells": kinds.cells,
+        "labels": {name: row.tolist() for name, row in kinds.labels.items()},
+        "left_out": kinds.left_out,
+    }
+    with replacing(path) as part:
+        part.write_text(json.dumps(content))
+
+
+def read_kinds(path: Path) -> Kinds:
+    """What :func:`write_kinds` wrote."""
+    content = json.loads(path.read_text())
+    labels = {name: np.array(row) for name, row in content["labels"].items()}
+    return Kinds(tuple(content["cells"]), labels, tuple(content["left_out"]))
+
+
+def make_plan(kinds: Kinds, parameters: Mapping[str, Any]) -> Plan:
+    """What is sampled, from a job's state point."""
+    return Plan(kinds, list(parameters["common"]), dict(parameters["noise"]))
+
+
+def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
+    """Find the kinds of sites and train the network that tells them apart.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``kinds.json``, ``sites.safetensors``, checkpoint and learning curve go.
+    parameters : mapping
+        State point of the job.
+    fluids : sequence of Path
+        Trajectories whose environments are all disordered.
+    """
+    seed = parameters["seed"]
+    rng = np.random.default_rng([seed, 1])
+    names = named_cells(parameters["common"], parameters["named"])
+    kinds = samples.find_kinds(names, parameters["n_left_out"], rng)
+    write_kinds(folder / "kinds.json", kinds)
+    frames = site_frames(
+        make_plan(kinds, parameters),
+        dict(parameters["site_samples"]),
+        dict(parameters["site_environments"]),
+        fluids,
+        N_PER_FRAME,
+        parameters["n_stacks"],
+        rng,
+    )
+    torch.manual_seed(seed)
+    n_outputs = len(kinds.cells) + 2
+    if parameters["source"] == "random":
+        network = FrameClassifier(CORE, n_outputs)
+    else:
+        network = blind_start(load_model(parameters["source"]), n_outputs)
+    config = TrainingConfig(
+        epochs=parameters["site_epochs"], batch_size=128, validation_fraction=0.1, seed=seed
+    )
+    model, curve = train_sites(network, frames, config, folder / "sites_checkpoint.pt")
+    write_curve(folder / "sites_learning_curve.csv", curve)
+    save_model(folder / "sites.safetensors", model)
+
+
+def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
+    """Merge what is confused, and train the network that names classes from surroundings.
+
+    Writes ``structures.safetensors``, whose card :func:`publish` completes.
+    """
+    seed = parameters["seed"]
+    rng = np.random.default_rng([seed, 2])
+    kinds = read_kinds(folder / "kinds.json")
+    plan = make_plan(kinds, parameters)
+    sites = load_model(folder / "sites.safetensors")
+    n_outputs = len(kinds.cells) + 2
+    crystals = [(name, MERGE_NOISE, False) for name in dict.fromkeys(kinds.cells) for _ in range(2)]
+    warm = samples.environments(crystals, kinds, {"named": 40}, (), rng)
+    confusion = measure_confusion(sites, warm, n_outputs)
+    n_kinds = len(kinds.cells)
+    group = merge(confusion[:n_kinds, :n_kinds], MERGE_ABOVE)
+    classes = make_classes(kinds, group)
+    write_confusion(folder / "confusion.csv", kinds, confusion)
+
+    counts = dict(parameters["label_samples"])
+    plans = samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng)
+    systems = itertools.chain(
+        (samples.hot_crystal(*entry[:1], kinds, *entry[1:], rng) for entry in plans),
+        samples.stacks(kinds, parameters["n_stacks"], plan.noise["common"], rng),
+        samples.fluids(fluids, kinds),
+    )
+    around = surroundings(Analyzer(sites), systems)
+    config = TrainingConfig(
+        epochs=parameters["label_epochs"],
+        batch_size=512,
+        learning_rate=4e-3,
+        validation_fraction=0.1,
+        seed=seed,
+    )
+    network, curve = train_context(
+        sites, around, classes, config, folder / "labels_checkpoint.pt"
+    )
+    write_curve(folder / "labels_learning_curve.csv", curve)
+    info = ModelInfo(
+        CORE,
+        classes.names,
+        context=CONTEXT,
+        knows_unknown=True,
+        unknown_below=UNKNOWN_BELOW,
+        card={"merged": classes.members},
+    )
+    save_model(folder / "structures.safetensors", Model(network, info))

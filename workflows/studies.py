@@ -26,11 +26,14 @@ def state_points(name: str) -> list[dict[str, Any]]:
     """State points of a study's jobs, flat so that ``signac find`` filters read well."""
     study = load(name)
     common = {"study": name}
-    models = [
-        common | {"kind": kind} | study[kind]
-        for kind in ("structure_model", "shipped_model")
-        if kind in study
-    ]
+    models = []
+    if "structure_model" in study:
+        models.append(common | {"kind": "structure_model"} | study["structure_model"])
+    if "shipped_model" in study:
+        shipped = dict(study["shipped_model"])
+        # the same model from several starts, to see what learning without labels brought
+        for source in shipped.pop("sources"):
+            models.append(common | {"kind": "shipped_model", "source": source} | shipped)
     systems = [
         common | {"kind": "system"} | study["protocol"] | system
         for system in study.get("systems", [])
