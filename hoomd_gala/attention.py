@@ -26,8 +26,10 @@ weights and the logarithm of what these were divided by follow sums over all pai
 import functools
 import itertools
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -113,6 +115,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
+@functools.cache
+def _kernels() -> ModuleType:
+    """The compiled kernels, imported when the first layer runs: numba takes a while to load."""
+    from . import kernels
+
+    if not kernels.are_cached():
+        print("hoomd-gala: compiling kernels, once on this machine", file=sys.stderr)
+    return kernels
+
+
 def _share_out(work: Callable[[tuple[int, int]], Any], blocks: int) -> list[Any]:
     """Results of work on consecutive ranges of blocks, one for each of torch's threads.
 
@@ -136,8 +148,7 @@ class FusedPairSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        from . import kernels
-
+        kernels = _kernels()
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
         vectors, _, _, values, first, _, last, _ = arrays
         clouds, n, _ = vectors.shape
@@ -154,8 +165,6 @@ class FusedPairSums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        from . import kernels
-
         *inputs, scores, sums = ctx.saved_tensors
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
         taken = (scores.numpy(), sums.numpy(), grad.contiguous().numpy())
@@ -165,7 +174,7 @@ class FusedPairSums(torch.autograd.Function):
         def work(part: tuple[int, int]) -> list[Tensor]:
             weights = [torch.zeros(tensor.shape) for tensor in inputs[4:]]
             added = [tensor.numpy() for tensor in weights]
-            kernels.backward(*arrays[:-1], part, *taken, *written, *added)
+            _kernels().backward(*arrays[:-1], part, *taken, *written, *added)
             return weights
 
         parts = _share_out(work, len(scores))
@@ -276,10 +285,11 @@ class PairAttention(nn.Module):
         extra = -units % 4
         first = torch.cat([pad(layer.weight, (0, 0, 0, extra)) for layer in firsts])
         bias = torch.cat([pad(layer.bias, (0, extra)) for layer in firsts])
+        members = 0.25 * values
         sums = pair_sums(
             pairs,
-            linear(values, 0.25 * first, bias + 0.5 * first @ to_value.bias),
-            linear(values, 0.25 * first),
+            linear(members, first, bias + 0.5 * first @ to_value.bias),
+            linear(members, first),
             values,
             pad(torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), -1), (0, 0, 0, extra)),
             pad(0.5 * first @ to_value.weight, (0, extra)),

@@ -24,6 +24,8 @@ Names, all float32; H is the number of hidden units of the heads, k of them to a
 =============  ================  =======================================================
 """
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ Array = NDArray[np.float32]
 
 
 #: Hidden units of the heads whose gradients are at hand at a time, a multiple of 4.
-UNITS = 8
+UNITS = 16
 
 ZERO = np.float32(0)
 ONE = np.float32(1)
@@ -46,10 +48,25 @@ LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH = np.float32(0.693359375)
 LN2_LOW = np.float32(-2.12194440e-4)
 
-# Sums may be reordered and contracted, but infinities and NaNs stay what they are.
-compiled = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"}
-)
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is first called, and keep the result where there is a place."""
+    options = {
+        "nogil": True,
+        "error_model": "numpy",
+        # sums may be reordered and contracted, but infinities and NaNs stay what they are
+        "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    }
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder to keep it in can be written
+        return njit(**options)(function)
+
+
+def are_cached() -> bool:
+    """Whether an earlier process has compiled the kernels on this machine."""
+    folder = forward.stats.cache_path
+    return folder is not None and any(Path(folder).glob("kernels.forward-*.nbc"))
 
 
 @compiled
@@ -119,8 +136,8 @@ def _add_product(out: Array, weights: Array, start: int, x: Array) -> None:
     R and K are multiples of 4 and P one of 4·LANES. Sixteen sums stay in registers.
     """
     width = out.shape[1]
-    for r in range(0, out.shape[0], 4):
-        for p in range(0, width, 4 * LANES):
+    for p in range(0, width, 4 * LANES):
+        for r in range(0, out.shape[0], 4):
             at = r * width + p
             a = _load4(out, at, width)
             b = _load4(out, at + LANES, width)
@@ -437,6 +454,17 @@ def _grad_hidden(last: Array, grad_head: Array, grad_last: Array, hidden: Array)
 
 
 @compiled
+def _rectify(units: Array, grad: Array) -> Any:
+    """Set the gradients of hidden units that are zero to zero, and return the sum of the others."""
+    total = ZERO
+    for p in range(grad.shape[0]):
+        kept = grad[p] if units[p] > ZERO else ZERO
+        grad[p] = kept
+        total += kept
+    return total
+
+
+@compiled
 def _grad_members(i: int, row: int, grad_hidden: Array, grad_own: Array, grad_other: Array) -> None:
     """Add up the gradients of some hidden units for each member of the pairs."""
     width, size = grad_hidden.shape[1], grad_other.shape[1]
@@ -560,8 +588,7 @@ def backward(
                     weights[p] *= head[1, p]
                 _add_spread(i, grad_r, weights, grad[1 + h + width :])
             for k in range(heads):
-                for p in range(size):
-                    grad_bias[k] += grad_heads[k, p]
+                grad_bias[k] += grad_heads[k].sum()
                 for row in range(0, units, UNITS):
                     at, stop = k * units + row, min(row + UNITS, units)
                     some = hidden[: stop - row]
@@ -571,12 +598,7 @@ def backward(
                     _add_outer(middle_lanes[at // 4 :], some, features)
                     _add_product(grad_h, m_transposed, at, some)
             for f in range(h):
-                row_sum = ZERO
-                for p in range(size):
-                    if features[f, p] <= ZERO:
-                        grad_h[f, p] = ZERO
-                    row_sum += grad_h[f, p]
-                grad_first[f, 4] += row_sum
+                grad_first[f, 4] += _rectify(features[f], grad_h[f])
             _add_outer(first_lanes, grad_h, q)
             grad_q[:] = ZERO
             _add_product(grad_q, w_transposed, 0, grad_h)

@@ -4,6 +4,7 @@ Prints ratios measured side by side in one run, each the median of several round
 ``python tests/benchmarks/inference.py``.
 """
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -15,9 +16,10 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from hoomd_gala.algebra import pair_products
-from hoomd_gala.attention import TiedAttention
+from hoomd_gala.algebra import Pairs, pair_products
+from hoomd_gala.attention import InvariantAttention, TiedAttention
 from hoomd_gala.environments import nearest_neighbors
+from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.structures import crystal, displace, unit_cell
 
 ROUNDS = 7
@@ -39,19 +41,41 @@ def compare(what: str, ours: Callable[[], object], theirs: Callable[[], object],
     print(f"{what:58} {n / mine:10.0f} per second  {ratio:6.2f} x")
 
 
-def as_library(layer: TiedAttention, width: int) -> nn.Module:
+def as_library(layer: TiedAttention | InvariantAttention, width: int) -> nn.Module:
     """The library's layer with the same weights."""
+    options = {
+        "score_net": layer.score,
+        "value_net": layer.value,
+        "reduce": layer.reduce,
+        "invariant_mode": "full",
+    }
+    if not isinstance(layer, TiedAttention):
+        return reference.VectorAttention(width, **options)
     other = reference.TiedVectorAttention(
-        width,
-        score_net=layer.score,
-        value_net=layer.value,
-        scale_net=layer.scale,
-        reduce=False,
-        invariant_mode="full",
-        covariant_mode="full",
+        width, scale_net=layer.scale, covariant_mode="full", **options
     )
     other.vector_kernels = layer.covariant_weights
     return other
+
+
+class LibraryLayer(nn.Module):
+    """The library's layer with the same weights, called like ours."""
+
+    def __init__(self, layer: TiedAttention | InvariantAttention, width: int) -> None:
+        super().__init__()
+        self.layer = as_library(layer, width)
+
+    def forward(self, pairs: Pairs, values: torch.Tensor) -> torch.Tensor:
+        return self.layer((pairs.vectors, values))
+
+
+def network_on_library(network: FrameClassifier, width: int) -> FrameClassifier:
+    """A copy of a network whose attention layers are the library's."""
+    network = copy.deepcopy(network)
+    for block in network.core.blocks:
+        block.tied = LibraryLayer(block.tied, width)
+    network.pool = LibraryLayer(network.pool, width)
+    return network
 
 
 def main() -> None:
@@ -64,7 +88,7 @@ def main() -> None:
 
     def in_batches(layer: Callable[..., object]) -> Callable[[], None]:
         def run() -> None:
-            with torch.inference_mode():
+            with torch.no_grad():
                 for start in range(0, clouds, 64):
                     layer(vectors[start : start + 64], values[start : start + 64])
 
@@ -97,6 +121,30 @@ def main() -> None:
         train(library),
         clouds,
     )
+    network = FrameClassifier(CoreConfig(width=width, hidden=width, blocks=2, tied=True), 10)
+    other = network_on_library(network, width)
+    bonds, types = vectors[:64], torch.zeros(64, 20, 2)
+    labels = torch.randint(10, (64,))
+
+    def infer(net: nn.Module) -> Callable[[], None]:
+        def run() -> None:
+            with torch.no_grad():
+                net(bonds, types)
+
+        return run
+
+    def step(net: nn.Module) -> Callable[[], None]:
+        optimizer = torch.optim.AdamW(net.parameters(), lr=0)
+
+        def run() -> None:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(bonds, types)[0], labels).backward()
+            optimizer.step()
+
+        return run
+
+    for what, make in (("forward", infer), ("training step", step)):
+        compare(f"network, {what}: geometric-algebra-attention", make(network), make(other), 64)
     system = displace(crystal(unit_cell("cI2-W"), 8192), 0.05, np.random.default_rng(1))
     positions, box = system.positions, system.box
     freud.parallel.set_num_threads(1)
