@@ -63,6 +63,17 @@ def test_replicated_cells_are_what_template_matching_says(name, structure, tmp_p
     assert (found == getattr(TemplateMatching.Type, structure)).mean() > 0.99
 
 
+def test_sigma_phase_has_the_coordination_of_the_sigma_phase():
+    system = crystal(unit_cell("tP30-CrFe"), 600)
+    bonds = nearest_neighbors(system.positions, system.box).bonds
+    lengths = np.linalg.norm(bonds, axis=-1)
+    # the first shell ends at a wide gap
+    assert not ((lengths > 1.3) & (lengths < 1.65)).any()
+    counts = (lengths < 1.5).sum(axis=1)
+    found = {n: int((counts == n).sum()) * 30 // len(counts) for n in np.unique(counts).tolist()}
+    assert found == {12: 10, 14: 16, 15: 4}
+
+
 def test_displacement_has_the_size_asked_for():
     perfect = crystal(unit_cell("cI2-W"), 4096)
     moved = displace(perfect, 0.07, np.random.default_rng(2))

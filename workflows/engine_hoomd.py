@@ -1,16 +1,20 @@
-"""Cooling runs on HOOMD-blue."""
+"""Cooling runs and hot crystals on HOOMD-blue."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hoomd
+import numpy as np
 import restarts
-from potentials import R_MIN, PairPotential
-from protocol import Protocol
+from potentials import R_MIN, PairPotential, Springs
+from protocol import SOLID_DT, SOLID_GAMMA, Protocol
 from tqdm.auto import tqdm
 
 from hoomd_gala import Classifier
 from hoomd_gala.files import replacing
+from hoomd_gala.systems import Array, System
+from hoomd_gala.trajectories import make_frame
 
 #: Points of the tabulated potential; linear interpolation is then good to 1e-5 of the force.
 TABLE_WIDTH = 4000
@@ -108,3 +112,40 @@ def run(
     writer.flush()
     device = type(simulation.device).__name__
     return {"engine": "HOOMD-blue", "version": hoomd.version.version, "device": device}
+
+
+def solid(
+    crystal: System, interaction: Springs | PairPotential, seed: int
+) -> Callable[[float, int], Array]:
+    """Set a crystal up for heating; see :func:`engines.pick`."""
+    frame = make_frame(crystal, 0)
+    snapshot = hoomd.Snapshot()
+    snapshot.configuration.box = frame.configuration.box
+    snapshot.particles.N = frame.particles.N
+    snapshot.particles.types = ["A"]
+    snapshot.particles.position[:] = frame.particles.position
+    if isinstance(interaction, PairPotential):
+        force = pair_force(interaction)
+    else:
+        # a bond's rest length is that of its type
+        lengths, kinds = np.unique(interaction.lengths.round(4), return_inverse=True)
+        snapshot.bonds.N = len(kinds)
+        snapshot.bonds.types = [str(length) for length in lengths]
+        snapshot.bonds.typeid[:] = kinds
+        snapshot.bonds.group[:] = interaction.pairs
+        force = hoomd.md.bond.Harmonic()
+        for length in lengths:
+            force.params[str(length)] = {"k": interaction.stiffness, "r0": length}
+    simulation = hoomd.Simulation(_device(), seed=seed)
+    simulation.create_state_from_snapshot(snapshot)
+    langevin = hoomd.md.methods.Langevin(hoomd.filter.All(), kT=1.0, default_gamma=SOLID_GAMMA)
+    simulation.operations.integrator = hoomd.md.Integrator(
+        dt=SOLID_DT, methods=[langevin], forces=[force]
+    )
+
+    def equilibrate(kT: float, steps: int) -> Array:
+        langevin.kT = kT
+        simulation.run(steps)
+        return np.asarray(simulation.state.get_snapshot().particles.position, np.float64)
+
+    return equilibrate

@@ -1,9 +1,10 @@
-"""Cooling runs on OpenMM.
+"""Cooling runs and hot crystals on OpenMM.
 
 Lengths in nm, masses in amu and energies in kJ/mol make reduced units: time is in ps and the
 temperature is kT divided by the gas constant.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import numpy as np
 import openmm
 import restarts
 from openmm import app, unit
-from potentials import PairPotential
-from protocol import Protocol
+from potentials import PairPotential, Springs
+from protocol import SOLID_DT, SOLID_GAMMA, Protocol
 from tqdm.auto import tqdm
 
 from hoomd_gala.files import replacing
 from hoomd_gala.openmm import ClassifierReporter, make_openmm_frame
+from hoomd_gala.systems import Array, System, lattice_vectors
 from hoomd_gala.trajectories import append_frame
 
 #: Gas constant in kJ/mol/K.
@@ -129,3 +131,45 @@ def _write_restart(simulation: app.Simulation, path: Path) -> None:
     frame.particles.velocity = velocities
     with replacing(path) as part, gsd.hoomd.open(part, "w") as file:
         file.append(frame)
+
+
+def _reduced(box: Array) -> Array:
+    """Lattice vectors of a box as OpenMM wants them: the shortest ones of the same lattice."""
+    a, b, c = lattice_vectors(box)
+    c -= b * np.round(c[1] / b[1])
+    c -= a * np.round(c[0] / a[0])
+    b -= a * np.round(b[0] / a[0])
+    # a tilt of exactly one half must not be rounded up beyond it
+    shrink = 1 - 1e-6
+    return np.array([a, [b[0] * shrink, b[1], 0], [c[0] * shrink, c[1] * shrink, c[2]]])
+
+
+def solid(
+    crystal: System, interaction: Springs | PairPotential, seed: int
+) -> Callable[[float, int], Array]:
+    """Set a crystal up for heating; see :func:`engines.pick`."""
+    system = openmm.System()
+    for _ in crystal.positions:
+        system.addParticle(1.0)
+    if isinstance(interaction, PairPotential):
+        system.addForce(pair_force(interaction, len(crystal.positions)))
+    else:
+        force = openmm.HarmonicBondForce()
+        force.setUsesPeriodicBoundaryConditions(True)
+        for (i, j), length in zip(interaction.pairs.tolist(), interaction.lengths, strict=True):
+            force.addBond(i, j, length, interaction.stiffness)
+        system.addForce(force)
+    system.setDefaultPeriodicBoxVectors(*_reduced(crystal.box))
+    integrator = openmm.LangevinMiddleIntegrator(0, SOLID_GAMMA, SOLID_DT)
+    integrator.setRandomNumberSeed(seed)
+    platform, properties = _platform(threads=1)
+    context = openmm.Context(system, integrator, platform, properties)
+    context.setPositions(crystal.positions)
+
+    def equilibrate(kT: float, steps: int) -> Array:
+        integrator.setTemperature(kT / GAS_CONSTANT)
+        integrator.step(steps)
+        positions = context.getState(getPositions=True).getPositions(asNumpy=True)
+        return np.asarray(positions.value_in_unit(unit.nanometer))
+
+    return equilibrate

@@ -1,8 +1,8 @@
-"""Isotropic pair potentials whose particles assemble into crystals.
+"""Isotropic pair potentials whose particles assemble into crystals, and springs that hold them.
 
-Both families are those of Dshemuchadse et al., PNAS 118, e2024034118 (2021), here scaled so that
-the deepest point of the potential lies at -1. Lengths are in units of the potential's own length,
-energies in units of the depth.
+Both families of pair potentials are those of Dshemuchadse et al., PNAS 118, e2024034118 (2021),
+here scaled so that the deepest point of the potential lies at -1. Lengths are in units of the
+potential's own length, energies in units of the depth.
 """
 
 from dataclasses import dataclass
@@ -44,6 +44,25 @@ class PairPotential:
         energy = sympy.sympify(self.expression, locals={"r": _R})
         force = -sympy.diff(energy, _R)
         return sympy.lambdify(_R, energy)(r), sympy.lambdify(_R, force)(r)
+
+
+@dataclass(frozen=True)
+class Springs:
+    """An elastic network: springs between pairs of particles.
+
+    Attributes
+    ----------
+    pairs : (n, 2) int64
+        Particles at the ends of each spring.
+    lengths : (n,) float64
+        Rest lengths.
+    stiffness : float
+        Second derivative k of the energy k (r - length)² / 2.
+    """
+
+    pairs: NDArray[np.int64]
+    lengths: NDArray[np.float64]
+    stiffness: float
 
 
 def _samples(expression: str, r_max: float) -> tuple[NDArray[Any], NDArray[Any]]:

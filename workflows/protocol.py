@@ -8,6 +8,10 @@ import numpy as np
 import potentials
 from numpy.typing import NDArray
 
+#: Timestep and drag of the Langevin thermostat for crystals that are heated.
+SOLID_DT = 0.008
+SOLID_GAMMA = 2.0
+
 
 @dataclass(frozen=True)
 class Protocol:

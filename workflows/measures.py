@@ -1,0 +1,41 @@
+"""How good labels and confidences are: numbers from arrays."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from hoomd_gala.errors import InputError
+
+#: Equal-width bins of confidence.
+N_BINS = 15
+
+
+def area_under_roc(high: ArrayLike, low: ArrayLike) -> float:
+    """Probability that a value of ``high`` exceeds one of ``low``; a tie counts one half."""
+    first, second = np.asarray(high), np.asarray(low)
+    if not len(first) or not len(second):
+        raise InputError("the area under a ROC curve needs values on both sides.")
+    ranks = rankdata(np.concatenate([first, second]))[: len(first)]
+    wins = ranks.sum() - len(first) * (len(first) + 1) / 2
+    return float(wins / (len(first) * len(second)))
+
+
+def reliability(
+    confidence: NDArray[np.floating], correct: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Mean confidence, accuracy and number of particles in each bin, (N_BINS,) each.
+
+    Means of an empty bin are NaN.
+    """
+    bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
+    counts = np.bincount(bins, minlength=N_BINS)
+    sums = np.stack([np.bincount(bins, values, N_BINS) for values in (confidence, correct)])
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means[0], means[1], counts
+
+
+def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
+    """Expected calibration error: mean over particles of |accuracy - confidence| of their bin."""
+    mean, accuracy, counts = reliability(confidence, correct)
+    filled = counts > 0
+    return float((abs(accuracy - mean) * counts)[filled].sum() / counts.sum())
