@@ -134,7 +134,6 @@ class Analyzer:
         Returns
         -------
         (N, D) float32, (N, n) int32
-            The second has no columns if the model does not look at the neighbors' embeddings.
         """
         info = self.model.info
         max_types = info.core.max_types
@@ -147,11 +146,11 @@ class Analyzer:
         tree = PeriodicTree.build(system.positions, system.box)
         total = len(system.positions)
         embedding = np.empty((total, info.core.width), np.float32)
-        neighbors = np.empty((total, N_NEIGHBORS if info.context else 0), np.int32)
+        neighbors = np.empty((total, N_NEIGHBORS), np.int32)
         for rows in _chunks(total):
             found = tree.nearest(rows, workers=torch.get_num_threads())
             embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
-            neighbors[rows] = found.neighbors[:, : neighbors.shape[1]]
+            neighbors[rows] = found.neighbors
         return embedding, neighbors
 
     def _embed(

@@ -74,19 +74,7 @@ def unit_cells() -> dict[str, UnitCell]:
         for index, fractional in _CORRECTIONS.get(name, {}).items():
             system.positions[index] = fractional @ lattice_vectors(system.box)
         cells[name] = UnitCell(name, entry["space_group"], system)
-    cells["tP30-CrFe"] = _repair_sigma(cells["tP30-CrFe"])
     return cells
-
-
-def _repair_sigma(cell: UnitCell) -> UnitCell:
-    """The σ phase as it is: the package has its two 2a sites half a cell off, along c.
-
-    There they come as close as 0.56 of the σ phase's shortest distance to their neighbors. Moved
-    back, all sites have the coordination of the σ phase: 10 of 12, 16 of 14 and 4 of 15.
-    """
-    positions = cell.system.positions.copy()
-    positions[cell.system.types == 4, 2] += cell.system.box[2] / 2
-    return cell._replace(system=cell.system._replace(positions=positions))
 
 
 def unit_cell(name: str) -> UnitCell:

@@ -232,6 +232,44 @@ def train_frames(job):
     learning.frame_model(folder, path, job.sp.trajectory_epochs, job.sp.seed)
 
 
+# ---- the shipped model ----
+
+SITES = "sites.safetensors"
+
+
+def training_fluids(job: Any) -> list[Path]:
+    """Trajectories of the study that its shipped model learns disorder from."""
+    return [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job) if fluid.sp.role == "training"]
+
+
+@Study.pre(kind("shipped_model"))
+@Study.pre(has_fluids)
+@Study.post(has(SITES))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(SITES))
+def train_sites(job):
+    """Train the network that tells all kinds of sites of all unit cells apart."""
+    import shipped
+    import torch
+
+    torch.set_num_threads(threads(job))
+    shipped.learn_sites(Path(job.path), job.sp, training_fluids(job))
+
+
+@Study.pre(kind("shipped_model"))
+@Study.pre(has(SITES))
+@Study.post(has(MODEL))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(MODEL))
+def train_labels(job):
+    """Train the network that names structures from an environment and those around it."""
+    import shipped
+    import torch
+
+    torch.set_num_threads(threads(job))
+    shipped.learn_labels(Path(job.path), job.sp, training_fluids(job))
+
+
 # ---- figures and tables ----
 
 
@@ -303,7 +341,7 @@ def finished(job: Any) -> bool:
     """Condition: everything but the summary is there."""
     if job.sp.kind == "fluid":
         return simulated(job)
-    if job.sp.kind == "structure_model":
+    if job.sp.kind in ("structure_model", "shipped_model"):
         return bool(job.isfile(MODEL_CARD))
     files = ["checks.csv", "structures.png", "last_frame.png"]
     files += ["predicted_frames.png"] if learns_frames(job) else []

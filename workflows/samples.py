@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from hoomd_gala.datasets import BROKEN, INTACT, Frames, join
+from hoomd_gala.environments import PeriodicTree
 from hoomd_gala.sites import Site, nearest_site, sites
 from hoomd_gala.structures import crystal, displace, droplet, strain, unit_cell, unit_cells
 from hoomd_gala.systems import System, as_system, make_system
-from hoomd_gala.environments import PeriodicTree
-from hoomd_gala.tasks.frame_classification import BROKEN, INTACT, Frames, join
 from hoomd_gala.trajectories import open_trajectory
 
 #: Particles that a sample leaves out: their surroundings are neither one thing nor the other.
@@ -175,7 +175,7 @@ def stacked(cubic: int, hexagonal: int, diamond: bool, rng: np.random.Generator)
     )
     labels = np.repeat(np.where(is_cubic, cubic, hexagonal), len(layer))
     if diamond:
-        points = np.concatenate((points, points + [0, 0, height * 0.75]))
+        points = np.concatenate((points, points + np.array([0, 0, height * 0.75])))
         labels = np.concatenate((labels, labels))
     box = [_SIDE, _SIDE * np.sqrt(3) / 2, _LAYERS * height, 1 / np.sqrt(3), 0, 0]
     system = make_system(points, box, labels)
@@ -225,7 +225,8 @@ def crystal_plan(
     common : sequence of str
         Unit cells to be told apart when hottest.
     counts, noise : mapping
-        Samples of each cell and highest displacement, for ``common``, ``named`` and ``other`` cells.
+        Samples of each cell and highest displacement, for ``common``, ``named`` and ``other``
+        cells.
     """
     named = set(kinds.cells)
     plan = []

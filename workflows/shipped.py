@@ -6,8 +6,9 @@ that network fixed, a second small one learns to name the class from an environm
 those of its neighbors, on whole samples.
 """
 
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +22,15 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.datasets import Frames, join, to_tensors
-from hoomd_gala.files import replacing
-from hoomd_gala.models import Model, ModelInfo
+from hoomd_gala.datasets import Data, Frames, join, to_tensors
+from hoomd_gala.files import replacing, write_table
+from hoomd_gala.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.plots import draw_curve
 from hoomd_gala.structures import unit_cell
 from hoomd_gala.systems import System
 from hoomd_gala.tasks import frame_classification as task
-from hoomd_gala.training import Data, TrainingConfig, split, train
+from hoomd_gala.training import TrainingConfig, split, train
 
 #: Size of the network; the shipped models of the other tasks have the same.
 CORE = CoreConfig(width=32, hidden=32, blocks=2, tied=True)
@@ -39,6 +41,12 @@ CONTEXT = 64
 #: one class: 0.5 would be a coin's.
 MERGE_NOISE, MERGE_ABOVE = 0.04, 0.25
 
+#: Confidence below which a particle's structure is called unknown.
+UNKNOWN_BELOW = 0.5
+
+#: Environments of each frame of a fluid that sites are told from.
+N_PER_FRAME = 220
+
 
 def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
     """Unit cells with names, the common ones first, then from small to large.
@@ -46,7 +54,7 @@ def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
     All cells of one element are among them. The order decides what a kind of site that several
     cells have is called.
     """
-    rest = [name for name in dict.fromkeys([*samples.one_element_cells(), *others])]
+    rest = list(dict.fromkeys([*samples.one_element_cells(), *others]))
     rest.sort(key=lambda name: len(unit_cell(name).system.positions))
     return [*common, *(name for name in rest if name not in common)]
 
@@ -184,10 +192,10 @@ class Surroundings(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def surroundings(analyzer: Analyzer, systems: Iterable[System], total: int) -> Surroundings:
+def surroundings(analyzer: Analyzer, systems: Iterable[System]) -> Surroundings:
     """Embed whole samples."""
     parts, start = [], 0
-    for system in tqdm(systems, desc="embed samples", unit="sample", total=total):
+    for system in tqdm(systems, desc="embed samples", unit="sample"):
         labels = system.types
         embedding, neighbors = analyzer.embed_system(system)
         parts.append(Surroundings(embedding, neighbors + np.int32(start), labels))
@@ -226,6 +234,7 @@ def blind_start(source: Model, n_outputs: int) -> FrameClassifier:
 
 def train_sites(
     network: FrameClassifier,
+    names: tuple[str, ...],
     frames: Frames,
     config: TrainingConfig,
     checkpoint: Path,
@@ -237,9 +246,7 @@ def train_sites(
         network, task.loss, training, validation, config, checkpoint, "train on sites"
     )
     network.requires_grad_(False)
-    names = tuple(map(str, range(int(network.classify[-1].out_features))))
-    # a model that keeps track of neighbors, so that embed_system gives them
-    return Model(network, ModelInfo(CORE, names, context=CONTEXT)), curve
+    return Model(network, ModelInfo(CORE, names)), curve
 
 
 def train_context(
@@ -299,6 +306,24 @@ def read_kinds(path: Path) -> Kinds:
     return Kinds(tuple(content["cells"]), labels, tuple(content["left_out"]))
 
 
+def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
+    """Learning curve as CSV and PNG."""
+    write_table(path.with_suffix(".csv"), curve)
+    draw_curve(path.with_suffix(".png"), path.name.replace("_", " "), curve)
+
+
+def write_confusion(path: Path, kinds: Kinds, confusion: NDArray[np.float64]) -> None:
+    """What each kind of site is taken for, above one percent."""
+    names = [*kinds.cells, "other", "disordered"]
+    rows = [
+        {"kind": a, "cell": names[a], "taken for": b, "of cell": names[b], "share": round(share, 4)}
+        for a, row in enumerate(confusion.tolist())
+        for b, share in enumerate(row)
+        if share > 0.01
+    ]
+    write_table(path, rows)
+
+
 def make_plan(kinds: Kinds, parameters: Mapping[str, Any]) -> Plan:
     """What is sampled, from a job's state point."""
     return Plan(kinds, list(parameters["common"]), dict(parameters["noise"]))
@@ -339,8 +364,11 @@ def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Pa
     config = TrainingConfig(
         epochs=parameters["site_epochs"], batch_size=128, validation_fraction=0.1, seed=seed
     )
-    model, curve = train_sites(network, frames, config, folder / "sites_checkpoint.pt")
-    write_curve(folder / "sites_learning_curve.csv", curve)
+    numbered = [f"{cell} {kind}" for kind, cell in enumerate(kinds.cells)]
+    model, curve = train_sites(
+        network, (*numbered, "other", "disordered"), frames, config, folder / "sites_checkpoint.pt"
+    )
+    write_curve(folder / "sites_learning_curve", curve)
     save_model(folder / "sites.safetensors", model)
 
 
@@ -366,7 +394,7 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
     counts = dict(parameters["label_samples"])
     plans = samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng)
     systems = itertools.chain(
-        (samples.hot_crystal(*entry[:1], kinds, *entry[1:], rng) for entry in plans),
+        (samples.hot_crystal(name, kinds, noise, surface, rng) for name, noise, surface in plans),
         samples.stacks(kinds, parameters["n_stacks"], plan.noise["common"], rng),
         samples.fluids(fluids, kinds),
     )
@@ -378,10 +406,8 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
         validation_fraction=0.1,
         seed=seed,
     )
-    network, curve = train_context(
-        sites, around, classes, config, folder / "labels_checkpoint.pt"
-    )
-    write_curve(folder / "labels_learning_curve.csv", curve)
+    network, curve = train_context(sites, around, classes, config, folder / "labels_checkpoint.pt")
+    write_curve(folder / "labels_learning_curve", curve)
     info = ModelInfo(
         CORE,
         classes.names,
