@@ -115,8 +115,7 @@ def _add_train(commands: Any) -> None:
         "train",
         help="train a network on unit cells or your own trajectories",
         description="Trains a network on a self-supervised task. No labels are needed: the data "
-        "are environments of unit cells (all 579 of pyriodic-aflow if nothing else is said) or of "
-        "the frames of GSD files.",
+        "are environments of unit cells or of the frames of GSD files.",
         epilog=_TRAIN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -151,7 +150,11 @@ def _add_train(commands: Any) -> None:
         help="trajectories to learn from; FRAMES is a Python index or slice: run.gsd@10:50:2",
     )
     data.add_argument(
-        "--cells", nargs="+", metavar="CELL", help="unit cells such as cI2-W (default: all)"
+        "--cells",
+        nargs="+",
+        metavar="CELL",
+        help="unit cells such as cI2-W (default: all of pyriodic-aflow but the two dozen whose 20 "
+        "nearest neighbors are more than 4 shortest distances away)",
     )
     data.add_argument(
         "--noise",

@@ -318,13 +318,17 @@ class Autoencoder(Network):
         self.look = AxisAttention(width, hidden)
         self.norm = nn.LayerNorm(width)
         self.encode = mlp(width, hidden, 2 * self.LATENT)
-        self.decode = mlp(self.LATENT, hidden, width)
+        self.decode = nn.Sequential(mlp(self.LATENT, hidden, width), nn.LayerNorm(width))
         self.reference_values = nn.Parameter(torch.randn(3, width))
         self.rebuild = LabeledVectorAttention(width, hidden)
         # what these return is added to nothing: start at sizes that directions can be told from,
         # and at bonds of about the length that they have
         for layer in (self.first_vector, self.second_vector, self.rebuild):
             nn.init.normal_(layer.covariant_weights)
+        # a latent distribution as wide as it is far from zero says nothing: start with narrow ones
+        spread = self.encode.get_parameter("2.bias")[self.LATENT :]
+        with torch.no_grad():
+            spread -= 6
 
     def _frame(self, vectors: Tensor, values: Tensor) -> Tensor:
         pairs = pair_products(vectors)

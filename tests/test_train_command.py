@@ -30,7 +30,9 @@ def small_cells(monkeypatch):
     """Crystals of some hundred particles, which are quick to make."""
     real = train_command.cell_frames
     monkeypatch.setattr(
-        train_command, "cell_frames", lambda *arguments: real(*arguments, n_particles=300)
+        train_command,
+        "cell_frames",
+        lambda *arguments, **more: real(*arguments, n_particles=300, **more),
     )
 
 
