@@ -153,8 +153,7 @@ def _add_train(commands: Any) -> None:
         "--cells",
         nargs="+",
         metavar="CELL",
-        help="unit cells such as cI2-W (default: all of pyriodic-aflow but the two dozen whose 20 "
-        "nearest neighbors are more than 4 shortest distances away)",
+        help="unit cells such as cI2-W (default: all 579 of pyriodic-aflow)",
     )
     data.add_argument(
         "--noise",

@@ -121,19 +121,12 @@ def crystal_frames(
     return join(parts)
 
 
-def reach(perfect: System, n: int) -> float:
-    """Distance of the farthest neighbor in any environment of the first ``n`` particles."""
-    tree = PeriodicTree.build(perfect.positions, perfect.box)
-    return float(np.linalg.norm(tree.nearest(np.arange(n)).bonds, axis=-1).max())
-
-
 def cell_frames(
     names: Sequence[str],
     noise_levels: Sequence[float],
     n: int,
     rng: np.random.Generator,
     n_particles: int = 4096,
-    farthest: float = np.inf,
 ) -> tuple[Frames, tuple[str, ...]]:
     """Environments of unit cells at several noise levels; each such pair is a frame.
 
@@ -147,8 +140,6 @@ def cell_frames(
         Environments of each frame.
     n_particles : int
         Cells are repeated until they have at least so many particles.
-    farthest : float
-        Cells with neighbors farther than this many shortest distances are left out.
 
     Returns
     -------
@@ -160,8 +151,6 @@ def cell_frames(
     frame_names: list[str] = []
     for cell in tqdm(cells, desc="unit cells", unit="cell"):
         perfect = crystal(cell, n_particles)
-        if reach(perfect, len(cell.system.positions)) > farthest:
-            continue
         for noise in noise_levels:
             parts.append(take(displace(perfect, noise, rng), len(frame_names), n, rng))
             frame_names.append(f"{cell.name} noise {noise:g}")

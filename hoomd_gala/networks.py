@@ -341,7 +341,7 @@ class Autoencoder(Network):
     def forward(self, bonds: Tensor, types: Tensor, noise: Tensor | None = None) -> Reconstruction:
         vectors, values = self.core(bonds, types)
         axes = self._frame(vectors, values)
-        seen = self.norm(self.look(bonds, values, axes, self.axis_values))
+        seen = self.norm(self.look(_compress(bonds), values, axes, self.axis_values))
         mean, log_variance = self.encode(seen).chunk(2, dim=-1)
         latent = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)
         reference_values = self.reference_values.expand(len(axes), -1, -1)

@@ -23,11 +23,6 @@ from .training import TrainingConfig
 #: Displacements of unit cells, in units of the shortest distance, if none are given.
 NOISE_LEVELS = (0.01, 0.05, 0.1)
 
-#: Unit cells with neighbors farther than this many shortest distances are not used unless named.
-#: In these two dozen (molecules, ice, misplaced sites) bonds of 1 and of 15 meet; products of the
-#: longest upset the training on all others.
-FARTHEST = 4.0
-
 #: Confidence below which a classifier's labels are -1.
 UNKNOWN_BELOW = 0.5
 
@@ -49,14 +44,9 @@ def _load_data(
         return frames, names, mean_bond_length(frames.bonds), about
     cells = list(dict.fromkeys(options.cells or unit_cells()))
     noise = list(dict.fromkeys(options.noise or NOISE_LEVELS))
-    farthest = np.inf if options.cells else FARTHEST
-    frames, names = cell_frames(cells, noise, options.environments, rng, farthest=farthest)
-    used = dict.fromkeys(name.rsplit(" noise ", 1)[0] for name in names)
+    frames, names = cell_frames(cells, noise, options.environments, rng)
     about = {
-        "unit cells": list(used),
-        f"left out, neighbors farther than {FARTHEST:g} shortest distances": [
-            cell for cell in cells if cell not in used
-        ],
+        "unit cells": cells,
         "noise levels / shortest distance": noise,
         "frames": len(names),
         "licence": "AFLOW prototypes as packaged in pyriodic-aflow, which is under the GPL-3",

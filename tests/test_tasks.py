@@ -114,15 +114,6 @@ def test_frames_are_named_for_cell_and_noise(frames):
     assert np.median(shortest) == pytest.approx(1, abs=0.1)
 
 
-def test_cells_that_reach_too_far_are_left_out():
-    rng = np.random.default_rng(1)
-    # in HgI2 the 20th neighbor is 15 shortest distances away
-    cells = ["cI2-W", "tP12-HgI2", "cF4-Cu"]
-    environments, names = cell_frames(cells, [0.01], 10, rng, 300, farthest=4.0)
-    assert names == ("cI2-W noise 0.01", "cF4-Cu noise 0.01")
-    assert environments.labels.tolist() == [0] * 10 + [1] * 10
-
-
 @pytest.mark.parametrize(
     ("text", "chosen"),
     [
