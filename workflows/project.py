@@ -8,9 +8,11 @@ signac-flow offers. An interrupted run goes on where it stopped.
 import fcntl
 import functools
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,21 @@ def training_fluids(job: Any) -> list[Path]:
     return [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job) if fluid.sp.role == "training"]
 
 
+@contextmanager
+def timed(job: Any, operation: str) -> Iterator[None]:
+    """Note how long a part of the work took, for the model's card."""
+    started = time.monotonic()
+    yield
+    seconds = dict(job.doc.get("seconds", {}))
+    job.doc.seconds = seconds | {operation: round(time.monotonic() - started)}
+
+
+def copy(source: str | os.PathLike[str], target: Path) -> None:
+    """Copy a file, as a whole or not at all."""
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
+
+
 @Study.pre(kind("shipped_model"))
 @Study.pre(has_fluids)
 @Study.post(has(SITES))
@@ -253,7 +270,8 @@ def train_sites(job):
     import torch
 
     torch.set_num_threads(threads(job))
-    shipped.learn_sites(Path(job.path), job.sp, training_fluids(job))
+    with timed(job, "train_sites"):
+        shipped.learn_sites(Path(job.path), job.sp, training_fluids(job))
 
 
 @Study.pre(kind("shipped_model"))
@@ -267,7 +285,77 @@ def train_labels(job):
     import torch
 
     torch.set_num_threads(threads(job))
-    shipped.learn_labels(Path(job.path), job.sp, training_fluids(job))
+    with timed(job, "train_labels"):
+        shipped.learn_labels(Path(job.path), job.sp, training_fluids(job))
+
+
+def all_models(job: Any) -> bool:
+    """Condition: the shipped model is trained from all of its starts."""
+    return all(other.isfile(MODEL) for other in siblings(job))
+
+
+def pretrained(job: Any) -> bool:
+    """Condition: the job's model is the one to ship, and not the one it is compared with."""
+    return bool(job.sp.source != "random")
+
+
+@Study.pre(kind("shipped_model"))
+@Study.pre(pretrained)
+@Study.pre(all_models)
+@Study.post(has(MODEL_CARD))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(MODEL_CARD))
+def measure(job):
+    """Accuracy on hot crystals, calibration, and what is said of the unknown; then the card."""
+    import quality
+    import shipped
+    import torch
+
+    from hoomd_gala import fitting
+
+    torch.set_num_threads(cores())
+    folder = summary_folder(job) / "quality"
+    inputs = folder / "inputs"
+    inputs.mkdir(parents=True, exist_ok=True)
+    models = []
+    for other in siblings(job):
+        name = "structures" if pretrained(other) else "without_pretraining"
+        models.append(inputs / f"{name}.safetensors")
+        copy(other.fn(MODEL), models[-1])
+    kinds = shipped.read_kinds(Path(job.fn("kinds.json")))
+    shipped.write_left_out(inputs / "left out.gsd", kinds, job.sp.seed)
+    liquids, unknowns = [], [inputs / "left out.gsd"]
+    for fluid in fluids(job):
+        path = inputs / f"{fluid.sp.role} {title(fluid)}.gsd"
+        if fluid.sp.role == "liquid":
+            copy(fluid.fn(TRAJECTORY), path)
+            liquids.append(path)
+        elif fluid.sp.role == "icosahedral":
+            shipped.copy_last_frames(path, Path(fluid.fn(TRAJECTORY)), 3)
+            unknowns.append(path)
+    print(quality.run(folder, list(map(str, models)), liquids, unknowns))
+    about = {
+        "command": f"python workflows/project.py run --study {job.sp.study}",
+        "data": {
+            "crystals": "AFLOW prototypes from pyriodic-aflow, replicated, strained by 1.5 %, "
+            "displaced, with and without surfaces; random stackings of spheres and of diamond",
+            "displacements / shortest distance": dict(job.sp.noise),
+            "disordered": [
+                f"{title(fluid)} at number density {fluid.sp.number_density}, kT from "
+                f"{fluid.sp.gas_kT} to {fluid.sp.end_kT}, on {fluid.doc.simulation['engine']} "
+                f"{fluid.doc.simulation['version']}"
+                for fluid in fluids(job)
+                if fluid.sp.role == "training"
+            ],
+            "licence": "pyriodic-aflow is under the GPL-3",
+        },
+        "seed": job.sp.seed,
+        "seconds": job.doc.seconds,
+        "machine": fitting.machine(torch.device("cpu")),
+    }
+    target = summary_folder(job) / MODEL
+    shipped.publish(target, inputs / MODEL, folder, about)
+    copy(target.with_suffix(".json"), Path(job.fn(MODEL_CARD)))
 
 
 # ---- figures and tables ----

@@ -24,6 +24,7 @@ from thermal import HotCrystal
 from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import UNKNOWN, Analyzer
+from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing, write_table
 from hoomd_gala.models import ModelInfo
@@ -203,19 +204,36 @@ def known_confidence(crystals: Sequence[HotCrystal], method: Method) -> Array:
     return np.concatenate(parts)
 
 
+#: Length of the mean bond vector, in mean bond lengths, above which a particle lies at a surface.
+SURFACE = 0.2
+
+
+def inside(system: System) -> NDArray[np.bool_]:
+    """Which particles have neighbors on all sides, and so a structure to speak of."""
+    bonds = nearest_neighbors(system.positions, system.box).bonds
+    lengths = np.linalg.norm(bonds, axis=-1).mean(axis=1)
+    return np.linalg.norm(bonds.mean(axis=1), axis=-1) < SURFACE * lengths
+
+
 def unknown_table(
-    crystals: Sequence[HotCrystal], files: Mapping[str, slice], models: Mapping[str, Method]
+    crystals: Sequence[HotCrystal],
+    files: Mapping[str, slice],
+    systems: Sequence[System],
+    models: Mapping[str, Method],
 ) -> list[dict[str, Any]]:
     """What models say of structures they do not know, for each file and model.
+
+    Particles at surfaces are left out.
 
     The area under the ROC curve is that of the confidence, which should be high on the crystals of
     structures that the model knows and low on the file's particles.
     """
     rows = []
     for file, frames in files.items():
+        bulk = np.concatenate([inside(system) for system in systems[frames]])
         for name, method in models.items():
-            labels = np.concatenate(method.labels[frames])
-            confidence = np.concatenate(method.confidence[frames])
+            labels = np.concatenate(method.labels[frames])[bulk]
+            confidence = np.concatenate(method.confidence[frames])[bulk]
             area = measures.area_under_roc(known_confidence(crystals, method), confidence)
             rows.append(
                 {
@@ -389,6 +407,7 @@ def run(
     return write(
         output,
         crystals,
+        systems,
         methods,
         ours,
         {file: places[file] for file in liquid_frames},
@@ -400,6 +419,7 @@ def run(
 def write(
     output: Path,
     crystals: Sequence[HotCrystal],
+    systems: Sequence[System],
     methods: Mapping[str, Method],
     ours: Mapping[str, Method],
     liquids: Mapping[str, slice],
@@ -434,7 +454,7 @@ def write(
         write_table(output / "liquids.csv", table)
         parts += ["## Fraction of liquids that is called crystalline\n", markdown(table)]
     if unknowns:
-        table = unknown_table(crystals, unknowns, ours)
+        table = unknown_table(crystals, unknowns, systems, ours)
         write_table(output / "unknown.csv", table)
         parts += ["## Structures that the models do not know\n", markdown(table)]
     judgments = {name: judged(crystals, liquids.values(), method) for name, method in ours.items()}

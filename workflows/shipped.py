@@ -6,12 +6,15 @@ that network fixed, a second small one learns to name the class from an environm
 those of its neighbors, on whole samples.
 """
 
+import csv
+import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gsd.hoomd
 import numpy as np
 import samples
 import torch
@@ -24,13 +27,14 @@ from tqdm.auto import tqdm
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.datasets import Data, Frames, join, to_tensors
 from hoomd_gala.files import replacing, write_table
-from hoomd_gala.models import Model, ModelInfo, load_model, save_model
+from hoomd_gala.models import Model, ModelInfo, load_model, save_model, write_card
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.plots import draw_curve
-from hoomd_gala.structures import unit_cell
+from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import System
 from hoomd_gala.tasks import frame_classification as task
 from hoomd_gala.training import TrainingConfig, split, train
+from hoomd_gala.trajectories import make_frame, open_trajectory
 
 #: Size of the network; the shipped models of the other tasks have the same.
 CORE = CoreConfig(width=32, hidden=32, blocks=2, tied=True)
@@ -175,6 +179,21 @@ def make_classes(kinds: Kinds, group: NDArray[np.int64]) -> Classes:
     return Classes(names, of_label, shared)
 
 
+def whole_samples(
+    plan: Plan,
+    counts: dict[str, int],
+    n_stacks: int,
+    fluids: Sequence[Path],
+    rng: np.random.Generator,
+) -> Iterator[System]:
+    """Crystals, stackings and every other frame of the fluids."""
+    kinds = plan.kinds
+    for name, noise, surface in samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng):
+        yield samples.hot_crystal(name, kinds, noise, surface, rng)
+    yield from samples.stacks(kinds, n_stacks, plan.noise["common"], rng)
+    yield from itertools.islice(samples.fluids(fluids, kinds), int(rng.integers(2)), None, 2)
+
+
 class Surroundings(NamedTuple):
     """Embeddings of whole samples, who is next to whom, and what each is to be called.
 
@@ -216,6 +235,22 @@ def context_loss(around: Surroundings) -> Any:
         return cross_entropy(logits, batch["labels"]), {"accuracy": accuracy}
 
     return loss
+
+
+def held_out_logits(
+    network: FrameClassifier, around: Surroundings, classes: Classes
+) -> tuple[Tensor, Tensor]:
+    """Logits and classes of all particles that have one."""
+    rows = np.flatnonzero(around.labels != IGNORED)
+    with torch.inference_mode():
+        parts = [
+            network.name(
+                torch.as_tensor(around.embedding[chunk]),
+                torch.as_tensor(around.embedding[around.neighbors[chunk]]),
+            )
+            for chunk in np.array_split(rows, len(rows) // 4096 + 1)
+        ]
+    return torch.cat(parts), torch.as_tensor(classes.of_label[around.labels[rows]])
 
 
 def blind_start(source: Model, n_outputs: int) -> FrameClassifier:
@@ -392,13 +427,12 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
     write_confusion(folder / "confusion.csv", kinds, confusion)
 
     counts = dict(parameters["label_samples"])
-    plans = samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng)
-    systems = itertools.chain(
-        (samples.hot_crystal(name, kinds, noise, surface, rng) for name, noise, surface in plans),
-        samples.stacks(kinds, parameters["n_stacks"], plan.noise["common"], rng),
-        samples.fluids(fluids, kinds),
+    analyzer = Analyzer(sites)
+    # what the temperature is chosen on comes from samples that nothing is learned from
+    learned, held_out = (
+        surroundings(analyzer, whole_samples(plan, share, parameters["n_stacks"], fluids, rng))
+        for share in (counts, {group: max(1, n // 5) for group, n in counts.items()})
     )
-    around = surroundings(Analyzer(sites), systems)
     config = TrainingConfig(
         epochs=parameters["label_epochs"],
         batch_size=512,
@@ -406,14 +440,86 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
         validation_fraction=0.1,
         seed=seed,
     )
-    network, curve = train_context(sites, around, classes, config, folder / "labels_checkpoint.pt")
+    network, curve = train_context(sites, learned, classes, config, folder / "labels_checkpoint.pt")
     write_curve(folder / "labels_learning_curve", curve)
+    logits, labels = held_out_logits(network, held_out, classes)
+    card = {
+        "merged": classes.members,
+        "left out": kinds.left_out,
+        "kinds of sites": len(kinds.cells),
+        "environments": len(learned.labels),
+        "held out": {
+            "particles": len(labels),
+            "accuracy": float((logits.argmax(-1) == labels).float().mean()),
+        },
+    }
     info = ModelInfo(
         CORE,
         classes.names,
+        temperature=task.best_temperature(logits, labels),
+        unknown_below=UNKNOWN_BELOW,
+        card=card,
         context=CONTEXT,
         knows_unknown=True,
-        unknown_below=UNKNOWN_BELOW,
-        card={"merged": classes.members},
     )
     save_model(folder / "structures.safetensors", Model(network, info))
+
+
+# ---- what is never learned from, and the card ----
+
+
+def write_left_out(path: Path, kinds: Kinds, seed: int) -> None:
+    """A frame of each unit cell that was left out, displaced by 0.02 to 0.08."""
+    rng = np.random.default_rng([seed, 3])
+    with replacing(path) as part, gsd.hoomd.open(part, "w") as file:
+        for step, name in enumerate(kinds.left_out):
+            hot = displace(crystal(unit_cell(name), samples.N_BULK), rng.uniform(0.02, 0.08), rng)
+            blind = hot._replace(types=np.zeros_like(hot.types))
+            file.append(make_frame(blind, step))
+
+
+def copy_last_frames(path: Path, trajectory: Path, n: int) -> None:
+    """Copy the last frames of a trajectory."""
+    with (
+        open_trajectory(trajectory) as frames,
+        replacing(path) as part,
+        gsd.hoomd.open(part, "w") as file,
+    ):
+        for frame in frames[len(frames) - n :]:
+            file.append(frame)
+
+
+def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """What the tables of :mod:`quality` say of a model, and of the methods beside it."""
+
+    def read(table: str) -> list[dict[str, str]]:
+        with open(folder / f"{table}.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    methods = ["PTM", "PTM, best cut-off", "CNA", "without_pretraining"]
+    numbers: dict[str, dict[str, float]] = {method: {} for method in [name, *methods]}
+    for row in read("mean_accuracy"):
+        if row["level"] in ("0.08", "0.1"):
+            for method, own in numbers.items():
+                own[f"accuracy, {row['kind']} {row['level']}"] = float(row[method])
+    liquids = read("liquids")
+    for method, own in numbers.items():
+        shares = [float(row[method]) for row in liquids]
+        own["liquid called crystalline"] = round(sum(shares) / len(shares), 5)
+    for row in read("calibration"):
+        error = float(row["expected calibration error"])
+        numbers[row["model"]]["expected calibration error"] = error
+    for row in read("unknown"):
+        area = float(row["area under ROC"])
+        numbers[row["model"]][f"area under ROC, {Path(row['file']).stem}"] = area
+    own = numbers.pop(name)
+    return own, numbers
+
+
+def publish(target: Path, source: Path, folder: Path, about: Mapping[str, Any]) -> None:
+    """Write the model with everything that was measured on its card."""
+    model = load_model(source)
+    metrics, baselines = measured(folder, source.stem)
+    card = dict(about) | {"metrics": metrics, "baselines": baselines} | model.info.card
+    save_model(target, Model(model.network, dataclasses.replace(model.info, card=card)))
+    write_card(target.with_suffix(".json"), target)

@@ -62,8 +62,12 @@ def calibrate(network: nn.Module, validation: Data, batch_size: int = 512) -> fl
                 )[0].cpu()
                 for start in range(0, total, batch_size)
             ]
-        )[:total].double()
+        )[:total]
+    return best_temperature(logits, validation["labels"][:total])
+
+
+def best_temperature(logits: Tensor, labels: Tensor) -> float:
+    """Number that divides logits (M, K) for the least cross-entropy of the labels (M,)."""
     temperatures = torch.logspace(-1, 1, 201, dtype=torch.float64)
-    labels = validation["labels"][:total]
-    losses = [float(cross_entropy(logits / t, labels)) for t in temperatures]
+    losses = [float(cross_entropy(logits.double() / t, labels)) for t in temperatures]
     return float(temperatures[int(np.argmin(losses))])
