@@ -294,13 +294,13 @@ def all_models(job: Any) -> bool:
     return all(other.isfile(MODEL) for other in siblings(job))
 
 
-def pretrained(job: Any) -> bool:
-    """Condition: the job's model is the one to ship, and not the one it is compared with."""
-    return bool(job.sp.source != "random")
+def ships(job: Any) -> bool:
+    """Condition: the job's model is the one to ship, and not one that it is compared with."""
+    return bool(job.sp.source == studies.load(job.sp.study)["shipped_model"]["sources"][0])
 
 
 @Study.pre(kind("shipped_model"))
-@Study.pre(pretrained)
+@Study.pre(ships)
 @Study.pre(all_models)
 @Study.post(has(MODEL_CARD))
 @Study.operation(directives=DIRECTIVES)
@@ -319,7 +319,7 @@ def measure(job):
     inputs.mkdir(parents=True, exist_ok=True)
     models = []
     for other in siblings(job):
-        name = "structures" if pretrained(other) else "without_pretraining"
+        name = "structures" if ships(other) else f"core_from_{other.sp.source}"
         models.append(inputs / f"{name}.safetensors")
         copy(other.fn(MODEL), models[-1])
     kinds = shipped.read_kinds(Path(job.fn("kinds.json")))
@@ -429,6 +429,8 @@ def finished(job: Any) -> bool:
     """Condition: everything but the summary is there."""
     if job.sp.kind == "fluid":
         return simulated(job)
+    if job.sp.kind == "shipped_model" and not ships(job):
+        return bool(job.isfile(MODEL))
     if job.sp.kind in ("structure_model", "shipped_model"):
         return bool(job.isfile(MODEL_CARD))
     files = ["checks.csv", "structures.png", "last_frame.png"]

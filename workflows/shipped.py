@@ -496,9 +496,11 @@ def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[
         with open(folder / f"{table}.csv", newline="") as file:
             return list(csv.DictReader(file))
 
-    methods = ["PTM", "PTM, best cut-off", "CNA", "without_pretraining"]
-    numbers: dict[str, dict[str, float]] = {method: {} for method in [name, *methods]}
-    for row in read("mean_accuracy"):
+    means = read("mean_accuracy")
+    columns = [key for key in means[0] if key not in ("kind", "level", "rms")]
+    methods = [key for key in columns if not key.endswith(": of known")]
+    numbers: dict[str, dict[str, float]] = {method: {} for method in methods}
+    for row in means:
         if row["level"] in ("0.08", "0.1"):
             for method, own in numbers.items():
                 own[f"accuracy, {row['kind']} {row['level']}"] = float(row[method])

@@ -4,8 +4,10 @@ A frame is a unit cell at some noise level, a disordered sample, or a frame of a
 labels particles by hand: the label of an environment is where it came from.
 """
 
-import numpy as np
+import math
+
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -62,12 +64,15 @@ def calibrate(network: nn.Module, validation: Data, batch_size: int = 512) -> fl
                 )[0].cpu()
                 for start in range(0, total, batch_size)
             ]
-        )[:total]
+        )[:total].double()
     return best_temperature(logits, validation["labels"][:total])
 
 
 def best_temperature(logits: Tensor, labels: Tensor) -> float:
     """Number that divides logits (M, K) for the least cross-entropy of the labels (M,)."""
-    temperatures = torch.logspace(-1, 1, 201, dtype=torch.float64)
-    losses = [float(cross_entropy(logits.double() / t, labels)) for t in temperatures]
-    return float(temperatures[int(np.argmin(losses))])
+
+    def loss(log_temperature: float) -> float:
+        return float(cross_entropy(logits / math.exp(log_temperature), labels))
+
+    # the cross-entropy has one minimum: the log-likelihood is concave in 1 / temperature
+    return math.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x)
