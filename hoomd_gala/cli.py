@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
     _add_train(commands)
+    _add_finetune(commands)
     commands.add_parser("models", help="list the shipped models")
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.input, options.output, options.model, options.device
             )
             print_fractions(fractions)
-        elif options.command == "train":
+        elif options.command in ("train", "finetune"):
             from .train_command import run
 
             run(options, shlex.join(["hoomd-gala", *arguments]))
@@ -110,6 +111,9 @@ examples:
 """
 
 
+_DEFAULT = "(default: %(default)s)"
+
+
 def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
@@ -119,10 +123,29 @@ def _add_train(commands: Any) -> None:
         epilog=_TRAIN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = "(default: %(default)s)"
-    train.add_argument(
+    _add_task(train, "what to learn: one of the tasks below", required=True)
+    _add_data(train)
+    network = train.add_argument_group("network")
+    network.add_argument(
+        "--width", type=_positive, default=32, help=f"numbers per bond, and embedding {_DEFAULT}"
+    )
+    network.add_argument(
+        "--hidden", type=_positive, default=32, help=f"hidden units of each perceptron {_DEFAULT}"
+    )
+    network.add_argument("--blocks", type=_positive, default=2, help=f"attention blocks {_DEFAULT}")
+    network.add_argument(
+        "--untied",
+        action="store_true",
+        help="update vectors and values in two passes over the pairs of bonds, not in one: about "
+        "twice the work",
+    )
+    _add_training(train)
+
+
+def _add_task(command: argparse.ArgumentParser, text: str, required: bool) -> None:
+    command.add_argument(
         "--task",
-        required=True,
+        required=required,
         choices=[
             "denoising",
             "autoencoding",
@@ -132,9 +155,9 @@ def _add_train(commands: Any) -> None:
             "frame-classification",
         ],
         metavar="NAME",
-        help="what to learn: one of the tasks below",
+        help=text,
     )
-    train.add_argument(
+    command.add_argument(
         "--output",
         required=True,
         type=Path,
@@ -142,7 +165,9 @@ def _add_train(commands: Any) -> None:
         help="model file to write; must not exist",
     )
 
-    data = train.add_argument_group("data")
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    data = command.add_argument_group("data")
     data.add_argument(
         "--gsd",
         nargs="+",
@@ -169,37 +194,31 @@ def _add_train(commands: Any) -> None:
         default=100,
         metavar="N",
         help="environments of each frame: of each trajectory frame, or of each unit cell at each "
-        f"noise level {default}",
+        f"noise level {_DEFAULT}",
+    )
+    data.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="learn from at most N of these environments, chosen at random; those that are held "
+        "out for validation do not count (default: all)",
     )
     data.add_argument("--blind", action="store_true", help="take all particles for the same type")
 
-    network = train.add_argument_group("network")
-    network.add_argument(
-        "--width", type=_positive, default=32, help=f"numbers per bond, and embedding {default}"
-    )
-    network.add_argument(
-        "--hidden", type=_positive, default=32, help=f"hidden units of each perceptron {default}"
-    )
-    network.add_argument("--blocks", type=_positive, default=2, help=f"attention blocks {default}")
-    network.add_argument(
-        "--untied",
-        action="store_true",
-        help="update vectors and values in two passes over the pairs of bonds, not in one: about "
-        "twice the work",
-    )
 
-    training = train.add_argument_group("training")
+def _add_training(command: argparse.ArgumentParser) -> Any:
+    training = command.add_argument_group("training")
     training.add_argument(
-        "--epochs", type=_positive, default=10, help=f"passes over the data {default}"
+        "--epochs", type=_positive, default=10, help=f"passes over the data {_DEFAULT}"
     )
     training.add_argument(
-        "--batch-size", type=_positive, default=64, help=f"environments per step {default}"
+        "--batch-size", type=_positive, default=64, help=f"environments per step {_DEFAULT}"
     )
     training.add_argument(
         "--learning-rate",
         type=_size,
         default=8e-3,
-        help=f"peak of the one-cycle schedule {default}",
+        help=f"peak of the one-cycle schedule {_DEFAULT}",
     )
     training.add_argument(
         "--patience",
@@ -208,7 +227,7 @@ def _add_train(commands: Any) -> None:
         help="stop when the validation loss has not improved for so many epochs, and keep the best "
         "weights (default: run all epochs and keep the last)",
     )
-    training.add_argument("--seed", type=_whole, default=1, help=f"of everything random {default}")
+    training.add_argument("--seed", type=_whole, default=1, help=f"of everything random {_DEFAULT}")
     training.add_argument(
         "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
     )
@@ -218,6 +237,36 @@ def _add_train(commands: Any) -> None:
         metavar="FILE",
         help="where an interrupted training goes on from; removed at the end "
         "(default: OUT.checkpoint.pt)",
+    )
+    return training
+
+
+_FINETUNE_EXAMPLES = """\
+examples:
+  hoomd-gala finetune denoising --task frame-classification --output few.safetensors \\
+      --gsd run.gsd --limit 500 --freeze-core
+  hoomd-gala train --task frame-classification --output direct.safetensors \\
+      --gsd run.gsd --limit 500                          # the same without what MODEL has learned
+"""
+
+
+def _add_finetune(commands: Any) -> None:
+    finetune = commands.add_parser(
+        "finetune",
+        help="go on from what a model has learned",
+        description="Trains a network that starts with the core of another model, and with its "
+        "pooling layer where both classify; the head is new. Tasks, and what is written, are those "
+        "of hoomd-gala train.",
+        epilog=_FINETUNE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    finetune.add_argument("model", metavar="MODEL", help="a shipped model's name or a model file")
+    _add_task(finetune, "what to learn: see hoomd-gala train --help", required=True)
+    _add_data(finetune)
+    _add_training(finetune).add_argument(
+        "--freeze-core",
+        action="store_true",
+        help="leave what is taken from MODEL as it is, and train the new head only",
     )
 
 
