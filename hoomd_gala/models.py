@@ -24,6 +24,9 @@ from .networks import CoreConfig, Network, make_network
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
 
+#: Confidence below which the labels of classifiers are -1, if nothing else is asked for.
+UNKNOWN_BELOW = 0.5
+
 #: Where shipped models lie inside an installed package, and in a checkout.
 _INSTALLED = Path(__file__).parent / "weights"
 _CHECKOUT = Path(__file__).parent.parent / "models"

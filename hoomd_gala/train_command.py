@@ -14,7 +14,15 @@ from .environments import mean_bond_length
 from .errors import InputError
 from .files import check_new, write_table
 from .fitting import fit
-from .models import Model, load_model, pick_device, save_model, source_card, write_card
+from .models import (
+    UNKNOWN_BELOW,
+    Model,
+    load_model,
+    pick_device,
+    save_model,
+    source_card,
+    write_card,
+)
 from .networks import CoreConfig
 from .plots import draw_curve, new_figure
 from .structures import unit_cells
@@ -23,9 +31,6 @@ from .training import TrainingConfig
 
 #: Displacements of unit cells, in units of the shortest distance, if none are given.
 NOISE_LEVELS = (0.01, 0.05, 0.1)
-
-#: Confidence below which a classifier's labels are -1.
-UNKNOWN_BELOW = 0.5
 
 #: Options that may differ between a run and the one that goes on with it.
 _FREE = {"command", "output", "checkpoint", "device"}
@@ -68,8 +73,8 @@ def _core(options: argparse.Namespace, source: Model | None, max_types: int) -> 
     known = source.info.core.max_types
     if options.freeze_core and max_types > known:
         raise InputError(
-            f"{options.model} knows {known} type(s) of particles and the data have {max_types}; let "
-            "the core learn (without --freeze-core), or take all for the same (--blind)."
+            f"{options.model} knows {known} type(s) of particles and the data have {max_types}; "
+            "let the core learn (without --freeze-core), or take all for the same (--blind)."
         )
     return replace(source.info.core, max_types=max_types)
 
@@ -89,6 +94,8 @@ def run(options: argparse.Namespace, command: str) -> None:
     InputError
         If the model exists, the data cannot be had, or there is a checkpoint of another training.
     """
+    if options.task is None:
+        raise InputError("there is nothing to learn; give --task, or --labels.")
     output = check_new(options.output, ".safetensors", "model")
     checkpoint = options.checkpoint or output.with_suffix(".checkpoint.pt")
     device = pick_device(options.device)
