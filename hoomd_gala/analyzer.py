@@ -135,14 +135,8 @@ class Analyzer:
         -------
         (N, D) float32, (N, n) int32
         """
-        info = self.model.info
-        max_types = info.core.max_types
-        kinds = system.types
-        if max_types > 1 and not ((kinds >= 0) & (kinds < max_types)).all():
-            raise InputError(
-                f"the model tells {max_types} types apart and the system has types "
-                f"{kinds.min()} to {kinds.max()}; use a model that is blind to types."
-            )
+        self._check_types(system)
+        info, kinds = self.model.info, system.types
         tree = PeriodicTree.build(system.positions, system.box)
         total = len(system.positions)
         embedding = np.empty((total, info.core.width), np.float32)
@@ -152,6 +146,34 @@ class Analyzer:
             embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
             neighbors[rows] = found.neighbors
         return embedding, neighbors
+
+    def embed_particles(
+        self, system: System, particles: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings of some particles, and of their neighbors.
+
+        Returns
+        -------
+        (m, D) float32, (m, n, D) float32
+        """
+        self._check_types(system)
+        tree = PeriodicTree.build(system.positions, system.box)
+        near = tree.nearest(particles).neighbors
+        wanted = np.concatenate((particles[:, None], near), axis=1)
+        ids, rows = np.unique(wanted, return_inverse=True)
+        found = tree.nearest(ids)
+        kinds = system.types
+        embedding = self._embed(found.bonds, kinds[ids], kinds[found.neighbors])
+        both = embedding[rows.reshape(wanted.shape)]
+        return both[:, 0], both[:, 1:]
+
+    def _check_types(self, system: System) -> None:
+        max_types, kinds = self.model.info.core.max_types, system.types
+        if max_types > 1 and not ((kinds >= 0) & (kinds < max_types)).all():
+            raise InputError(
+                f"the model tells {max_types} types apart and the system has types "
+                f"{kinds.min()} to {kinds.max()}; use a model that is blind to types."
+            )
 
     def _embed(
         self,

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
     _add_train(commands)
+    finetune = _add_finetune(commands)
+    _add_plot(commands)
     commands.add_parser("models", help="list the shipped models")
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -49,10 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.input, options.output, options.model, options.device
             )
             print_fractions(fractions)
-        elif options.command == "train":
+        elif options.command == "finetune" and options.labels:
+            from .few_shot_command import run
+
+            _refuse_training_options(finetune, options)
+            run(options, shlex.join(["hoomd-gala", *arguments]))
+        elif options.command in ("train", "finetune"):
             from .train_command import run
 
             run(options, shlex.join(["hoomd-gala", *arguments]))
+        elif options.command == "plot":
+            from .plot_command import plot_curve, plot_embedding
+
+            (plot_curve if options.figure == "curve" else plot_embedding)(options)
         else:
             _list_models()
     except InputError as error:
@@ -110,6 +121,9 @@ examples:
 """
 
 
+_DEFAULT = "(default: %(default)s)"
+
+
 def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
@@ -119,10 +133,29 @@ def _add_train(commands: Any) -> None:
         epilog=_TRAIN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = "(default: %(default)s)"
-    train.add_argument(
+    _add_task(train, "what to learn: one of the tasks below", required=True)
+    _add_data(train)
+    network = train.add_argument_group("network")
+    network.add_argument(
+        "--width", type=_positive, default=32, help=f"numbers per bond, and embedding {_DEFAULT}"
+    )
+    network.add_argument(
+        "--hidden", type=_positive, default=32, help=f"hidden units of each perceptron {_DEFAULT}"
+    )
+    network.add_argument("--blocks", type=_positive, default=2, help=f"attention blocks {_DEFAULT}")
+    network.add_argument(
+        "--untied",
+        action="store_true",
+        help="update vectors and values in two passes over the pairs of bonds, not in one: about "
+        "twice the work",
+    )
+    _add_training(train)
+
+
+def _add_task(command: argparse.ArgumentParser, text: str, required: bool) -> None:
+    command.add_argument(
         "--task",
-        required=True,
+        required=required,
         choices=[
             "denoising",
             "autoencoding",
@@ -132,9 +165,9 @@ def _add_train(commands: Any) -> None:
             "frame-classification",
         ],
         metavar="NAME",
-        help="what to learn: one of the tasks below",
+        help=text,
     )
-    train.add_argument(
+    command.add_argument(
         "--output",
         required=True,
         type=Path,
@@ -142,12 +175,13 @@ def _add_train(commands: Any) -> None:
         help="model file to write; must not exist",
     )
 
-    data = train.add_argument_group("data")
+
+def _add_samples(data: Any) -> None:
     data.add_argument(
         "--gsd",
         nargs="+",
         metavar="FILE[@FRAMES]",
-        help="trajectories to learn from; FRAMES is a Python index or slice: run.gsd@10:50:2",
+        help="trajectories; FRAMES is a Python index or slice: run.gsd@10:50:2",
     )
     data.add_argument(
         "--cells",
@@ -163,43 +197,42 @@ def _add_train(commands: Any) -> None:
         help="Gaussian displacements of the unit cells' particles, in units of the shortest "
         "distance (default: 0.01 0.05 0.1)",
     )
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    data = command.add_argument_group("data")
+    _add_samples(data)
     data.add_argument(
         "--environments",
         type=_positive,
         default=100,
         metavar="N",
         help="environments of each frame: of each trajectory frame, or of each unit cell at each "
-        f"noise level {default}",
+        f"noise level {_DEFAULT}",
+    )
+    data.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="learn from at most N of these environments, chosen at random; those that are held "
+        "out for validation do not count (default: all)",
     )
     data.add_argument("--blind", action="store_true", help="take all particles for the same type")
 
-    network = train.add_argument_group("network")
-    network.add_argument(
-        "--width", type=_positive, default=32, help=f"numbers per bond, and embedding {default}"
-    )
-    network.add_argument(
-        "--hidden", type=_positive, default=32, help=f"hidden units of each perceptron {default}"
-    )
-    network.add_argument("--blocks", type=_positive, default=2, help=f"attention blocks {default}")
-    network.add_argument(
-        "--untied",
-        action="store_true",
-        help="update vectors and values in two passes over the pairs of bonds, not in one: about "
-        "twice the work",
-    )
 
-    training = train.add_argument_group("training")
+def _add_training(command: argparse.ArgumentParser) -> Any:
+    training = command.add_argument_group("training")
     training.add_argument(
-        "--epochs", type=_positive, default=10, help=f"passes over the data {default}"
+        "--epochs", type=_positive, default=10, help=f"passes over the data {_DEFAULT}"
     )
     training.add_argument(
-        "--batch-size", type=_positive, default=64, help=f"environments per step {default}"
+        "--batch-size", type=_positive, default=64, help=f"environments per step {_DEFAULT}"
     )
     training.add_argument(
         "--learning-rate",
         type=_size,
         default=8e-3,
-        help=f"peak of the one-cycle schedule {default}",
+        help=f"peak of the one-cycle schedule {_DEFAULT}",
     )
     training.add_argument(
         "--patience",
@@ -208,7 +241,7 @@ def _add_train(commands: Any) -> None:
         help="stop when the validation loss has not improved for so many epochs, and keep the best "
         "weights (default: run all epochs and keep the last)",
     )
-    training.add_argument("--seed", type=_whole, default=1, help=f"of everything random {default}")
+    training.add_argument("--seed", type=_whole, default=1, help=f"of everything random {_DEFAULT}")
     training.add_argument(
         "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
     )
@@ -219,6 +252,118 @@ def _add_train(commands: Any) -> None:
         help="where an interrupted training goes on from; removed at the end "
         "(default: OUT.checkpoint.pt)",
     )
+    return training
+
+
+_FINETUNE_EXAMPLES = """\
+examples:
+  hoomd-gala finetune denoising --task frame-classification --output few.safetensors \\
+      --gsd run.gsd --limit 500 --freeze-core
+  hoomd-gala train --task frame-classification --output direct.safetensors \\
+      --gsd run.gsd --limit 500                          # the same without what MODEL has learned
+  hoomd-gala finetune structures --gsd run.gsd --labels labels.csv --output mine.safetensors
+"""
+
+
+def _add_finetune(commands: Any) -> argparse.ArgumentParser:
+    finetune: argparse.ArgumentParser = commands.add_parser(
+        "finetune",
+        help="go on from what a model has learned",
+        description="Trains a network that starts with the core of another model, and with its "
+        "pooling layer where both classify; the head is new. With --task it learns one of the "
+        "tasks of hoomd-gala train, and writes the same files. With --labels it learns, in "
+        "seconds, to name structures after particles that you have labelled, about 20 of each. "
+        "Particles unlike all of these are given one of their names as well, so label disordered "
+        "ones too.",
+        epilog=_FINETUNE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    finetune.add_argument("model", metavar="MODEL", help="a shipped model's name or a model file")
+    _add_task(finetune, "what to learn: see hoomd-gala train --help", required=False)
+    finetune.add_argument(
+        "--labels",
+        type=Path,
+        metavar="LABELS.csv",
+        help="instead of --task: names of particles in the files of --gsd. The first line is "
+        "frame,particle,name, with several files file,frame,particle,name; the others are like "
+        "12,345,bcc, counted from 0",
+    )
+    _add_data(finetune)
+    _add_training(finetune).add_argument(
+        "--freeze-core",
+        action="store_true",
+        help="leave what is taken from MODEL as it is, and train the new head only",
+    )
+    return finetune
+
+
+#: What there is to choose when names are learned from a few labels.
+_FEW_SHOT = {"command", "model", "output", "labels", "gsd", "seed"}
+
+
+def _refuse_training_options(
+    finetune: argparse.ArgumentParser, options: argparse.Namespace
+) -> None:
+    """Options that a few labels have no use for are not passed over in silence."""
+    for name, value in vars(options).items():
+        if name not in _FEW_SHOT and value != finetune.get_default(name):
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} is of no use with --labels; leave one of them out.")
+
+
+_EMBEDDING_EXAMPLES = """\
+examples:
+  hoomd-gala plot embedding --model denoising --cells cF4-Cu hP2-Mg cI2-W --output map.png
+  hoomd-gala plot embedding --gsd labeled.gsd@-1 --output map.png
+  hoomd-gala plot embedding --model structures --gsd run.gsd@::10 --color time --output time.png
+"""
+
+
+def _add_plot(commands: Any) -> None:
+    plot = commands.add_parser(
+        "plot",
+        help="draw embeddings and learning curves",
+        description="Draws pictures, PNG files.",
+    )
+    figures = plot.add_subparsers(dest="figure", required=True, metavar="FIGURE")
+    embedding = figures.add_parser(
+        "embedding",
+        help="map of particles' embeddings",
+        description="Draws embeddings in two dimensions, by UMAP where umap-learn is installed and "
+        "by their principal components otherwise, and writes the coordinates to a CSV file beside "
+        "the picture.",
+        epilog=_EMBEDDING_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    embedding.add_argument(
+        "--model",
+        help="a shipped model's name or a model file; not needed for labelled GSD files, which "
+        "hold embeddings",
+    )
+    embedding.add_argument("--output", required=True, type=Path, metavar="MAP.png")
+    _add_samples(embedding)
+    embedding.add_argument(
+        "--color",
+        choices=["structure", "noise", "time"],
+        default="structure",
+        help="what colors show: the name of the unit cell or of the label, the displacement of the "
+        f"unit cell's particles, or the timestep {_DEFAULT}",
+    )
+    embedding.add_argument(
+        "--points",
+        type=_positive,
+        default=3000,
+        metavar="N",
+        help=f"particles to draw, about as many of each frame {_DEFAULT}",
+    )
+    curve = figures.add_parser(
+        "curve",
+        help="learning curves",
+        description="Draws one or several learning curves, as train and finetune write them, into "
+        "one picture.",
+    )
+    curve.add_argument("curves", nargs="+", type=Path, metavar="CURVE.csv")
+    curve.add_argument("--output", required=True, type=Path, metavar="CURVE.png")
 
 
 def _list_models() -> None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .errors import InputError
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -19,6 +21,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     part = target.with_name(target.name + ".part")
     yield part
     os.replace(part, target)
+
+
+def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
+    """A path that a file of some kind can be written to.
+
+    Raises
+    ------
+    InputError
+        If its suffix is another, it exists, or there is no folder for it.
+    """
+    target = Path(path)
+    if target.suffix != suffix:
+        raise InputError(f"{target} is no name for a {what}; let it end in {suffix}.")
+    if target.exists():
+        raise InputError(f"{target} exists; remove it or choose another name.")
+    if not target.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {target.absolute().parent} for {target.name}.")
+    return target
 
 
 def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import torch
 from .datasets import Frames, to_tensors
 from .errors import InputError
 from .models import Model, ModelInfo
-from .networks import CoreConfig, make_network
+from .networks import CoreConfig, Network, inherit, make_network
 from .tasks import TASKS
 from .tasks.frame_classification import calibrate
 from .training import TrainingConfig, seeded, split, train
@@ -58,6 +58,9 @@ def fit(
     description: str = "training",
     card: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    start: Network | None = None,
+    frozen: bool = False,
 ) -> Fit:
     """Train a network on a task.
 
@@ -87,6 +90,14 @@ def fit(
         What the model's card is to say beside its metrics.
     options : mapping, optional
         What a checkpoint must have been made with, beside ``config``.
+    limit : int, optional
+        Learn from so many environments at most. All that are held out still validate, so that
+        trainings on few environments can be compared.
+    start : Network, optional
+        Has learned something else: see :func:`~hoomd_gala.networks.inherit`. It has the size that
+        ``core`` says, but for the number of types.
+    frozen : bool
+        What is taken from ``start`` does not learn any further.
 
     Returns
     -------
@@ -102,10 +113,14 @@ def fit(
             f"{len(frames.labels)} environments are too few to hold some out for validation; take "
             "more of each frame."
         )
+    training = {key: value[:limit] for key, value in training.items()}  # in random order already
     validation = functions.corrupt(clean, seeded(config.seed))
     torch.manual_seed(config.seed)
     classes = tuple(class_names) if task == "frame-classification" else ()
-    network = make_network(task, core, len(classes)).to(device)
+    network = make_network(task, core, len(classes))
+    for part in [] if start is None else inherit(network, start):
+        part.requires_grad_(not frozen)
+    network.to(device)
     curve, kept, seconds = train(
         network,
         functions.loss,
@@ -126,6 +141,7 @@ def fit(
         {
             "loss": functions.LOSS,
             "environments": len(frames.labels),
+            "learned from": len(training["labels"]),
             "training": asdict(config),
             "metrics": curve[kept],
             "baselines": functions.baselines(training, validation),

@@ -24,6 +24,9 @@ from .networks import CoreConfig, Network, make_network
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
 
+#: Confidence below which the labels of classifiers are -1, if nothing else is asked for.
+UNKNOWN_BELOW = 0.5
+
 #: Where shipped models lie inside an installed package, and in a checkout.
 _INSTALLED = Path(__file__).parent / "weights"
 _CHECKOUT = Path(__file__).parent.parent / "models"
@@ -90,14 +93,24 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         save_file(tensors, part, metadata={_KEY: description})
 
 
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hash of a file, in hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def source_card(name: str | os.PathLike[str], info: ModelInfo) -> dict[str, str]:
+    """What the card of a model says of the one that it started from."""
+    path = find_model(name)
+    return {"model": path.stem, "sha256": sha256(path), "trained on": info.task}
+
+
 def write_card(path: str | os.PathLike[str], model_path: str | os.PathLike[str]) -> None:
     """Write a model's description, with the hash of its file, for people to read.
 
     As JSON to ``path``, and as a page of Markdown beside it.
     """
     info = load_model(model_path).info
-    digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
-    card = {"file": Path(model_path).name, "sha256": digest} | dataclasses.asdict(info)
+    card = {"file": Path(model_path).name, "sha256": sha256(model_path)} | dataclasses.asdict(info)
     with replacing(path) as part:
         part.write_text(json.dumps(card, indent=2) + "\n")
     with replacing(Path(path).with_suffix(".md")) as part:

@@ -1,8 +1,12 @@
 """Figures; Matplotlib is imported when one is drawn."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 from .files import replacing
@@ -47,4 +51,95 @@ def draw_curve(
         twin.set(ylabel="validation accuracy", ylim=(0, 1))
         handles += twin.get_legend_handles_labels()[0]
     axes.legend(handles=handles, loc="center right", frameon=False)
+    save_figure(path, figure)
+
+
+#: Structures that a map names at most; the others are grey.
+_NAMED = 20
+
+#: What stands for no structure in particular, and is always grey.
+_GREY = ("other", "unknown")
+
+
+def _draw_map(title: str, axis: str, points: NDArray[np.float64], colors: Any) -> tuple[Any, Any]:
+    """A figure with (M, 2) points, and the points; none hides the others of a kind by its place."""
+    figure = new_figure(figsize=(7, 5))
+    axes = figure.add_subplot()
+    axes.set(title=title, xlabel=f"{axis} 1", ylabel=f"{axis} 2")
+    order = np.random.default_rng(1).permutation(len(points))
+    size = float(np.clip(9000 / len(points), 4, 20))
+    dots = axes.scatter(*points[order].T, s=size, c=np.asarray(colors)[order], linewidths=0)
+    return figure, dots
+
+
+def draw_names(
+    path: str | os.PathLike[str],
+    title: str,
+    axis: str,
+    points: NDArray[np.float64],
+    names: Sequence[str],
+) -> None:
+    """Map of (M, 2) points colored by name; the most frequent names are in the legend."""
+    from matplotlib import colormaps
+    from matplotlib.lines import Line2D
+
+    counts = Counter(name for name in names if name not in _GREY)
+    shown = [name for name, _ in counts.most_common(_NAMED)]
+    # strong and pale ones of ten colors, less grey, then darker ones of another map
+    strong = [colormaps["tab20"](i) for i in (*range(0, 20, 2), *range(1, 20, 2)) if i // 2 != 7]
+    palette = [*strong, *(colormaps["Dark2"](i) for i in (3, 5))]
+    colors = dict(zip(shown, palette, strict=False))
+    for grey, shade in zip(_GREY, (0.8, 0.6), strict=True):
+        colors[grey] = (shade, shade, shade, 1.0)
+    groups = [name if name in colors else "other" for name in names]
+    figure, _ = _draw_map(title, axis, points, [colors[group] for group in groups])
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=color, label=name)
+        for name, color in colors.items()
+        if name in groups
+    ]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False)
+    save_figure(path, figure)
+
+
+def draw_values(
+    path: str | os.PathLike[str],
+    title: str,
+    axis: str,
+    points: NDArray[np.float64],
+    values: ArrayLike,
+    quantity: str,
+) -> None:
+    """Map of (M, 2) points colored by a number, with a color bar."""
+    figure, dots = _draw_map(title, axis, points, values)
+    figure.colorbar(dots, label=quantity)
+    save_figure(path, figure)
+
+
+def draw_curves(
+    path: str | os.PathLike[str], curves: Mapping[str, Sequence[Mapping[str, float]]]
+) -> None:
+    """Losses of several trainings, and their accuracies beneath where there are any."""
+    accurate = {name: rows for name, rows in curves.items() if "validation_accuracy" in rows[0]}
+    figure = new_figure(figsize=(7, 6 if accurate else 3.5))
+    panels = figure.subplots(2 if accurate else 1, 1, sharex=True, squeeze=False)[:, 0]
+    colors = dict(zip(curves, (f"C{i}" for i in range(len(curves))), strict=True))
+    for name, rows in curves.items():
+        epochs = [row["epoch"] for row in rows]
+        for part, style in (("training", "--"), ("validation", "o-")):
+            losses = [row[f"{part}_loss"] for row in rows]
+            label = name if part == "validation" else None
+            panels[0].plot(epochs, losses, style, color=colors[name], markersize=4, label=label)
+        if name in accurate:
+            accuracy = [row["validation_accuracy"] for row in rows]
+            panels[1].plot(epochs, accuracy, "o-", color=colors[name], markersize=4)
+    losses = [row[key] for rows in curves.values() for row in rows for key in row if "loss" in key]
+    if min(losses) > 0:
+        panels[0].set_yscale("log")
+    panels[0].plot([], [], "k--", linewidth=1, label="dashed: training")
+    panels[0].set_ylabel("loss")
+    if accurate:
+        panels[1].set(ylabel="validation accuracy", ylim=(0, 1.02))
+    panels[-1].set_xlabel("epoch")
+    figure.legend(loc="outside right upper", frameon=False)
     save_figure(path, figure)

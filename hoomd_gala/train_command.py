@@ -1,7 +1,8 @@
-"""``hoomd-gala train``: from unit cells or the user's own trajectories to a model file."""
+"""``hoomd-gala train`` and ``finetune``: from unit cells or one's own trajectories to a model."""
 
 import argparse
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,17 @@ import torch
 from .datasets import Frames, cell_frames, parse_range, trajectory_frames
 from .environments import mean_bond_length
 from .errors import InputError
-from .files import write_table
+from .files import check_new, write_table
 from .fitting import fit
-from .models import pick_device, save_model, write_card
+from .models import (
+    UNKNOWN_BELOW,
+    Model,
+    load_model,
+    pick_device,
+    save_model,
+    source_card,
+    write_card,
+)
 from .networks import CoreConfig
 from .plots import draw_curve, new_figure
 from .structures import unit_cells
@@ -22,9 +31,6 @@ from .training import TrainingConfig
 
 #: Displacements of unit cells, in units of the shortest distance, if none are given.
 NOISE_LEVELS = (0.01, 0.05, 0.1)
-
-#: Confidence below which a classifier's labels are -1.
-UNKNOWN_BELOW = 0.5
 
 #: Options that may differ between a run and the one that goes on with it.
 _FREE = {"command", "output", "checkpoint", "device"}
@@ -54,13 +60,32 @@ def _load_data(
     return frames, names, 1.0, about
 
 
+def _core(options: argparse.Namespace, source: Model | None, max_types: int) -> CoreConfig:
+    """Size of the network: the source's where there is one."""
+    if source is None:
+        return CoreConfig(
+            max_types=max_types,
+            width=options.width,
+            hidden=options.hidden,
+            blocks=options.blocks,
+            tied=not options.untied,
+        )
+    known = source.info.core.max_types
+    if options.freeze_core and max_types > known:
+        raise InputError(
+            f"{options.model} knows {known} type(s) of particles and the data have {max_types}; "
+            "let the core learn (without --freeze-core), or take all for the same (--blind)."
+        )
+    return replace(source.info.core, max_types=max_types)
+
+
 def run(options: argparse.Namespace, command: str) -> None:
     """Train a model and write it with its card and learning curve.
 
     Parameters
     ----------
     options : Namespace
-        Of ``hoomd-gala train``, as :mod:`hoomd_gala.cli` parses them.
+        Of ``hoomd-gala train`` or ``finetune``, as :mod:`hoomd_gala.cli` parses them.
     command : str
         The command line, for the card.
 
@@ -69,17 +94,18 @@ def run(options: argparse.Namespace, command: str) -> None:
     InputError
         If the model exists, the data cannot be had, or there is a checkpoint of another training.
     """
-    output = Path(options.output)
-    if output.suffix != ".safetensors":
-        raise InputError(f"{output} is no name for a model; let it end in .safetensors.")
-    if output.exists():
-        raise InputError(f"{output} exists; remove it or choose another name.")
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {output.absolute().parent} for {output.name}.")
+    if options.task is None:
+        raise InputError("there is nothing to learn; give --task, or --labels.")
+    output = check_new(options.output, ".safetensors", "model")
     checkpoint = options.checkpoint or output.with_suffix(".checkpoint.pt")
     device = pick_device(options.device)
     new_figure()  # better to hear now than after hours that there is no Matplotlib
+    source, frozen, origin = None, False, {}
+    if options.command == "finetune":
+        source, frozen = load_model(options.model), options.freeze_core
+        origin = {"source": source_card(options.model, source.info), "frozen": frozen}
     frames, names, length_scale, about = _load_data(options)
+    core = _core(options, source, 1 if options.blind else frames.max_types)
     if device.type == "cuda":
         # tensor cores at 10 bits of mantissa; training has noise of its own that is larger
         torch.set_float32_matmul_precision("high")
@@ -87,13 +113,7 @@ def run(options: argparse.Namespace, command: str) -> None:
         options.task,
         frames,
         names,
-        CoreConfig(
-            max_types=1 if options.blind else frames.max_types,
-            width=options.width,
-            hidden=options.hidden,
-            blocks=options.blocks,
-            tied=not options.untied,
-        ),
+        core,
         TrainingConfig(
             epochs=options.epochs,
             batch_size=options.batch_size,
@@ -101,15 +121,20 @@ def run(options: argparse.Namespace, command: str) -> None:
             seed=options.seed,
             patience=options.patience,
         ),
-        length_scale=length_scale,
+        # a core that learned from bonds in units of their own mean goes on with such
+        length_scale=None if source and source.info.length_scale is None else length_scale,
         unknown_below=UNKNOWN_BELOW if options.task == "frame-classification" else 0.0,
         device=device,
         checkpoint=checkpoint,
         description=f"train on {options.task}",
-        card={"command": command, "data": about},
+        card={"command": command, "data": about, "limit": options.limit} | origin,
         options={key: value for key, value in vars(options).items() if key not in _FREE}
-        # a file may have grown since the checkpoint was written
-        | {"data": zlib.crc32(frames.bonds.tobytes())},
+        # files may have changed since the checkpoint was written
+        | {"data": zlib.crc32(frames.bonds.tobytes())}
+        | origin,
+        limit=options.limit,
+        start=None if source is None else source.network,
+        frozen=frozen,
     )
     write_table(output.with_suffix(".csv"), curve)
     title = f"{output.stem}: {options.task}"

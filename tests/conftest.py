@@ -102,3 +102,9 @@ def trajectory_path(bcc: System, tmp_path: Path) -> Path:
             frame.log["energy"] = np.array([float(i)])
             trajectory.append(frame)
     return path
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same every time."""
+    return np.random.default_rng(4)

@@ -33,6 +33,13 @@ def test_analyze_positions(tmp_path):
     assert percent(gas) > 0.95
 
 
+def test_few_shot(tmp_path):
+    *_, inside, outside = run("few_shot.py", tmp_path).strip().splitlines()
+    assert percent(inside) > 0.95
+    assert percent(outside) > 0.95
+    assert (tmp_path / "mine.safetensors").is_file()
+
+
 @needs_hoomd
 def test_attach_to_hoomd_melts_its_crystal(tmp_path):
     lines = run("attach_to_hoomd.py", tmp_path).strip().splitlines()

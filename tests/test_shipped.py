@@ -14,7 +14,7 @@ from hoomd_gala.analyzer import Analyzer, decide
 from hoomd_gala.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.networks import CoreConfig, FrameClassifier, make_network
 from hoomd_gala.sites import descriptors, sites
-from hoomd_gala.structures import crystal, displace, unit_cell, unit_cells
+from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import make_system
 from hoomd_gala.trajectories import make_frame
 
@@ -219,19 +219,3 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path):
     assert analyzer.analyze_system(gas(700, rng)).fractions["disordered"] > 0.9
     for file in ("sites_learning_curve.png", "labels_learning_curve.csv", "confusion.csv"):
         assert (tmp_path / file).stat().st_size > 0
-
-
-def test_blind_start_sees_what_its_source_sees_of_one_type():
-    torch.manual_seed(2)
-    core = dataclasses.replace(shipped.CORE, max_types=3)
-    source = Model(make_network("denoising", core), ModelInfo(core, (), task="denoising"))
-    network = shipped.blind_start(source, 4)
-    bonds = torch.randn(5, 20, 3)
-    one_type = torch.zeros(5, 20, 6)
-    one_type[..., 3] = 2
-    blind = torch.tensor([0.0, 2.0]).expand(5, 20, 2)
-    for ours, theirs in zip(
-        network.core(bonds, blind), source.network.core(bonds, one_type), strict=True
-    ):
-        torch.testing.assert_close(ours, theirs)
-    assert len(unit_cells()) == 579

@@ -28,7 +28,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.datasets import Data, Frames, join, to_tensors
 from hoomd_gala.files import replacing, write_table
 from hoomd_gala.models import Model, ModelInfo, load_model, save_model, write_card
-from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 from hoomd_gala.plots import draw_curve
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import System
@@ -253,20 +253,6 @@ def held_out_logits(
     return torch.cat(parts), torch.as_tensor(classes.of_label[around.labels[rows]])
 
 
-def blind_start(source: Model, n_outputs: int) -> FrameClassifier:
-    """A classifier that ignores types, with the core of another model where it has learned.
-
-    A network that tells types apart sees, where all particles are of its first type, zero as the
-    difference and two as the sum of that type: the two inputs that a blind network has.
-    """
-    network = FrameClassifier(CORE, n_outputs)
-    weights = dict(source.network.core.state_dict())
-    max_types = source.info.core.max_types
-    weights["embed_types.weight"] = weights["embed_types.weight"][:, [0, max_types]]
-    network.core.load_state_dict(weights)
-    return network
-
-
 def train_sites(
     network: FrameClassifier,
     names: tuple[str, ...],
@@ -392,10 +378,9 @@ def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Pa
     )
     torch.manual_seed(seed)
     n_outputs = len(kinds.cells) + 2
-    if parameters["source"] == "random":
-        network = FrameClassifier(CORE, n_outputs)
-    else:
-        network = blind_start(load_model(parameters["source"]), n_outputs)
+    network = FrameClassifier(CORE, n_outputs)
+    if parameters["source"] != "random":
+        inherit(network, load_model(parameters["source"]).network)
     config = TrainingConfig(
         epochs=parameters["site_epochs"], batch_size=128, validation_fraction=0.1, seed=seed
     )
