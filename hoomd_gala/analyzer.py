@@ -205,11 +205,13 @@ class Analyzer:
         network, info = self.model.network, self.model.info
         assert isinstance(network, FrameClassifier)
         with torch.inference_mode():
-            logits = network.name(
+            hidden = network.hidden(
                 torch.as_tensor(embedding, device=self.device),
                 torch.as_tensor(around, device=self.device),
             )
-            label, confidence = decide(logits, info)
+            logits = network.classify[-1](hidden)
+            familiarity = None if network.familiarity is None else network.familiarity(hidden)
+            label, confidence = decide(logits, info, familiarity)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
 
 
@@ -217,7 +219,9 @@ def _chunks(total: int) -> list[NDArray[np.int64]]:
     return [np.arange(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
 
 
-def decide(logits: torch.Tensor, info: ModelInfo) -> tuple[torch.Tensor, torch.Tensor]:
+def decide(
+    logits: torch.Tensor, info: ModelInfo, familiarity: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels and confidences from a model's logits.
 
     Parameters
@@ -226,16 +230,19 @@ def decide(logits: torch.Tensor, info: ModelInfo) -> tuple[torch.Tensor, torch.T
         One more than there are classes if the model knows the unknown.
     info : ModelInfo
         Gives the temperature and the confidence that a label takes.
+    familiarity : (B,), optional
+        What probabilities of classes are multiplied by; the unknown has the rest.
 
     Returns
     -------
     (B,) int64, (B,)
         Index of the most likely class, -1 where none is likely enough, and its probability.
     """
-    probability = torch.softmax(logits / info.temperature, dim=-1)
-    known = probability[:, : len(info.class_names)]
+    known = torch.softmax(logits / info.temperature, dim=-1)[:, : len(info.class_names)]
+    if familiarity is not None:
+        known = known * familiarity.unsqueeze(-1)
     confidence, label = known.max(dim=-1)
     unknown = confidence < info.unknown_below
     if info.knows_unknown:
-        unknown |= probability[:, -1] > confidence
+        unknown |= 1 - known.sum(dim=-1) > confidence
     return torch.where(unknown, UNKNOWN, label), confidence

@@ -58,7 +58,8 @@ class ModelInfo:
         Hidden units through which the embeddings of neighbors reach the label; 0 labels each
         environment by itself.
     knows_unknown : bool
-        The network has one output more than there are classes, for structures without a name.
+        The network has one output more than there are classes, for structures without a name, and
+        tells how familiar a particle is.
     """
 
     core: CoreConfig
@@ -74,7 +75,8 @@ class ModelInfo:
     def make_network(self) -> Network:
         """The network that the description is of, with random weights."""
         n_outputs = len(self.class_names) + self.knows_unknown
-        return make_network(self.task, self.core, n_outputs, self.context)
+        familiar = len(self.class_names) if self.knows_unknown else 0
+        return make_network(self.task, self.core, n_outputs, self.context, familiar)
 
 
 @dataclass(frozen=True)

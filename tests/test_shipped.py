@@ -11,8 +11,9 @@ import torch
 from conftest import gas
 
 from hoomd_gala.analyzer import Analyzer, decide
+from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.models import Model, ModelInfo, load_model, save_model
-from hoomd_gala.networks import CoreConfig, FrameClassifier, make_network
+from hoomd_gala.networks import CoreConfig, Familiarity, FrameClassifier, make_network
 from hoomd_gala.sites import descriptors, sites
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import make_system
@@ -96,6 +97,22 @@ def test_hot_crystals_keep_their_labels_and_lose_them_at_the_surface(few_cells):
     assert set(samples.take_each(ball, 5, rng).labels) == set(ball.types) - {samples.IGNORED}
 
 
+def test_particles_are_pushed_apart_and_stay_where_they_belong():
+    rng = np.random.default_rng(7)
+    perfect = crystal(unit_cell("cF4-Cu"), 500)
+    hot = displace(perfect, 0.08, rng)
+    pushed = samples.push_apart(hot, 0.85)
+
+    def closest(system):
+        bonds = nearest_neighbors(system.positions, system.box, n=1).bonds
+        return np.linalg.norm(bonds, axis=-1).min()
+
+    assert closest(hot) < 0.7
+    assert closest(pushed) > 0.8
+    assert np.linalg.norm(pushed.positions - perfect.positions, axis=1).max() < 0.45
+    np.testing.assert_array_equal(samples.push_apart(perfect, 0.9).positions, perfect.positions)
+
+
 def test_merging_joins_what_is_confused_and_nothing_else():
     confusion = np.array(
         [
@@ -139,8 +156,9 @@ def test_models_with_context_look_at_the_embeddings_of_the_neighbors(bcc, tmp_pa
     np.testing.assert_array_equal(embedding, result.embedding)
     network = model.network
     assert isinstance(network, FrameClassifier)
-    logits = network.name(torch.as_tensor(embedding), torch.as_tensor(embedding[neighbors]))
-    label, confidence = decide(logits, model.info)
+    inputs = torch.as_tensor(embedding), torch.as_tensor(embedding[neighbors])
+    logits = network.name(*inputs)
+    label, confidence = decide(logits, model.info, network.familiarity(network.hidden(*inputs)))
     np.testing.assert_array_equal(result.label, label.numpy())
     np.testing.assert_allclose(result.confidence, confidence.numpy(), atol=1e-6)
     # two particles with the same surroundings but other neighbors of neighbors differ
@@ -167,6 +185,33 @@ def test_the_unknown_is_called_so():
     assert label.tolist() == [0, 1, -1, -1]
 
 
+def test_what_is_unlike_anything_learned_is_unfamiliar():
+    rng = np.random.default_rng(6)
+    torch.manual_seed(1)
+    # two classes, long and thin in the same direction, one hidden unit that never changes
+    shape = np.diag([5.0, 0.1, 0.1, 0.0])
+    centers = np.array([[0, 0, 0, 1], [0, 4, 0, 1]])
+    labels = rng.integers(2, size=4000)
+    hidden = torch.as_tensor(centers[labels] + rng.normal(size=(4000, 4)) @ shape).float()
+    familiarity = Familiarity(3, 4)
+    pair = hidden, torch.as_tensor(labels)
+    shipped.learn_familiarity(familiarity, pair, pair)
+    known = familiarity(hidden)
+    assert (known > 0.5).float().mean() == pytest.approx(shipped.FAMILIAR, abs=0.002)
+    # far along the direction in which the classes spread is near, across it is far
+    probes = torch.tensor([[5.0, 0, 0, 1], [0, 2.0, 0, 1], [0, 0, 1.0, 1], [0, 4.0, 0, 3.0]])
+    near, *far = familiarity(probes).tolist()
+    assert near > 0.9
+    assert max(far) < 0.1
+    # the unknown has what the classes lose
+    info = context_model(2).info
+    logits = torch.tensor([[3.0, 0, 0]])
+    assert decide(logits, info, torch.tensor([1.0]))[0].item() == 0
+    label, confidence = decide(logits, info, torch.tensor([0.3]))
+    assert label.item() == -1
+    assert confidence.item() == pytest.approx(0.3 * decide(logits, info)[1].item())
+
+
 def test_left_out_cells_and_last_frames_are_written(tmp_path):
     import gsd.hoomd
 
@@ -183,7 +228,9 @@ def test_left_out_cells_and_last_frames_are_written(tmp_path):
         assert [frame.configuration.step for frame in file] == [3, 4]
 
 
-def test_a_small_model_learns_in_two_stages(few_cells, tmp_path):
+def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
+    # so little training leaves more confusion than the shipped model has
+    monkeypatch.setattr(shipped, "MERGE_ABOVE", 0.45)
     rng = np.random.default_rng(5)
     import gsd.hoomd
 
@@ -200,9 +247,9 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path):
         "named": [],
         "n_left_out": 1,
         "noise": {"common": 0.06, "named": 0.05, "other": 0.05},
-        "site_samples": {"common": 12, "named": 6, "other": 2},
+        "site_samples": {"common": 20, "named": 6, "other": 2},
         "site_environments": {"common": 20, "named": 20, "other": 10},
-        "site_epochs": 4,
+        "site_epochs": 6,
         "label_samples": {"common": 3, "named": 1, "other": 1},
         "label_epochs": 6,
         "n_stacks": 2,

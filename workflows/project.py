@@ -350,7 +350,7 @@ def measure(job):
             "licence": "pyriodic-aflow is under the GPL-3",
         },
         "seed": job.sp.seed,
-        "seconds": job.doc.seconds,
+        "seconds": dict(job.doc.seconds),
         "machine": fitting.machine(torch.device("cpu")),
     }
     target = summary_folder(job) / MODEL

@@ -187,7 +187,7 @@ def crystalline_table(
     rows = []
     for file, frames in files.items():
         labels = {name: np.concatenate(method.labels[frames]) for name, method in methods.items()}
-        row: dict[str, Any] = {"file": file, "particles": len(next(iter(labels.values())))}
+        row: dict[str, Any] = {"file": Path(file).name, "particles": len(next(iter(labels.values())))}
         for name in methods:
             row[name] = round(crystalline(labels[name]), 5)
         rows.append(row)
@@ -237,7 +237,7 @@ def unknown_table(
             area = measures.area_under_roc(known_confidence(crystals, method), confidence)
             rows.append(
                 {
-                    "file": file,
+                    "file": Path(file).name,
                     "model": name,
                     "particles": len(labels),
                     "unknown": round(float((labels == "unknown").mean()), 5),

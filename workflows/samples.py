@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from hoomd_gala.datasets import BROKEN, INTACT, Frames, join
-from hoomd_gala.environments import PeriodicTree
+from hoomd_gala.environments import PeriodicTree, nearest_neighbors
 from hoomd_gala.sites import Site, nearest_site, sites
 from hoomd_gala.structures import crystal, displace, droplet, strain, unit_cell, unit_cells
 from hoomd_gala.systems import System, as_system, make_system
@@ -110,6 +110,37 @@ def _perfect(name: str, n_particles: int) -> System:
     return crystal(unit_cell(name), n_particles)
 
 
+#: Share of samples whose particles are pushed apart, and how close they may stay, in units of the
+#: shortest distance.
+PUSHED, CORES = 0.6, (0.75, 0.95)
+
+
+def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
+    """Move particles that are closer than ``core`` away from each other.
+
+    Gaussian displacements bring particles closer than any potential lets them. A network that only
+    sees such crystals, and disorder from simulation, learns that what keeps its distance is
+    disordered.
+    """
+    for _ in range(n_iterations):
+        bonds = PeriodicTree.build(system.positions, system.box).nearest(n=14).bonds
+        lengths = np.maximum(np.linalg.norm(bonds, axis=-1, keepdims=True), 1e-9)
+        overlap = np.maximum(core - lengths, 0)
+        if not overlap.any():
+            break
+        # each of the two takes half of the way
+        system = system._replace(
+            positions=system.positions - (0.5 * overlap * bonds / lengths).sum(axis=1)
+        )
+    return system
+
+
+def heat(system: System, noise: float, rng: np.random.Generator) -> System:
+    """Gaussian displacements, in most samples without close contacts."""
+    hot = displace(system, noise, rng)
+    return push_apart(hot, rng.uniform(*CORES)) if rng.random() < PUSHED else hot
+
+
 def hot_crystal(
     name: str, kinds: Kinds, noise: float, surface: bool, rng: np.random.Generator
 ) -> System:
@@ -133,7 +164,7 @@ def hot_crystal(
         sample, intact = droplet(sample, rng.uniform(0.7, 0.95))
         partly = np.where(intact >= INTACT, sample.types, IGNORED)
         sample = sample._replace(types=np.where(intact <= BROKEN, kinds.disordered, partly))
-    return displace(sample, noise, rng)
+    return heat(sample, noise, rng)
 
 
 #: Layers of a stacking sequence, and particles along each side of a layer.
@@ -188,7 +219,7 @@ def hot_stack(
     cubic: int, hexagonal: int, diamond: bool, noise: float, rng: np.random.Generator
 ) -> System:
     """Random stacking, strained and displaced."""
-    return displace(strain(stacked(cubic, hexagonal, diamond, rng), 0.01, rng), noise, rng)
+    return heat(strain(stacked(cubic, hexagonal, diamond, rng), 0.01, rng), noise, rng)
 
 
 def stacks(kinds: Kinds, n: int, noise: float, rng: np.random.Generator) -> Iterator[System]:
@@ -200,13 +231,20 @@ def stacks(kinds: Kinds, n: int, noise: float, rng: np.random.Generator) -> Iter
         yield hot_stack(cubic, hexagonal, diamond, rng.uniform(0.005, noise), rng)
 
 
-def fluids(paths: Sequence[Path], kinds: Kinds) -> Iterator[System]:
-    """All frames of simulations without order."""
+def fluids(paths: Sequence[Path], kinds: Kinds, rng: np.random.Generator) -> Iterator[System]:
+    """All frames of simulations without order, half of them with close contacts.
+
+    See :func:`push_apart`: nor is everything crystalline that has close contacts.
+    """
     for path in paths:
         with open_trajectory(path) as trajectory:
             for frame in trajectory:
                 system = as_system(frame)
-                yield system._replace(types=np.full(len(system.positions), kinds.disordered))
+                system = system._replace(types=np.full(len(system.positions), kinds.disordered))
+                bonds = nearest_neighbors(system.positions, system.box, n=1).bonds
+                distance = float(np.median(np.linalg.norm(bonds, axis=-1)))
+                noise = rng.uniform(0, 0.12) * distance if rng.random() < 0.5 else 0.0
+                yield displace(system, noise, rng)
 
 
 def crystal_plan(

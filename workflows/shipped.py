@@ -28,7 +28,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.datasets import Data, Frames, join, to_tensors
 from hoomd_gala.files import replacing, write_table
 from hoomd_gala.models import Model, ModelInfo, load_model, save_model, write_card
-from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
+from hoomd_gala.networks import CoreConfig, Familiarity, FrameClassifier, inherit
 from hoomd_gala.plots import draw_curve
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import System
@@ -47,6 +47,9 @@ MERGE_NOISE, MERGE_ABOVE = 0.04, 0.25
 
 #: Confidence below which a particle's structure is called unknown.
 UNKNOWN_BELOW = 0.5
+
+#: Share of held-out particles with a name that are nearer to a class than the limit of familiarity.
+FAMILIAR = 0.99
 
 #: Environments of each frame of a fluid that sites are told from.
 N_PER_FRAME = 220
@@ -86,7 +89,7 @@ def site_frames(
     parts = [samples.environments(crystals, kinds, per_kind, plan.common, rng)]
     for sample in samples.stacks(kinds, n_stacks, plan.noise["common"], rng):
         parts.append(samples.take_each(sample, 16, rng))
-    for sample in samples.fluids(fluids, kinds):
+    for sample in samples.fluids(fluids, kinds, rng):
         parts.append(samples.take_each(sample, n_per_frame, rng))
     return join(parts)
 
@@ -191,7 +194,7 @@ def whole_samples(
     for name, noise, surface in samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng):
         yield samples.hot_crystal(name, kinds, noise, surface, rng)
     yield from samples.stacks(kinds, n_stacks, plan.noise["common"], rng)
-    yield from itertools.islice(samples.fluids(fluids, kinds), int(rng.integers(2)), None, 2)
+    yield from itertools.islice(samples.fluids(fluids, kinds, rng), int(rng.integers(2)), None, 2)
 
 
 class Surroundings(NamedTuple):
@@ -237,20 +240,36 @@ def context_loss(around: Surroundings) -> Any:
     return loss
 
 
-def held_out_logits(
+def hidden_units(
     network: FrameClassifier, around: Surroundings, classes: Classes
 ) -> tuple[Tensor, Tensor]:
-    """Logits and classes of all particles that have one."""
+    """Hidden units of the head, and classes, of all particles that have one."""
     rows = np.flatnonzero(around.labels != IGNORED)
     with torch.inference_mode():
         parts = [
-            network.name(
+            network.hidden(
                 torch.as_tensor(around.embedding[chunk]),
                 torch.as_tensor(around.embedding[around.neighbors[chunk]]),
             )
             for chunk in np.array_split(rows, len(rows) // 4096 + 1)
         ]
     return torch.cat(parts), torch.as_tensor(classes.of_label[around.labels[rows]])
+
+
+def learn_familiarity(
+    familiarity: Familiarity | None,
+    learned: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+) -> None:
+    """Where the classes lie among the hidden units, and how far from them is unfamiliar."""
+    assert familiarity is not None
+    n_classes = len(familiarity.centers)
+    hidden, labels = learned
+    familiarity.fit(hidden[labels < n_classes], labels[labels < n_classes])
+    hidden, labels = held_out
+    distances = familiarity.distance(hidden[labels < n_classes])
+    # torch.quantile takes no more than 16 million numbers; NumPy's has no limit
+    familiarity.limit.fill_(float(np.quantile(distances.numpy(), FAMILIAR)))
 
 
 def train_sites(
@@ -279,7 +298,7 @@ def train_context(
 ) -> tuple[FrameClassifier, list[dict[str, float]]]:
     """Second stage: name classes from embeddings and those of the neighbors."""
     torch.manual_seed(config.seed)
-    network = FrameClassifier(CORE, len(classes.names) + 1, CONTEXT)
+    network = FrameClassifier(CORE, len(classes.names) + 1, CONTEXT, len(classes.names))
     learned = {
         key: value
         for key, value in sites.network.state_dict().items()
@@ -427,7 +446,11 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
     )
     network, curve = train_context(sites, learned, classes, config, folder / "labels_checkpoint.pt")
     write_curve(folder / "labels_learning_curve", curve)
-    logits, labels = held_out_logits(network, held_out, classes)
+    hidden, labels = hidden_units(network, held_out, classes)
+    learn_familiarity(
+        network.familiarity, hidden_units(network, learned, classes), (hidden, labels)
+    )
+    logits = network.classify[-1](hidden)
     card = {
         "merged": classes.members,
         "left out": kinds.left_out,
