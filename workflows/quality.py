@@ -187,7 +187,10 @@ def crystalline_table(
     rows = []
     for file, frames in files.items():
         labels = {name: np.concatenate(method.labels[frames]) for name, method in methods.items()}
-        row: dict[str, Any] = {"file": Path(file).name, "particles": len(next(iter(labels.values())))}
+        row: dict[str, Any] = {
+            "file": Path(file).name,
+            "particles": len(next(iter(labels.values()))),
+        }
         for name in methods:
             row[name] = round(crystalline(labels[name]), 5)
         rows.append(row)
