@@ -14,7 +14,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
 from hoomd_gala.few_shot import LinearMap, few_temperature, fit_logistic, make_network, set_head
 from hoomd_gala.models import Model, ModelInfo, load_model, save_model
-from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.trajectories import frame_labels, make_frame, open_trajectory
 
@@ -58,11 +58,9 @@ def labels_path(tmp_path, systems, rng):
 def context_path(trained, tmp_path):
     """A model with context."""
     path = tmp_path / "context.safetensors"
-    network = FrameClassifier(trained.info.core, 4, context=8)
-    network.load_state_dict(
-        {k: v for k, v in trained.network.state_dict().items() if "classify" not in k}, strict=False
-    )
     info = ModelInfo(trained.info.core, ("a", "b", "c"), context=8, knows_unknown=True)
+    network = info.make_network()
+    inherit(network, trained.network)
     save_model(path, Model(network, info))
     return path
 

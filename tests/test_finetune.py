@@ -19,7 +19,6 @@ from hoomd_gala.models import ModelInfo, load_model, save_model, sha256
 from hoomd_gala.networks import (
     CoreConfig,
     Denoiser,
-    FrameClassifier,
     convert_types,
     encode_types,
     inherit,
@@ -86,9 +85,9 @@ def context_model_path(trained, tmp_path):
     """A model whose labels depend on the neighbors' embeddings, with random weights for that."""
     path = tmp_path / "context.safetensors"
     torch.manual_seed(3)
-    network = FrameClassifier(trained.info.core, 4, context=8)
-    inherit(network, trained.network)
     info = ModelInfo(trained.info.core, ("a", "b", "c"), context=8, knows_unknown=True)
+    network = info.make_network()
+    inherit(network, trained.network)
     save_model(path, ModelFile(network, info))
     return path
 
