@@ -34,8 +34,8 @@ FRAME_FILES = {
     "frames_learning_curve.png", "predicted_frames.csv", "predicted_frames.png",
 }  # fmt: skip
 MODEL_FILES = {
-    "structures.safetensors", "structures.json", "structures.md", "checkpoint.pt", "learning_curve.csv",
-    "learning_curve.png",
+    "structures.safetensors", "structures.json", "structures.md", "checkpoint.pt",
+    "learning_curve.csv", "learning_curve.png",
 }  # fmt: skip
 
 
