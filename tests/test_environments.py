@@ -55,7 +55,11 @@ def test_random_systems_agree_with_freud(box, seed, n):
     positions = rng.uniform(-1.5, 1.5, size=(n, 3)) @ lattice_vectors(box)  # also outside the box
     lengths = check(nearest_neighbors(positions, box), positions, box)
     wrapped = freud.box.Box(*box).wrap(positions)
-    np.testing.assert_allclose(lengths, freud_distances(wrapped, box), atol=2e-5)
+    # beyond half of the box freud counts each particle once, we every image
+    half = 0.5 / np.linalg.norm(np.linalg.inv(lattice_vectors(box)), axis=0).max()
+    near = lengths < half
+    assert near.mean() > 0.9
+    np.testing.assert_allclose(lengths[near], freud_distances(wrapped, box)[near], atol=2e-5)
 
 
 @pytest.mark.parametrize("name", ["cF4-Cu", "cI2-W", "hP2-Mg", "cF8-C", "tP30-CrFe", "mP4-Te"])

@@ -224,5 +224,5 @@ def test_bad_input_is_named_before_anything_is_simulated(tmp_path, capsys):
     assert quality.main(arguments) == 2
     assert missing in capsys.readouterr().err
     assert not output.exists()
-    with pytest.raises(InputError, match="structures knows none of tP30-CrFe"):
-        quality.run(output, ["structures"], structures=["tP30-CrFe"])
+    with pytest.raises(InputError, match="structures knows none of cX1-Nothing"):
+        quality.run(output, ["structures"], structures=["cX1-Nothing"])
