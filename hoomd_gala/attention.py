@@ -153,11 +153,15 @@ class FusedPairSums(torch.autograd.Function):
         vectors, _, _, values, first, _, last, _ = arrays
         clouds, n, _ = vectors.shape
         blocks = -(-clouds // kernels.LANES)
-        scores = torch.empty(blocks, n, len(last), n * kernels.LANES)
+        wide = kernels.padded(n * kernels.LANES)
+        scores = torch.empty(blocks, n, len(last), wide)
         moments = 4 if len(last) > 1 else 0
         sums = torch.empty(clouds, n, 1 + len(first) + values.shape[-1] + moments)
         _share_out(
-            lambda part: kernels.forward(*arrays, part, scores.numpy(), sums.numpy()), blocks
+            lambda part: kernels.forward(
+                kernels.SETTINGS, *arrays, part, scores.numpy(), sums.numpy()
+            ),
+            blocks,
         )
         ctx.save_for_backward(*inputs, scores, sums)
         return sums
@@ -174,7 +178,8 @@ class FusedPairSums(torch.autograd.Function):
         def work(part: tuple[int, int]) -> list[Tensor]:
             weights = [torch.zeros(tensor.shape) for tensor in inputs[4:]]
             added = [tensor.numpy() for tensor in weights]
-            _kernels().backward(*arrays[:-1], part, *taken, *written, *added)
+            kernels = _kernels()
+            kernels.backward(kernels.SETTINGS, *arrays[:-1], part, *taken, *written, *added)
             return weights
 
         parts = _share_out(work, len(scores))
@@ -280,11 +285,11 @@ class PairAttention(nn.Module):
         """Logarithmic weights of the points, and the averages over j of :func:`pair_sums`."""
         to_hidden, to_value = _linears(self.value)
         firsts, lasts = zip(*(_linears(head) for head in (self.score, *heads)), strict=True)
-        # the kernels take hidden units by fours
+        # the kernels take hidden units of V by fours and those of the heads by sixteens
         units = len(to_hidden.bias)
-        extra = -units % 4
-        first = torch.cat([pad(layer.weight, (0, 0, 0, extra)) for layer in firsts])
-        bias = torch.cat([pad(layer.bias, (0, extra)) for layer in firsts])
+        extra, more = -units % 4, -units % 16
+        first = torch.cat([pad(layer.weight, (0, 0, 0, more)) for layer in firsts])
+        bias = torch.cat([pad(layer.bias, (0, more)) for layer in firsts])
         members = 0.25 * values
         sums = pair_sums(
             pairs,
@@ -293,7 +298,7 @@ class PairAttention(nn.Module):
             values,
             pad(torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), -1), (0, 0, 0, extra)),
             pad(0.5 * first @ to_value.weight, (0, extra)),
-            pad(torch.cat([layer.weight for layer in lasts]), (0, extra)),
+            pad(torch.cat([layer.weight for layer in lasts]), (0, more)),
             # what all scores have in common changes nothing
             torch.cat([lasts[0].bias.detach(), *(layer.bias for layer in lasts[1:])]),
         )
