@@ -24,11 +24,7 @@ weights and the logarithm of what these were divided by follow sums over all pai
 """
 
 import functools
-import itertools
-import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -38,6 +34,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear, pad
 
 from .algebra import N_INVARIANTS, Pairs
+from .threads import share_out
 
 
 class PairPass(torch.autograd.Function):
@@ -106,16 +103,6 @@ class PairPass(torch.autograd.Function):
 
 
 @functools.cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, "hoomd-gala")
-
-
-if hasattr(os, "register_at_fork"):
-    # threads do not survive a fork
-    os.register_at_fork(after_in_child=_threads.cache_clear)
-
-
-@functools.cache
 def _kernels() -> ModuleType:
     """The compiled kernels, imported when the first layer runs: numba takes a while to load."""
     from . import kernels
@@ -123,20 +110,6 @@ def _kernels() -> ModuleType:
     if not kernels.are_cached():
         print("hoomd-gala: compiling kernels, once on this machine", file=sys.stderr)
     return kernels
-
-
-def _share_out(work: Callable[[tuple[int, int]], Any], blocks: int) -> list[Any]:
-    """Results of work on consecutive ranges of blocks, one for each of torch's threads.
-
-    Threads that wait cost nothing here, other than OpenMP's, which would keep a simulation off
-    its cores.
-    """
-    count = max(1, min(torch.get_num_threads(), blocks))
-    ends = [blocks * k // count for k in range(count + 1)]
-    ranges = list(itertools.pairwise(ends))
-    if count == 1:
-        return [work(ranges[0])]
-    return list(_threads(count).map(work, ranges))
 
 
 class FusedPairSums(torch.autograd.Function):
@@ -157,11 +130,12 @@ class FusedPairSums(torch.autograd.Function):
         scores = torch.empty(blocks, n, len(last), wide)
         moments = 4 if len(last) > 1 else 0
         sums = torch.empty(clouds, n, 1 + len(first) + values.shape[-1] + moments)
-        _share_out(
+        share_out(
             lambda part: kernels.forward(
                 kernels.SETTINGS, *arrays, part, scores.numpy(), sums.numpy()
             ),
             blocks,
+            torch.get_num_threads(),
         )
         ctx.save_for_backward(*inputs, scores, sums)
         return sums
@@ -182,7 +156,7 @@ class FusedPairSums(torch.autograd.Function):
             kernels.backward(kernels.SETTINGS, *arrays[:-1], part, *taken, *written, *added)
             return weights
 
-        parts = _share_out(work, len(scores))
+        parts = share_out(work, len(scores), torch.get_num_threads())
         return *members, *(sum(part[1:], part[0]) for part in zip(*parts, strict=True))
 
 
