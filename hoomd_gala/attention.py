@@ -103,12 +103,12 @@ class PairPass(torch.autograd.Function):
 
 
 @functools.cache
-def _kernels() -> ModuleType:
-    """The compiled kernels, imported when the first layer runs: numba takes a while to load."""
+def compiled_kernels(name: str) -> ModuleType:
+    """The compiled kernels, imported when one is about to run: numba takes a while to load."""
     from . import kernels
 
-    if not kernels.are_cached():
-        print("hoomd-gala: compiling kernels, once on this machine", file=sys.stderr)
+    if not kernels.are_cached(name):
+        print(f"hoomd-gala: compiling ({name}), once on this machine", file=sys.stderr)
     return kernels
 
 
@@ -121,7 +121,7 @@ class FusedPairSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        kernels = _kernels()
+        kernels = compiled_kernels("forward")
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
         vectors, _, _, values, first, _, last, _ = arrays
         clouds, n, _ = vectors.shape
@@ -152,7 +152,7 @@ class FusedPairSums(torch.autograd.Function):
         def work(part: tuple[int, int]) -> list[Tensor]:
             weights = [torch.zeros(tensor.shape) for tensor in inputs[4:]]
             added = [tensor.numpy() for tensor in weights]
-            kernels = _kernels()
+            kernels = compiled_kernels("backward")
             kernels.backward(kernels.SETTINGS, *arrays[:-1], part, *taken, *written, *added)
             return weights
 
@@ -210,7 +210,8 @@ def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(n_in, hidden), nn.ReLU(), nn.Linear(hidden, n_out))
 
 
-def _linears(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
+def linear_maps(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
+    """The two maps of a perceptron."""
     first, last = network[0], network[-1]
     assert isinstance(first, nn.Linear)
     assert isinstance(last, nn.Linear)
@@ -245,7 +246,7 @@ class PairAttention(nn.Module):
         pair to pair. With the usual initial weights V is all but linear over that range, and
         learning to bend takes several times as many steps as the rest of the training.
         """
-        to_hidden, _ = _linears(self.value)
+        to_hidden, _ = linear_maps(self.value)
         hidden = len(to_hidden.bias)
         first, second = 0.3 + 0.4 * torch.rand(2, hidden)
         angle = torch.pi * torch.rand(hidden)
@@ -257,8 +258,8 @@ class PairAttention(nn.Module):
 
     def _attend(self, pairs: Pairs, values: Tensor, *heads: nn.Sequential) -> list[Tensor]:
         """Logarithmic weights of the points, and the averages over j of :func:`pair_sums`."""
-        to_hidden, to_value = _linears(self.value)
-        firsts, lasts = zip(*(_linears(head) for head in (self.score, *heads)), strict=True)
+        to_hidden, to_value = linear_maps(self.value)
+        firsts, lasts = zip(*(linear_maps(head) for head in (self.score, *heads)), strict=True)
         # the kernels take hidden units of V by fours and those of the heads by sixteens
         units = len(to_hidden.bias)
         extra, more = -units % 4, -units % 16
@@ -289,7 +290,7 @@ class PairAttention(nn.Module):
     def _invariant_sum(
         self, total: Tensor, pooled: Tensor, members: Tensor, values: Tensor
     ) -> Tensor:
-        _, to_value = _linears(self.value)
+        _, to_value = linear_maps(self.value)
         pooled = to_value(self._over_points(total, pooled))
         return 0.5 * pooled + 0.25 * self._over_points(total, values + members)
 

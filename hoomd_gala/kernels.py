@@ -88,10 +88,16 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(**OPTIONS)(function)
 
 
-def are_cached() -> bool:
-    """Whether an earlier process has compiled the kernels on this machine."""
-    folder = forward.stats.cache_path
-    return folder is not None and any(Path(folder).glob("kernels.forward-*.nbc"))
+def are_cached(name: str) -> bool:
+    """Whether an earlier process has compiled a kernel on this machine."""
+    folder = globals()[name].stats.cache_path
+    return folder is not None and any(Path(folder).glob(f"kernels.{name}-*.nbc"))
+
+
+@compiled
+def pack(settings: Any, weights: Array) -> Array:
+    """(R, K) weights as :func:`embed` takes them."""
+    return pack_weights(weights, False)
 
 
 @part
@@ -263,15 +269,15 @@ def _features(
 
 
 @part
-def _limits(own: Array, last: Array, bias: Array, constant: Array) -> None:
-    """Replace u by -u, and add up what the heads make of u by itself, (heads, P)."""
+def _limits(own: Array, more: Array, last: Array, bias: Array, constant: Array) -> None:
+    """Replace u by -(u + more), and add up what the heads make of that, (heads, P)."""
     width, units = own.shape[1], last.shape[1]
     for p in range(0, width, LANES):
         for k in range(last.shape[0]):
             total = spread(bias, k)
             for u in range(units):
                 at = (k * units + u) * width + p
-                unit = load(own, at)
+                unit = add(load(own, at), spread(more, k * units + u))
                 total = multiply_add(spread(last, k * units + u), unit, total)
                 store(own, at, subtract(zeros(), unit))
             store(constant, k * width + p, total)
@@ -472,6 +478,7 @@ def forward(
     r[0] = np.float32(1)
     u, w = np.zeros((last.size, wide), np.float32), np.zeros((last.size, wide), np.float32)
     v, constant = np.zeros((width, wide), np.float32), np.zeros((heads, wide), np.float32)
+    more = np.zeros(last.size, np.float32)
     out, m, room = (
         np.zeros((sums.shape[2], wide), np.float32),
         pack_weights(middle, False),
@@ -484,10 +491,296 @@ def forward(
         _pack(own, start, u)
         _pack(other, start, w)
         _pack(values, start, v)
-        _limits(u, last, bias, constant)
+        _limits(u, more, last, bias, constant)
         _attend(size, r, norms, u, w, v, constant, first, m, last, room, scores[block], out)
         _unpack(out, sums, start)
     end(settings)
+
+
+@part
+def _pack_bonds(bonds: Any, start: int, length_scale: float, longest: float, r: Array) -> None:
+    """Rows x, y, z of a block of bonds in units of twice a length, long ones compressed.
+
+    See :func:`~hoomd_gala.environments.scale_bonds` and the core's compression.
+    """
+    n = bonds.shape[1]
+    for lane in range(min(LANES, bonds.shape[0] - start)):
+        cloud = bonds[start + lane]
+        mean = 0.0
+        if length_scale <= 0:
+            for j in range(n):
+                mean += np.sqrt(cloud[j, 0] ** 2 + cloud[j, 1] ** 2 + cloud[j, 2] ** 2)
+            mean /= n
+        scale = 0.5 / max(length_scale if length_scale > 0 else mean, 2.2250738585072014e-308)
+        for j in range(n):
+            for k in range(3):
+                r[1 + k, j * LANES + lane] = cloud[j, k] * scale
+    width = r.shape[1]
+    shorter = fill(np.float32(1 / longest**2))
+    one = fill(np.float32(1))
+    for p in range(0, n * LANES, LANES):
+        x, y, z = load(r, width + p), load(r, 2 * width + p), load(r, 3 * width + p)
+        square = multiply_add(x, x, multiply_add(y, y, multiply(z, z)))
+        square = multiply(square, shorter)
+        scale = divide(one, square_root(square_root(multiply_add(square, square, one))))
+        store(r, width + p, multiply(scale, x))
+        store(r, 2 * width + p, multiply(scale, y))
+        store(r, 3 * width + p, multiply(scale, z))
+
+
+@part
+def _put_rows(x: Array, rows: int, size: int, x_rows: Array) -> None:
+    """Make an operand of the first rows of x, an even number of them."""
+    width = x.shape[1]
+    for k in range(0, rows, 2):
+        for p in range(0, size, LANES):
+            at = k * width + p
+            put(x_rows, rows, k, p, load(x, at), load(x, at + width))
+
+
+@part
+def _multiply_rows(weights: Array, x_rows: Array, nothing: Array, out: Array) -> None:
+    """Weights times an operand, (R, P) with R a multiple of TILE."""
+    width = out.shape[1]
+    for tile in range(weights.shape[0]):
+        for p in range(0, width, 4 * LANES):
+            product(weights, tile, x_rows, p, nothing, 0, out, tile * TILE * width + p)
+
+
+@part
+def _normalize(x: Array, rows: int, size: int, scale: Array, shift: Array, out: Array) -> None:
+    """Layer normalization of the columns of the first rows of x."""
+    width, share = x.shape[1], fill(np.float32(1 / rows))
+    for p in range(0, size, LANES):
+        mean = zeros()
+        for k in range(rows):
+            mean = add(mean, load(x, k * width + p))
+        mean = multiply(mean, share)
+        square = fill(np.float32(1e-5 * rows))
+        for k in range(rows):
+            difference = subtract(load(x, k * width + p), mean)
+            square = multiply_add(difference, difference, square)
+        factor = divide(fill(np.float32(1)), square_root(multiply(square, share)))
+        for k in range(rows):
+            difference = multiply(subtract(load(x, k * width + p), mean), factor)
+            store(out, k * width + p, multiply_add(difference, spread(scale, k), spread(shift, k)))
+
+
+@part
+def _apply_layer(
+    size: int, r: Array, norms: Array, v: Array, layer: Any, at: int, room: Any, more_room: Any
+) -> None:
+    """Sums over pairs of the at-th of some layers, into the output rows of ``more_room``."""
+    first, members, more, m, last, bias, _, _, _ = layer
+    x_rows, both, constant, scores, nothing, out = more_room
+    _put_rows(v, v.shape[0], size, x_rows)
+    _multiply_rows(members[at], x_rows, nothing, both)
+    units = last[at].size
+    own, other = both[:units], both[units : 2 * units]
+    _limits(own, more[at], last[at], bias[at], constant)
+    _attend(size, r, norms, own, other, v, constant, first[at], m[at], last[at], room, scores, out)
+
+
+@part
+def _turn_vectors(size: int, r: Array, out: Array, row: int, weights: Array) -> None:
+    """Add to the vectors the sum of their covariants."""
+    width = r.shape[1]
+    dual, own, other = spread(weights, 0), spread(weights, 1), spread(weights, 2)
+    for p in range(0, size, LANES):
+        x, y, z = load(r, width + p), load(r, 2 * width + p), load(r, 3 * width + p)
+        at = row * width + p
+        scale = multiply(own, load(out, at))
+        a, b, c = load(out, at + width), load(out, at + 2 * width), load(out, at + 3 * width)
+        d, e, f = _cross(x, y, z, a, b, c)
+        store(r, width + p, add(x, _sum3(dual, d, scale, x, other, a)))
+        store(r, 2 * width + p, add(y, _sum3(dual, e, scale, y, other, b)))
+        store(r, 3 * width + p, add(z, _sum3(dual, f, scale, z, other, c)))
+
+
+@part
+def _sum3(a: Any, x: Any, b: Any, y: Any, c: Any, z: Any) -> Any:
+    return multiply_add(a, x, multiply_add(b, y, multiply(c, z)))
+
+
+@part
+def _update_values(size: int, v: Array, out: Array, row: int, made: Array, bias: Array) -> None:
+    """Add to the values what an invariant layer makes: ½ (V + (v_i + v_j) / 2)."""
+    width, quarter = v.shape[1], fill(np.float32(0.25))
+    for k in range(v.shape[0]):
+        shift = spread(bias, k)
+        for p in range(0, size, LANES):
+            at = k * width + p
+            value = load(v, at)
+            members = add(value, load(out, row * width + at))
+            change = multiply_add(quarter, members, add(shift, load(made, at)))
+            store(v, at, add(value, change))
+
+
+@part
+def _rectify(x: Array, rows: int, size: int, bias: Array) -> None:
+    width, nothing = x.shape[1], zeros()
+    for k in range(rows):
+        shift = spread(bias, k)
+        for p in range(0, size, LANES):
+            at = k * width + p
+            store(x, at, maximum(nothing, add(load(x, at), shift)))
+
+
+@compiled
+def embed(
+    settings: Any,
+    bonds: Any,
+    length_scale: float,
+    longest: float,
+    codes: Any,
+    table: Array,
+    vector_layers: Any,
+    invariant_layers: Any,
+    perceptrons: Any,
+    pool: Any,
+    norm: Array,
+    out: Array,
+    blocks: tuple[int, int],
+) -> None:
+    """Embeddings of environments: a whole core and the pooling layer.
+
+    Parameters
+    ----------
+    settings
+        :data:`SETTINGS`.
+    bonds : (B, n, 3) float64
+        Bond vectors, nearest first.
+    length_scale : float
+        What lengths are divided by; each environment's mean bond length if 0.
+    longest : float
+        Length that no bond exceeds inside a network.
+    codes : (B, n) int32, table : (K, width)
+        Which of the rows of the table each bond's value starts from; with one row codes may be
+        empty.
+    vector_layers, invariant_layers, pool : tuple
+        Weights of the layers of all blocks (see :mod:`~hoomd_gala.inference`). Without invariant
+        layers, the vector layers update the values as well; without a pooling layer, the embedding
+        is the mean of the values.
+    perceptrons : tuple
+        Weights of the perceptrons on the values.
+    norm : (2, width)
+        Scale and shift of the last normalization.
+    out : (B, width)
+        Written.
+    blocks : (int, int)
+        First block of clouds to do, and the one to stop before.
+    """
+    n, width, h = bonds.shape[1], table.shape[1], vector_layers[0].shape[1]
+    size = n * LANES
+    wide = (size + 4 * LANES - 1) // (4 * LANES) * (4 * LANES)
+    units = vector_layers[4].shape[2]
+    r, norms = np.zeros((4, wide), np.float32), np.zeros(wide, np.float32)
+    r[0] = np.float32(1)
+    v, normal = np.zeros((width, wide), np.float32), np.zeros((width, wide), np.float32)
+    room = _room(h, wide)
+    sums = np.zeros((5 + h + width, wide), np.float32)
+    x_rows, nothing = operand(width, wide, False), np.zeros((TILE, wide), np.float32)
+    both = np.zeros((max(4 * units, h + width), wide), np.float32)
+    two = np.zeros((2, wide), np.float32), np.zeros((1, 2, wide), np.float32)
+    one = np.zeros((1, wide), np.float32), np.zeros((1, 1, wide), np.float32)
+    two_room = (x_rows, both, two[0], two[1], nothing, sums)
+    one_room = (x_rows, both, one[0], one[1], nothing, sums)
+    h_rows = operand(h, wide, False)
+    made = np.zeros(((width + 15) // 16 * 16, wide), np.float32)
+    scale, shift, up, up_bias, down, down_bias = perceptrons
+    middle = up_bias.shape[1]
+    hidden = np.zeros(((middle + 15) // 16 * 16, wide), np.float32)
+    hidden_rows = operand(middle, wide, False)
+    untied, pooled = len(invariant_layers[0]) > 0, len(pool[0]) > 0
+    weights = np.zeros(wide, np.float32)
+    begin(settings)
+    for block in range(blocks[0], blocks[1]):
+        start = block * LANES
+        clouds = min(LANES, len(bonds) - start)
+        _pack_bonds(bonds, start, length_scale, longest, r)
+        if len(table) == 1:
+            for k in range(width):
+                value = spread(table, k)
+                for p in range(0, size, LANES):
+                    store(v, k * wide + p, value)
+        else:
+            for lane in range(clouds):
+                for j in range(n):
+                    code = codes[start + lane, j]
+                    for k in range(width):
+                        v[k, j * LANES + lane] = table[code, k]
+        for b in range(len(vector_layers[0])):
+            _norms(r, norms)
+            _apply_layer(size, r, norms, v, vector_layers, b, room, two_room)
+            _turn_vectors(size, r, sums, 1 + h + width, vector_layers[8][b])
+            if untied:
+                _norms(r, norms)
+                _apply_layer(size, r, norms, v, invariant_layers, b, room, one_room)
+            _put_rows(sums[1:], h, size, h_rows)
+            if untied:
+                _multiply_rows(invariant_layers[6][b], h_rows, nothing, made)
+                _update_values(size, v, sums, 1 + h, made, invariant_layers[7][b])
+            else:
+                _multiply_rows(vector_layers[6][b], h_rows, nothing, made)
+                _update_values(size, v, sums, 1 + h, made, vector_layers[7][b])
+            _normalize(v, width, size, scale[b], shift[b], normal)
+            _put_rows(normal, width, size, x_rows)
+            _multiply_rows(up[b], x_rows, nothing, hidden)
+            _rectify(hidden, middle, size, up_bias[b])
+            _put_rows(hidden, middle, size, hidden_rows)
+            _multiply_rows(down[b], hidden_rows, nothing, made)
+            for k in range(width):
+                bias = spread(down_bias[b], k)
+                for p in range(0, size, LANES):
+                    at = k * wide + p
+                    store(v, at, add(load(v, at), add(bias, load(made, at))))
+        if pooled:
+            _norms(r, norms)
+            _apply_layer(size, r, norms, v, pool, 0, room, one_room)
+            # over all pairs: averages of the points' averages, weighted by what these were
+            # divided by; the lanes of the first point hold the result
+            _softmax(0, size, sums, weights, normal)
+            for k in range(width):
+                for p in range(0, size, LANES):
+                    at = (1 + h + k) * wide + p
+                    store(sums, at, add(load(sums, at), load(v, k * wide + p)))
+            _write_sums(0, size, weights, sums[1 : 1 + h + width], both, 0)
+        else:
+            for p in range(0, size, LANES):
+                store(weights, p, fill(np.float32(1 / n)))
+            _write_sums(0, size, weights, v, both, 0)
+        if pooled:
+            _put_rows(both, h, LANES, h_rows)
+            product_rows = pool[6][0]
+            for tile in range(product_rows.shape[0]):
+                product(product_rows, tile, h_rows, 0, nothing, 0, made, tile * TILE * wide)
+            quarter = fill(np.float32(0.25))
+            for k in range(width):
+                value = multiply_add(quarter, load(both, (h + k) * wide), load(made, k * wide))
+                store(normal, k * wide, add(value, spread(pool[7][0], k)))
+            _normalize(normal, width, LANES, norm[0], norm[1], both)
+        for lane in range(clouds):
+            for k in range(width):
+                out[start + lane, k] = both[k, lane]
+    end(settings)
+
+
+@compiled
+def surroundings(
+    settings: Any, own: Array, other: Array, neighbors: Any, out: Array, some: tuple[int, int]
+) -> None:
+    """Mean over neighbors of relu(own + other): (m, size), (N, size) and (m, n) make (m, size)."""
+    size, n = own.shape[1], neighbors.shape[1]
+    share = np.float32(1 / n)
+    for i in range(some[0], some[1]):
+        for k in range(size):
+            out[i, k] = ZERO
+        for j in range(n):
+            neighbor = neighbors[i, j]
+            for k in range(size):
+                out[i, k] += max(own[i, k] + other[neighbor, k], ZERO)
+        for k in range(size):
+            out[i, k] *= share
 
 
 @part
