@@ -1,6 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
+from .inference import Embedder, embeds, surroundings
 from .models import Model, ModelInfo, load_model, pick_device
 from .networks import FrameClassifier, encode_types
 from .systems import System, as_system, make_system
@@ -19,9 +21,6 @@ UNKNOWN = -1
 
 #: Environments found at a time; bounds the memory whatever the number of particles.
 CHUNK = 8192
-
-#: Environments in the network at a time, so that pair tensors stay in the processor's cache.
-_BATCH = {"cpu": 64, "cuda": CHUNK}
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,10 @@ class Analyzer:
     ) -> None:
         self.device = pick_device(device)
         self.model = model if isinstance(model, Model) else load_model(model)
-        self.model.network.to(self.device)
+        network = self.model.network.to(self.device)
+        self._embedder: Embedder | None = None
+        if embeds(network):
+            self._embedder = Embedder(network, self.model.info.core.max_types)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -124,8 +126,11 @@ class Analyzer:
         embedding, neighbors = self.embed_system(system)
         label = np.full(len(embedding), UNKNOWN, np.int32)
         confidence = np.zeros(len(embedding), np.float32)
-        for rows in _chunks(len(embedding)) if self.class_names else []:
-            label[rows], confidence[rows] = self._name(embedding[rows], embedding[neighbors[rows]])
+        if self.class_names:
+            around = self._surroundings(embedding, neighbors)
+            for start in range(0, len(embedding), CHUNK):
+                rows = slice(start, start + CHUNK)
+                label[rows], confidence[rows] = self._name(embedding[rows], around(rows))
         return Result(label, confidence, embedding, self.class_names)
 
     def embed_system(self, system: System) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -141,7 +146,8 @@ class Analyzer:
         total = len(system.positions)
         embedding = np.empty((total, info.core.width), np.float32)
         neighbors = np.empty((total, N_NEIGHBORS), np.int32)
-        for rows in _chunks(total):
+        # particles near to each other together: they have neighbors in common
+        for rows in np.split(tree.order, range(CHUNK, total, CHUNK)):
             found = tree.nearest(rows, workers=torch.get_num_threads())
             embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
             neighbors[rows] = found.neighbors
@@ -183,40 +189,50 @@ class Analyzer:
     ) -> NDArray[np.float32]:
         """Embeddings of environments."""
         network, info = self.model.network, self.model.info
+        if self._embedder is not None:
+            return self._embedder(bonds, types, neighbor_types, info.length_scale)
         scaled = torch.as_tensor(scale_bonds(bonds, info.length_scale), dtype=torch.float32)
         encoded = encode_types(
             torch.as_tensor(types), torch.as_tensor(neighbor_types), info.core.max_types
         )
-        batch = _BATCH.get(self.device.type, CHUNK)
         with torch.inference_mode():
-            parts = [
-                network.embed(
-                    scaled[start : start + batch].to(self.device),
-                    encoded[start : start + batch].to(self.device),
-                )
-                for start in range(0, len(scaled), batch)
-            ]
-        return torch.cat(parts).cpu().numpy()
+            embedding = network.embed(scaled.to(self.device), encoded.to(self.device))
+        return embedding.cpu().numpy()
+
+    def _surroundings(
+        self, embedding: NDArray[np.float32], neighbors: NDArray[np.int32]
+    ) -> Callable[[slice], torch.Tensor | None]:
+        """What the context makes of some particles' neighbors, if the model has one."""
+        network = self.model.network
+        assert isinstance(network, FrameClassifier)
+        context = network.context
+        if context is None:
+            return lambda rows: None
+        with torch.inference_mode():
+            everybody = torch.as_tensor(embedding, device=self.device)
+            if self._embedder is None:
+                indices = torch.as_tensor(neighbors, device=self.device)
+                return lambda rows: context(everybody[rows], everybody[indices[rows].long()])
+            other = context.other(everybody).numpy()
+        return lambda rows: torch.as_tensor(
+            surroundings(context, embedding[rows], other, neighbors[rows])
+        )
 
     def _name(
-        self, embedding: NDArray[np.float32], around: NDArray[np.float32]
+        self, embedding: NDArray[np.float32], around: torch.Tensor | None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Labels and confidences of embeddings, given those of their neighbors."""
+        """Labels and confidences of embeddings, given what surrounds them."""
         network, info = self.model.network, self.model.info
         assert isinstance(network, FrameClassifier)
         with torch.inference_mode():
-            hidden = network.hidden(
-                torch.as_tensor(embedding, device=self.device),
-                torch.as_tensor(around, device=self.device),
-            )
+            units = torch.as_tensor(embedding, device=self.device)
+            if around is not None:
+                units = torch.cat((units, around), dim=-1)
+            hidden = network.classify[:-1](units)
             logits = network.classify[-1](hidden)
             familiarity = None if network.familiarity is None else network.familiarity(hidden)
             label, confidence = decide(logits, info, familiarity)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
-
-
-def _chunks(total: int) -> list[NDArray[np.int64]]:
-    return [np.arange(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
 
 
 def decide(
