@@ -125,6 +125,20 @@ def _kernels() -> ModuleType:
     return kernels
 
 
+@functools.cache
+def _gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
+    """The kernels for GPUs, if they can be had for a device; torch does without."""
+    try:
+        from . import triton_kernels
+
+        triton_kernels.try_out(device, training)
+    except Exception as error:  # whatever keeps Triton, or its compiler, from working here
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"hoomd-gala: no fused kernels on {device}, slower: {reason}", file=sys.stderr)
+        return None
+    return triton_kernels
+
+
 def _share_out(work: Callable[[tuple[int, int]], Any], blocks: int) -> list[Any]:
     """Results of work on consecutive ranges of blocks, one for each of torch's threads.
 
@@ -216,6 +230,12 @@ def pair_sums(
     """
     if own.dtype == torch.float32 and own.device.type == "cpu":
         return FusedPairSums.apply(pairs.vectors, own, other, values, first, middle, last, bias)
+    if own.dtype == torch.float32 and own.device.type == "cuda":
+        kernels = _gpu_kernels(own.device, torch.is_grad_enabled())
+        if kernels is not None:
+            return kernels.FusedPairSums.apply(
+                pairs.vectors, own, other, values, first, middle, last, bias
+            )
     weights, heads, pooled, total = PairPass.apply(
         pairs.invariants, own, other, first, middle, torch.block_diag(*last)
     )

@@ -5,10 +5,10 @@ belongs to a pair leaves the chip but, in training, the heads' outputs; everythi
 pass computes again.
 
 A program works on some points i, one to a row, and goes through the points j of their clouds one
-after the other: a loop over j is a loop over matrix products of whole tiles, whatever the number of
-points, and a softmax over j is the running one of Milakov and Gimelshein (arXiv 1805.02867). A
-matrix of zeros and ones, ``member``, says which row is of which cloud: a product with it gives every
-row what belongs to point j of its cloud, or adds up what point j gets from the rows.
+after the other: a loop over j is a loop over matrix products of whole tiles, whatever the number
+of points, and a softmax over j is the running one of Milakov and Gimelshein (arXiv 1805.02867). A
+matrix of zeros and ones, ``member``, says which row is of which cloud: a product with it gives
+every row what belongs to point j of its cloud, or adds up what point j gets from the rows.
 
 Matrix units multiply numbers of 16 bits. Each factor is taken as the sum of two, so that three
 products make one that is as good as in float32: halves, which hold 22 bits that way, for what is
@@ -192,12 +192,12 @@ def _forward(
     at = unit[None, :] * F + feature[:, None]
     w = _load_first(first, F, F_PADDED)
     m_high, m_low = _halves(tl.load(middle + at, inside, 0.0))
-    l = tl.load(last + unit, unit < H, 0.0)[None, :]
+    to_head = tl.load(last + unit, unit < H, 0.0)[None, :]
     u = _load_rows(own, row, valid, U, H, H_PADDED)
     b = tl.load(bias)
     if HEADS > 1:
         m2_high, m2_low = _halves(tl.load(middle + H * F + at, inside, 0.0))
-        l2 = tl.load(last + H + unit, unit < H, 0.0)[None, :]
+        to_head_2 = tl.load(last + H + unit, unit < H, 0.0)[None, :]
         u2 = _load_rows(own + H, row, valid, U, H, H_PADDED)
         b2 = tl.load(bias + 1)
 
@@ -214,7 +214,7 @@ def _forward(
         h = _features(q, w)
         high, low = _halves(h)
         u_j = _load_parts(other, second, present, U, H, H_PADDED)
-        score = _head(_hidden(member, u_j, high, low, m_high, m_low, u), l) + b
+        score = _head(_hidden(member, u_j, high, low, m_high, m_low, u), to_head) + b
         # the running softmax: what was summed so far shrinks when a higher score turns up
         before, highest = highest, tl.maximum(highest, score)
         shrink, e = tl.exp(before - highest), tl.exp(score - highest)
@@ -226,7 +226,7 @@ def _forward(
             tl.store(scores + row * N + j, score, valid)
         if HEADS > 1:
             u_j = _load_parts(other + H, second, present, U, H, H_PADDED)
-            alpha = _head(_hidden(member, u_j, high, low, m2_high, m2_low, u2), l2) + b2
+            alpha = _head(_hidden(member, u_j, high, low, m2_high, m2_low, u2), to_head_2) + b2
             if KEEP:
                 tl.store(scores + total * N + row * N + j, alpha, valid)
             e *= alpha
@@ -291,9 +291,9 @@ def _backward(
     """What gradients of :func:`_forward`'s sums go through one of the heads.
 
     Those of the hidden units, and so of ``own``, ``other`` and ``middle``, lack the factor
-    ``last``. What a vector gets as the first and as the second member of pairs is written by itself,
-    and so is what each program adds to the gradients of the weights. A program has whole clouds,
-    ``GROUP`` at a time.
+    ``last``. What a vector gets as the first and as the second member of pairs is written by
+    itself, and so is what each program adds to the gradients of the weights. A program has whole
+    clouds, ``GROUP`` at a time.
     """
     U: tl.constexpr = HEADS * H
     stride: tl.constexpr = 1 + F + WIDTH + (4 if HEADS > 1 else 0)
@@ -312,8 +312,8 @@ def _backward(
     in_middle = (unit < H)[:, None] & (feature < F)[None, :]
     m = tl.load(middle + unit[:, None] * F + feature[None, :], in_middle, 0.0)
     m_high, m_low = _halves(tl.trans(m))
-    l = tl.load(last + HEAD * H + unit, unit < H, 0.0)
-    back_high, back_low = _bfloats(m * l[:, None])
+    to_head = tl.load(last + HEAD * H + unit, unit < H, 0.0)
+    back_high, back_low = _bfloats(m * to_head[:, None])
     w = _load_first(first, F, F_PADDED)
     in_first = (feature < F)[:, None] & (part < 10)[None, :]
     w_at = feature[:, None] * 5 + (part % 5)[None, :]
@@ -558,3 +558,25 @@ def _programs(device: torch.device) -> int:
     if device.type != "cuda":
         return 2
     return 2 * torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def try_out(device: torch.device, training: bool) -> None:
+    """Run the kernels, if ``training`` also those of the backward pass, on next to nothing.
+
+    Raises
+    ------
+    Exception
+        Whatever keeps them from working on the device.
+    """
+    if device.type == "cuda":
+        if torch.version.cuda is None:
+            raise RuntimeError("they have been tried on NVIDIA's GPUs only.")
+        if torch.cuda.get_device_capability(device) < (8, 0):
+            raise RuntimeError("they need compute capability 8.0 or newer.")
+    shapes = [(1, 2, 3), (1, 2, 16), (1, 2, 16), (1, 2, 16), (16, 5), (16, 16), (1, 16), (1,)]
+    with torch.inference_mode(False), torch.set_grad_enabled(training):
+        tensors = [torch.ones(shape, device=device, requires_grad=training) for shape in shapes]
+        sums = FusedPairSums.apply(*tensors)
+        results = torch.autograd.grad(sums.sum(), tensors) if training else [sums]
+    if not all(bool(result.isfinite().all()) for result in results):
+        raise RuntimeError("they gave numbers that are not finite.")
