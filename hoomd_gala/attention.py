@@ -131,6 +131,8 @@ def _gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
     try:
         from . import triton_kernels
 
+        if not triton_kernels.are_cached():
+            print(f"hoomd-gala: compiling kernels for {device}, once", file=sys.stderr)
         triton_kernels.try_out(device, training)
     except Exception as error:  # whatever keeps Triton, or its compiler, from working here
         reason = (str(error).splitlines() or [type(error).__name__])[0]

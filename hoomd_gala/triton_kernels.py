@@ -21,6 +21,7 @@ With ``TRITON_INTERPRET=1`` in the environment all of this runs on tensors of th
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -496,9 +497,10 @@ class FusedPairSums(torch.autograd.Function):
         scores = vectors.new_empty(len(last), clouds, n, n if keep else 0)
         step = min(ROWS, CLOUDS * n)
         if clouds * n:
-            _forward[(triton.cdiv(clouds * n, step),)](
-                *inputs, sums, scores, clouds * n, ROWS=ROWS, STEP=step, KEEP=keep, **sizes
-            )
+            with torch.cuda.device_of(vectors):
+                _forward[(triton.cdiv(clouds * n, step),)](
+                    *inputs, sums, scores, clouds * n, ROWS=ROWS, STEP=step, KEEP=keep, **sizes
+                )
         ctx.save_for_backward(*inputs, sums, scores)
         return sums
 
@@ -558,6 +560,12 @@ def _programs(device: torch.device) -> int:
     if device.type != "cuda":
         return 2
     return 2 * torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def are_cached() -> bool:
+    """Whether an earlier process has compiled kernels on this machine."""
+    folder = os.environ.get("TRITON_CACHE_DIR") or Path.home() / ".triton" / "cache"
+    return any(Path(folder).glob(f"*/{_forward.__name__}.cubin"))
 
 
 def try_out(device: torch.device, training: bool) -> None:
