@@ -158,9 +158,12 @@ class Analyzer:
                     types = encode_types(kinds[rows], kinds[near], info.core.max_types)
                     embedding[rows] = network.embed(scaled, types)
             for start in range(0, total if self.class_names else 0, CHUNK):
-                rows = slice(start, start + CHUNK)
-                label[rows], confidence[rows] = self._decide(
-                    embedding[rows], embedding[neighbors[rows]]
+                assert isinstance(network, FrameClassifier)
+                some = slice(start, start + CHUNK)
+                hidden = network.hidden(embedding[some], embedding[neighbors[some]])
+                familiarity = None if network.familiarity is None else network.familiarity(hidden)
+                label[some], confidence[some] = decide(
+                    network.classify[-1](hidden), info, familiarity
                 )
         return Result(
             label.cpu().numpy(),
@@ -243,22 +246,17 @@ class Analyzer:
         self, embedding: NDArray[np.float32], around: NDArray[np.float32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Labels and confidences of embeddings, given those of their neighbors."""
+        network, info = self.model.network, self.model.info
+        assert isinstance(network, FrameClassifier)
         with torch.inference_mode():
-            label, confidence = self._decide(
+            hidden = network.hidden(
                 torch.as_tensor(embedding, device=self.device),
                 torch.as_tensor(around, device=self.device),
             )
+            logits = network.classify[-1](hidden)
+            familiarity = None if network.familiarity is None else network.familiarity(hidden)
+            label, confidence = decide(logits, info, familiarity)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
-
-    def _decide(
-        self, embedding: torch.Tensor, around: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """:func:`decide`, from embeddings and those of their neighbors."""
-        network, info = self.model.network, self.model.info
-        assert isinstance(network, FrameClassifier)
-        hidden = network.hidden(embedding, around)
-        familiarity = None if network.familiarity is None else network.familiarity(hidden)
-        return decide(network.classify[-1](hidden), info, familiarity)
 
 
 def _chunks(total: int) -> list[NDArray[np.int64]]:

@@ -125,22 +125,6 @@ def _kernels() -> ModuleType:
     return kernels
 
 
-@functools.cache
-def _gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
-    """The kernels for GPUs, if they can be had for a device; torch does without."""
-    try:
-        from . import triton_kernels
-
-        if not triton_kernels.are_cached():
-            print(f"hoomd-gala: compiling kernels for {device}, once", file=sys.stderr)
-        triton_kernels.try_out(device, training)
-    except Exception as error:  # whatever keeps Triton, or its compiler, from working here
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        print(f"hoomd-gala: no fused kernels on {device}, slower: {reason}", file=sys.stderr)
-        return None
-    return triton_kernels
-
-
 def _share_out(work: Callable[[tuple[int, int]], Any], blocks: int) -> list[Any]:
     """Results of work on consecutive ranges of blocks, one for each of torch's threads.
 
@@ -195,6 +179,22 @@ class FusedPairSums(torch.autograd.Function):
 
         parts = _share_out(work, len(scores))
         return *members, *(sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+
+
+@functools.cache
+def _gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
+    """The kernels for GPUs, if they can be had for a device; torch does without."""
+    try:
+        from . import triton_kernels
+
+        if not triton_kernels.are_cached():
+            print(f"hoomd-gala: compiling kernels for {device}, once", file=sys.stderr)
+        triton_kernels.try_out(device, training)
+    except Exception as error:  # whatever keeps Triton, or its compiler, from working here
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"hoomd-gala: no fused kernels on {device}, slower: {reason}", file=sys.stderr)
+        return None
+    return triton_kernels
 
 
 def pair_sums(
