@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from . import cells
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
 from .inference import Embedder, embeds, surroundings
@@ -103,7 +104,8 @@ class Analyzer:
         Parameters
         ----------
         positions : (N, 3) array, or a system
-            Positions in any unit of length; or, alone, what
+            Positions in any unit of length, in the memory of the host or, with
+            ``__cuda_array_interface__``, of a GPU, which they then do not leave; or, alone, what
             :func:`~hoomd_gala.systems.as_system` takes: (box, points) as in freud, a GSD frame, a
             HOOMD snapshot, an OVITO ``DataCollection``.
         box : (6,)
@@ -119,10 +121,19 @@ class Analyzer:
         """
         if box is None:
             return self.analyze_system(as_system(positions))
+        if hasattr(positions, "__cuda_array_interface__"):
+            return self.analyze_system(cells.device_system(positions, box, types))
         return self.analyze_system(make_system(positions, box, types))
 
     def analyze_system(self, system: System) -> Result:
-        """Label all particles of a :class:`~hoomd_gala.systems.System`."""
+        """Label all particles of a :class:`~hoomd_gala.systems.System`.
+
+        Its positions and types may be tensors on a GPU.
+        """
+        if self.device.type == "cuda":
+            return self._analyze_on_device(system)
+        if isinstance(system.positions, torch.Tensor):
+            system = make_system(*(torch.as_tensor(part).cpu().numpy() for part in system))
         embedding, neighbors = self.embed_system(system)
         label = np.full(len(embedding), UNKNOWN, np.int32)
         confidence = np.zeros(len(embedding), np.float32)
@@ -132,6 +143,39 @@ class Analyzer:
                 rows = slice(start, start + CHUNK)
                 label[rows], confidence[rows] = self._name(embedding[rows], around(rows))
         return Result(label, confidence, embedding, self.class_names)
+
+    def _analyze_on_device(self, system: System) -> Result:
+        """Labels, with everything up to them on the device that the network is on."""
+        self._check_types(system)
+        info, network = self.model.info, self.model.network
+        positions = torch.as_tensor(system.positions, device=self.device)
+        kinds = torch.as_tensor(system.types, device=self.device)
+        total = len(positions)
+        embedding = torch.empty(total, info.core.width, device=self.device)
+        neighbors = torch.empty(total, N_NEIGHBORS, dtype=torch.int32, device=self.device)
+        label = torch.full((total,), UNKNOWN, dtype=torch.int32, device=self.device)
+        confidence = torch.zeros(total, device=self.device)
+        with torch.inference_mode():
+            for found in cells.environments(positions, system.box):
+                neighbors[found.particles] = found.neighbors.int()
+                for rows, bonds, near in zip(*(part.split(CHUNK) for part in found), strict=True):
+                    scaled = cells.scale_bonds(bonds, info.length_scale).float()
+                    types = encode_types(kinds[rows], kinds[near], info.core.max_types)
+                    embedding[rows] = network.embed(scaled, types)
+            for start in range(0, total if self.class_names else 0, CHUNK):
+                assert isinstance(network, FrameClassifier)
+                some = slice(start, start + CHUNK)
+                hidden = network.hidden(embedding[some], embedding[neighbors[some]])
+                familiarity = None if network.familiarity is None else network.familiarity(hidden)
+                label[some], confidence[some] = decide(
+                    network.classify[-1](hidden), info, familiarity
+                )
+        return Result(
+            label.cpu().numpy(),
+            confidence.cpu().numpy(),
+            embedding.cpu().numpy(),
+            self.class_names,
+        )
 
     def embed_system(self, system: System) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Embeddings of all particles, and who their neighbors are.
@@ -178,7 +222,7 @@ class Analyzer:
         if max_types > 1 and not ((kinds >= 0) & (kinds < max_types)).all():
             raise InputError(
                 f"the model tells {max_types} types apart and the system has types "
-                f"{kinds.min()} to {kinds.max()}; use a model that is blind to types."
+                f"{int(kinds.min())} to {int(kinds.max())}; use a model that is blind to types."
             )
 
     def _embed(

@@ -160,6 +160,22 @@ class FusedPairSums(torch.autograd.Function):
         return *members, *(sum(part[1:], part[0]) for part in zip(*parts, strict=True))
 
 
+@functools.cache
+def _gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
+    """The kernels for GPUs, if they can be had for a device; torch does without."""
+    try:
+        from . import triton_kernels
+
+        if not triton_kernels.are_cached():
+            print(f"hoomd-gala: compiling kernels for {device}, once", file=sys.stderr)
+        triton_kernels.try_out(device, training)
+    except Exception as error:  # whatever keeps Triton, or its compiler, from working here
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"hoomd-gala: no fused kernels on {device}, slower: {reason}", file=sys.stderr)
+        return None
+    return triton_kernels
+
+
 def pair_sums(
     pairs: Pairs,
     own: Tensor,
@@ -195,6 +211,12 @@ def pair_sums(
     """
     if own.dtype == torch.float32 and own.device.type == "cpu":
         return FusedPairSums.apply(pairs.vectors, own, other, values, first, middle, last, bias)
+    if own.dtype == torch.float32 and own.device.type == "cuda":
+        kernels = _gpu_kernels(own.device, torch.is_grad_enabled())
+        if kernels is not None:
+            return kernels.FusedPairSums.apply(
+                pairs.vectors, own, other, values, first, middle, last, bias
+            )
     weights, heads, pooled, total = PairPass.apply(
         pairs.invariants, own, other, first, middle, torch.block_diag(*last)
     )
