@@ -1,6 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from .systems import System, as_system, make_system
 
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1
+
+#: The class of particles that are in no solid.
+DISORDERED = "disordered"
 
 #: Environments found at a time; bounds the memory whatever the number of particles.
 CHUNK = 8192
@@ -57,6 +61,23 @@ class Result:
         """Fraction of particles by class name, and by ``"unknown"`` for those labelled -1."""
         names = (*self.class_names, "unknown")
         return dict(zip(names, self.counts.tolist(), strict=True))
+
+    def fraction(self, structure: str | Sequence[str] | None = None) -> float:
+        """Fraction of particles in a structure, in any of several, or in anything solid.
+
+        Parameters
+        ----------
+        structure : str or sequence of str, optional
+            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
+            unknown.
+
+        Raises
+        ------
+        InputError
+            If there is no class of that name.
+        """
+        chosen = class_indices(self.class_names, structure)
+        return float(self.counts[chosen].sum())
 
 
 class Analyzer:
@@ -119,8 +140,18 @@ class Analyzer:
             return self.analyze_system(as_system(positions))
         return self.analyze_system(make_system(positions, box, types))
 
-    def analyze_system(self, system: System) -> Result:
-        """Label all particles of a :class:`~hoomd_gala.systems.System`."""
+    def analyze_system(self, system: System, particles: NDArray[np.int64] | None = None) -> Result:
+        """Label the particles of a :class:`~hoomd_gala.systems.System`.
+
+        Parameters
+        ----------
+        system : System
+            All particles, each of which may be a neighbor.
+        particles : (m,) int, optional
+            Indices of those to label, and the order that they have in the result; all if not given.
+        """
+        if particles is not None:
+            return self._analyze_some(system, particles)
         embedding, neighbors = self.embed_system(system)
         label = np.full(len(embedding), UNKNOWN, np.int32)
         confidence = np.zeros(len(embedding), np.float32)
@@ -147,6 +178,17 @@ class Analyzer:
             neighbors[rows] = found.neighbors
         return embedding, neighbors
 
+    def _analyze_some(self, system: System, particles: NDArray[np.int64]) -> Result:
+        embedding, places = self._embed_with_neighbors(system, particles)
+        label = np.full(len(particles), UNKNOWN, np.int32)
+        confidence = np.zeros(len(particles), np.float32)
+        own, around = places[:, 0], places[:, 1:]
+        for rows in _chunks(len(particles)) if self.class_names else []:
+            label[rows], confidence[rows] = self._name(
+                embedding[own[rows]], embedding[around[rows]]
+            )
+        return Result(label, confidence, embedding[own], self.class_names)
+
     def embed_particles(
         self, system: System, particles: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -156,16 +198,33 @@ class Analyzer:
         -------
         (m, D) float32, (m, n, D) float32
         """
-        self._check_types(system)
-        tree = PeriodicTree.build(system.positions, system.box)
-        near = tree.nearest(particles).neighbors
-        wanted = np.concatenate((particles[:, None], near), axis=1)
-        ids, rows = np.unique(wanted, return_inverse=True)
-        found = tree.nearest(ids)
-        kinds = system.types
-        embedding = self._embed(found.bonds, kinds[ids], kinds[found.neighbors])
-        both = embedding[rows.reshape(wanted.shape)]
+        embedding, places = self._embed_with_neighbors(system, particles)
+        both = embedding[places]
         return both[:, 0], both[:, 1:]
+
+    def _embed_with_neighbors(
+        self, system: System, particles: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Embeddings of m particles and of all their neighbors, k in all, and which is whose.
+
+        Returns
+        -------
+        (k, D) float32, (m, 1 + n) int64
+            The second are rows of the first: the particle itself, then its neighbors.
+        """
+        self._check_types(system)
+        kinds, workers = system.types, torch.get_num_threads()
+        tree = PeriodicTree.build(system.positions, system.box)
+        wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
+        wanted[:, 0] = particles
+        for rows in _chunks(len(particles)):
+            wanted[rows, 1:] = tree.nearest(particles[rows], workers=workers).neighbors
+        ids, places = np.unique(wanted, return_inverse=True)
+        embedding = np.empty((len(ids), self.model.info.core.width), np.float32)
+        for rows in _chunks(len(ids)):
+            found = tree.nearest(ids[rows], workers=workers)
+            embedding[rows] = self._embed(found.bonds, kinds[ids[rows]], kinds[found.neighbors])
+        return embedding, places.reshape(wanted.shape)
 
     def _check_types(self, system: System) -> None:
         max_types, kinds = self.model.info.core.max_types, system.types
@@ -213,6 +272,33 @@ class Analyzer:
             familiarity = None if network.familiarity is None else network.familiarity(hidden)
             label, confidence = decide(logits, info, familiarity)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
+
+
+def class_indices(
+    class_names: Sequence[str], structure: str | Sequence[str] | None = None
+) -> list[int]:
+    """Where the fractions of structures stand in :attr:`Result.counts`.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        Names of a model's classes.
+    structure : str or sequence of str, optional
+        Some of them, or ``"unknown"``; if not given, all but the disordered one.
+
+    Raises
+    ------
+    InputError
+        If there is no class of that name.
+    """
+    if structure is None:
+        return [i for i, name in enumerate(class_names) if name != DISORDERED]
+    known = [*class_names, "unknown"]
+    wanted = [structure] if isinstance(structure, str) else list(structure)
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"the model has no class {name!r}; it knows {', '.join(known)}.")
+    return [known.index(name) for name in dict.fromkeys(wanted)]
 
 
 def _chunks(total: int) -> list[NDArray[np.int64]]:
