@@ -1,7 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from .systems import System, as_system, make_system
 
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1
+
+#: The class of particles that are in no solid.
+DISORDERED = "disordered"
 
 #: Environments found at a time; bounds the memory whatever the number of particles.
 CHUNK = 8192
@@ -57,6 +60,23 @@ class Result:
         """Fraction of particles by class name, and by ``"unknown"`` for those labelled -1."""
         names = (*self.class_names, "unknown")
         return dict(zip(names, self.counts.tolist(), strict=True))
+
+    def fraction(self, structure: str | Sequence[str] | None = None) -> float:
+        """Fraction of particles in a structure, in any of several, or in anything solid.
+
+        Parameters
+        ----------
+        structure : str or sequence of str, optional
+            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
+            unknown.
+
+        Raises
+        ------
+        InputError
+            If there is no class of that name.
+        """
+        chosen = class_indices(self.class_names, structure)
+        return float(self.counts[chosen].sum())
 
 
 class Analyzer:
@@ -125,20 +145,31 @@ class Analyzer:
             return self.analyze_system(cells.device_system(positions, box, types))
         return self.analyze_system(make_system(positions, box, types))
 
-    def analyze_system(self, system: System) -> Result:
-        """Label all particles of a :class:`~hoomd_gala.systems.System`.
+    def analyze_system(self, system: System, particles: NDArray[np.int64] | None = None) -> Result:
+        """Label the particles of a :class:`~hoomd_gala.systems.System`.
 
-        Its positions and types may be tensors on a GPU.
+        Parameters
+        ----------
+        system : System
+            All particles, each of which may be a neighbor; positions and types may be tensors on a
+            GPU.
+        particles : (m,) int, optional
+            Indices of those to label, and the order that they have in the result; all if not given.
         """
-        if self.device.type == "cuda":
+        if particles is None and self.device.type == "cuda":
             return self._analyze_on_device(system)
         if isinstance(system.positions, torch.Tensor):
             system = make_system(*(torch.as_tensor(part).cpu().numpy() for part in system))
-        embedding, neighbors = self.embed_system(system)
+        if particles is None:
+            embedding, neighbors = self.embed_system(system)
+            everybody = embedding
+        else:
+            everybody, places = self._embed_with_neighbors(system, particles)
+            embedding, neighbors = everybody[places[:, 0]], places[:, 1:]
         label = np.full(len(embedding), UNKNOWN, np.int32)
         confidence = np.zeros(len(embedding), np.float32)
         if self.class_names:
-            around = self._surroundings(embedding, neighbors)
+            around = self._surroundings(embedding, everybody, neighbors)
             for start in range(0, len(embedding), CHUNK):
                 rows = slice(start, start + CHUNK)
                 label[rows], confidence[rows] = self._name(embedding[rows], around(rows))
@@ -206,16 +237,35 @@ class Analyzer:
         -------
         (m, D) float32, (m, n, D) float32
         """
-        self._check_types(system)
-        tree = PeriodicTree.build(system.positions, system.box)
-        near = tree.nearest(particles).neighbors
-        wanted = np.concatenate((particles[:, None], near), axis=1)
-        ids, rows = np.unique(wanted, return_inverse=True)
-        found = tree.nearest(ids)
-        kinds = system.types
-        embedding = self._embed(found.bonds, kinds[ids], kinds[found.neighbors])
-        both = embedding[rows.reshape(wanted.shape)]
+        embedding, places = self._embed_with_neighbors(system, particles)
+        both = embedding[places]
         return both[:, 0], both[:, 1:]
+
+    def _embed_with_neighbors(
+        self, system: System, particles: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Embeddings of m particles and of all their neighbors, k in all, and which is whose.
+
+        Returns
+        -------
+        (k, D) float32, (m, 1 + n) int32
+            The second are rows of the first: the particle itself, then its neighbors.
+        """
+        self._check_types(system)
+        kinds, workers = system.types, torch.get_num_threads()
+        tree = PeriodicTree.build(system.positions, system.box)
+        wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
+        wanted[:, 0] = particles
+        for start in range(0, len(particles), CHUNK):
+            rows = slice(start, start + CHUNK)
+            wanted[rows, 1:] = tree.nearest(particles[rows], workers=workers).neighbors
+        ids, places = np.unique(wanted, return_inverse=True)
+        embedding = np.empty((len(ids), self.model.info.core.width), np.float32)
+        for start in range(0, len(ids), CHUNK):
+            rows = slice(start, start + CHUNK)
+            found = tree.nearest(ids[rows], workers=workers)
+            embedding[rows] = self._embed(found.bonds, kinds[ids[rows]], kinds[found.neighbors])
+        return embedding, places.reshape(wanted.shape).astype(np.int32)
 
     def _check_types(self, system: System) -> None:
         max_types, kinds = self.model.info.core.max_types, system.types
@@ -244,20 +294,34 @@ class Analyzer:
         return embedding.cpu().numpy()
 
     def _surroundings(
-        self, embedding: NDArray[np.float32], neighbors: NDArray[np.int32]
+        self,
+        embedding: NDArray[np.float32],
+        everybody: NDArray[np.float32],
+        neighbors: NDArray[np.int32],
     ) -> Callable[[slice], torch.Tensor | None]:
-        """What the context makes of some particles' neighbors, if the model has one."""
+        """What the context makes of some particles' neighbors, if the model has one.
+
+        Parameters
+        ----------
+        embedding : (m, D)
+            Of the particles to be labelled.
+        everybody : (k, D)
+            Of these and their neighbors.
+        neighbors : (m, n)
+            Rows of ``everybody``.
+        """
         network = self.model.network
         assert isinstance(network, FrameClassifier)
         context = network.context
         if context is None:
             return lambda rows: None
         with torch.inference_mode():
-            everybody = torch.as_tensor(embedding, device=self.device)
+            everyone = torch.as_tensor(everybody, device=self.device)
             if self._embedder is None:
+                own = torch.as_tensor(embedding, device=self.device)
                 indices = torch.as_tensor(neighbors, device=self.device)
-                return lambda rows: context(everybody[rows], everybody[indices[rows].long()])
-            other = context.other(everybody).numpy()
+                return lambda rows: context(own[rows], everyone[indices[rows].long()])
+            other = context.other(everyone).numpy()
         return lambda rows: torch.as_tensor(
             surroundings(context, embedding[rows], other, neighbors[rows])
         )
@@ -277,6 +341,33 @@ class Analyzer:
             familiarity = None if network.familiarity is None else network.familiarity(hidden)
             label, confidence = decide(logits, info, familiarity)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
+
+
+def class_indices(
+    class_names: Sequence[str], structure: str | Sequence[str] | None = None
+) -> list[int]:
+    """Where the fractions of structures stand in :attr:`Result.counts`.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        Names of a model's classes.
+    structure : str or sequence of str, optional
+        Some of them, or ``"unknown"``; if not given, all but the disordered one.
+
+    Raises
+    ------
+    InputError
+        If there is no class of that name.
+    """
+    if structure is None:
+        return [i for i, name in enumerate(class_names) if name != DISORDERED]
+    known = [*class_names, "unknown"]
+    wanted = [structure] if isinstance(structure, str) else list(structure)
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"the model has no class {name!r}; it knows {', '.join(known)}.")
+    return [known.index(name) for name in dict.fromkeys(wanted)]
 
 
 def decide(

@@ -36,6 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
     )
 
+    view = commands.add_parser(
+        "view",
+        help="copy a labelled trajectory with structures as particle types",
+        description="Copies a labelled GSD trajectory with the names of the structures as particle "
+        "types, which OVITO and other viewers list and color. The particles' own types go to the "
+        "property particle_type.",
+    )
+    view.add_argument("input", metavar="OUT.gsd", type=Path, help="labelled trajectory")
+    view.add_argument(
+        "output",
+        metavar="VIEW.gsd",
+        type=Path,
+        nargs="?",
+        help="must not exist (default: OUT-view.gsd)",
+    )
+
     _add_train(commands)
     finetune = _add_finetune(commands)
     _add_plot(commands)
@@ -51,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.input, options.output, options.model, options.device
             )
             print_fractions(fractions)
+        elif options.command == "view":
+            from .labeling import view_trajectory
+
+            print(view_trajectory(options.input, options.output))
         elif options.command == "finetune" and options.labels:
             from .few_shot_command import run
 
