@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_train(commands)
     finetune = _add_finetune(commands)
     _add_plot(commands)
+    _add_bench(commands)
     commands.add_parser("models", help="list the shipped models")
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -84,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .plot_command import plot_curve, plot_embedding
 
             (plot_curve if options.figure == "curve" else plot_embedding)(options)
+        elif options.command == "bench":
+            from .bench import run
+
+            run(options)
         else:
             _list_models()
     except InputError as error:
@@ -384,6 +389,35 @@ def _add_plot(commands: Any) -> None:
     )
     curve.add_argument("curves", nargs="+", type=Path, metavar="CURVE.csv")
     curve.add_argument("--output", required=True, type=Path, metavar="CURVE.png")
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="how fast this machine labels particles",
+        description="Measures the search for neighbors and the whole way from positions to labels "
+        "on a hot bcc crystal: medians of several rounds, with ratios to SciPy's k-d tree measured "
+        "side by side.",
+    )
+    bench.add_argument("--model", default="structures", help=f"name or model file {_DEFAULT}")
+    bench.add_argument("--device", default="cpu", help=f"cpu, cuda or auto {_DEFAULT}")
+    bench.add_argument("--threads", type=_positive, default=1, help=f"cores to use {_DEFAULT}")
+    bench.add_argument("--particles", type=_positive, default=8192, metavar="N", help=_DEFAULT)
+    bench.add_argument(
+        "--output",
+        type=Path,
+        metavar="SCALING.png",
+        help="measure time and memory of several sizes as well; a CSV file is written beside the "
+        "picture",
+    )
+    bench.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_positive,
+        default=[1000, 10_000, 100_000, 1_000_000],
+        metavar="N",
+        help=f"sizes to measure for --output {_DEFAULT}",
+    )
 
 
 def _list_models() -> None:

@@ -28,6 +28,7 @@ Names, all float32; H is the number of hidden units of the heads, k of them to a
 =============  ================  =======================================================
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from . import products, tiles
+from . import lanes, products, tiles
 from .lanes import (
     LANES,
     OPTIONS,
@@ -76,12 +77,19 @@ outer, add_outer, sum_outer = _arithmetic.outer, _arithmetic.add_outer, _arithme
 ZERO = np.float32(0)
 
 
+#: Of all that goes into the kernels: numba itself sees changes of this file only.
+_VERSION = hashlib.sha256(
+    b"".join(Path(str(module.__file__)).read_bytes() for module in (lanes, products, tiles))
+).hexdigest()[:12]
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function when it is first called, and keep the result where there is a place.
 
     What is kept depends on the types of the arguments. The first argument is :data:`SETTINGS`,
     whose type tells matrix units from vector registers.
     """
+    function.__qualname__ += f"_{_VERSION}"
     try:
         return njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # no folder to keep it in can be written
@@ -91,7 +99,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 def are_cached(name: str) -> bool:
     """Whether an earlier process has compiled a kernel on this machine."""
     folder = globals()[name].stats.cache_path
-    return folder is not None and any(Path(folder).glob(f"kernels.{name}-*.nbc"))
+    return folder is not None and any(Path(folder).glob(f"kernels.{name}_{_VERSION}-*.nbc"))
 
 
 @compiled

@@ -228,24 +228,26 @@ mantissa = _one(
     )
 )
 
-#: The bfloat16 nearest to x, as a float32.
-nearest = _one(
-    lambda builder, x: _floats(
-        builder,
-        builder.and_(builder.add(_bits(builder, x), _constant(1 << 15)), _constant(_HIGH)),
-    )
+#: The bfloat16 next to x towards zero, as a float32.
+high = _one(lambda builder, x: _floats(builder, builder.and_(_bits(builder, x), _constant(_HIGH))))
+
+#: x such that its upper half is the nearest bfloat16.
+rounded = _one(
+    lambda builder, x: _floats(builder, builder.add(_bits(builder, x), _constant(1 << 15)))
 )
 
+
+def _interleave(builder: Any, x: Any, y: Any) -> Any:
+    halves = ir.VectorType(ir.IntType(16), 2 * LANES)
+    x, y = builder.bitcast(x, halves), builder.bitcast(y, halves)
+    # the upper half of a lane comes second
+    order = [k + 1 if k % 2 == 0 else 2 * LANES + k for k in range(2 * LANES)]
+    index = ir.Constant(ir.VectorType(ir.IntType(32), 2 * LANES), order)
+    return _floats(builder, builder.shuffle_vector(x, y, index))
+
+
 #: The upper halves of x and y, those of x in the lower half of each lane.
-interleave = _two(
-    lambda builder, x, y: _floats(
-        builder,
-        builder.or_(
-            builder.lshr(_bits(builder, x), _constant(16)),
-            builder.and_(_bits(builder, y), _constant(_HIGH)),
-        ),
-    )
-)
+interleave = _two(_interleave)
 
 
 def _interleave_greater(builder: Any, x: Any, y: Any, z: Any, w: Any) -> Any:

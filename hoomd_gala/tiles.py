@@ -25,6 +25,7 @@ from .lanes import (
     FEATURES,
     LANES,
     address,
+    high,
     interleave,
     interleave_greater,
     join_greater,
@@ -32,8 +33,8 @@ from .lanes import (
     maximum,
     multiply,
     multiply_add,
-    nearest,
     part,
+    rounded,
     spread,
     store,
     subtract,
@@ -182,9 +183,8 @@ def put(x_rows: Array, columns: int, k: int, p: int, x: Any, y: Any) -> None:
     """Make x and y numbers k and k + 1 (k even) of an operand, in the lanes from p on."""
     width = x_rows.shape[1]
     at = (k // 2) * width + p
-    a, b = nearest(x), nearest(y)
-    store(x_rows, at, interleave(a, b))
-    x, y = nearest(subtract(x, a)), nearest(subtract(y, b))
+    store(x_rows, at, interleave(x, y))
+    x, y = rounded(subtract(x, high(x))), rounded(subtract(y, high(y)))
     store(x_rows, at + (columns // 2) * width, interleave(x, y))
 
 
@@ -299,9 +299,8 @@ def put_scaled(
             y = maximum(nothing, multiply_add(w0, spread(q, p + 1), y))
             y = multiply(spread(scale, p + 1), y)
             at = (p // 2) * h + f
-            a, b = nearest(x), nearest(y)
-            store(out, at, interleave(a, b))
-            x, y = nearest(subtract(x, a)), nearest(subtract(y, b))
+            store(out, at, interleave(x, y))
+            x, y = rounded(subtract(x, high(x))), rounded(subtract(y, high(y)))
             store(out, low + at, interleave(x, y))
 
 
