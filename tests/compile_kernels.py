@@ -1,7 +1,8 @@
 """Compile the kernels for a GPU that need not be there, and print what they take of it as JSON.
 
-``python tests/compile_kernels.py 90`` is for compute capability 9.0. Run by the tests in a process
-of its own, in which Triton does not interpret.
+``python tests/compile_kernels.py 90`` is for compute capability 9.0. A layer of the size that the
+shipped models have goes all the way to the launches, with the arguments that a GPU would get. Run
+by the tests in a process of its own, in which Triton does not interpret.
 """
 
 import json
@@ -10,41 +11,23 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
+from hoomd_gala import attention
 from hoomd_gala import triton_kernels as kernels
+from hoomd_gala.algebra import pair_products
+from hoomd_gala.attention import TiedAttention
 
-N, WIDTH, HIDDEN, HEADS = 20, 32, 32, 2
+N, WIDTH, HIDDEN = 20, 32, 32
 
 
-def resources(kernel: triton.JITFunction, capability: int, **constants: object) -> dict[str, int]:
+def resources(compiled: Any) -> dict[str, int]:
     """Registers a thread, bytes of them spilled and bytes of shared memory of a kernel."""
-    constants |= {
-        "N": N,
-        "F": HIDDEN,
-        "H": HIDDEN,
-        "WIDTH": WIDTH,
-        "HEADS": HEADS,
-        "F_PADDED": HIDDEN,
-        "H_PADDED": HIDDEN,
-        "WIDTH_PADDED": WIDTH,
-        "ROWS": kernels.ROWS,
-    }
-    types = {"total": "i32", "clouds": "i32"} | dict.fromkeys(constants, "constexpr")
-    signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
-    aligned = {
-        (i,): [["tt.divisibility", 16]]
-        for i, kind in enumerate(signature.values())
-        if kind == "*fp32"
-    }
-    compiled = triton.compile(
-        ASTSource(kernel, signature, constants, aligned),
-        target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": 4},
-    )
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])
@@ -60,15 +43,42 @@ def resources(kernel: triton.JITFunction, capability: int, **constants: object) 
     }
 
 
+class Compiled:
+    """Stands in for a kernel: compiles it for what it is launched with, and does not launch it."""
+
+    def __init__(self, kernel: triton.JITFunction) -> None:
+        self.kernel = kernel
+        self.launches: list[dict[str, int]] = []
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Any:
+        def compile_it(*args: Any, **options: Any) -> None:
+            self.launches.append(resources(self.kernel.warmup(*args, grid=grid, **options)))
+
+        return compile_it
+
+
 def main() -> None:
-    """Both kernels of a layer of the size that the shipped models have."""
-    capability = int(sys.argv[1])
-    step = min(kernels.ROWS, kernels.CLOUDS * N)
-    group = kernels.ROWS // N
-    results = {
-        "forward": resources(kernels._forward, capability, STEP=step, KEEP=False),
-        "backward": resources(kernels._backward, capability, HEAD=0, GROUP=group),
-    }
+    """Both kernels, in inference and in training."""
+    target = GPUTarget("cuda", int(sys.argv[1]), 32)
+    driver = SimpleNamespace(
+        get_current_device=lambda: 0,
+        get_current_stream=lambda device: 0,
+        get_current_target=lambda: target,
+    )
+    triton.runtime.driver.set_active(driver)
+    forward, backward = Compiled(kernels._forward), Compiled(kernels._backward)
+    kernels._forward, kernels._backward = forward, backward
+    # what layers on the CPU run on
+    attention.FusedPairSums = kernels.FusedPairSums
+    layer = TiedAttention(WIDTH, HIDDEN)
+    vectors, values = torch.randn(64, N, 3, requires_grad=True), torch.randn(64, N, WIDTH)
+    with torch.inference_mode():
+        layer(pair_products(vectors.detach()), values)
+    sums, _ = layer(pair_products(vectors), values)
+    sums.sum().backward()
+    inference, training = forward.launches
+    results = {"inference": inference, "training": training}
+    results |= {f"backward, head {k}": needs for k, needs in enumerate(backward.launches)}
     print(json.dumps(results))
 
 
