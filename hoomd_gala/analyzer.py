@@ -1,7 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ UNKNOWN = -1
 
 #: The class of particles that are in no solid.
 DISORDERED = "disordered"
+
+Embeddings = NDArray[np.float32]
 
 #: Environments found at a time; bounds the memory whatever the number of particles.
 CHUNK = 8192
@@ -140,7 +142,12 @@ class Analyzer:
             return self.analyze_system(as_system(positions))
         return self.analyze_system(make_system(positions, box, types))
 
-    def analyze_system(self, system: System, particles: NDArray[np.int64] | None = None) -> Result:
+    def analyze_system(
+        self,
+        system: System,
+        particles: NDArray[np.int64] | None = None,
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
+    ) -> Result:
         """Label the particles of a :class:`~hoomd_gala.systems.System`.
 
         Parameters
@@ -149,9 +156,12 @@ class Analyzer:
             All particles, each of which may be a neighbor.
         particles : (m,) int, optional
             Indices of those to label, and the order that they have in the result; all if not given.
+        exchange : callable, optional
+            Takes the embeddings of ``particles``, (m, D), and gives those of all particles, (N, D),
+            where others have the rest. If not given, neighbors among the rest are embedded as well.
         """
         if particles is not None:
-            return self._analyze_some(system, particles)
+            return self._analyze_some(system, particles, exchange)
         embedding, neighbors = self.embed_system(system)
         label = np.full(len(embedding), UNKNOWN, np.int32)
         confidence = np.zeros(len(embedding), np.float32)
@@ -178,8 +188,13 @@ class Analyzer:
             neighbors[rows] = found.neighbors
         return embedding, neighbors
 
-    def _analyze_some(self, system: System, particles: NDArray[np.int64]) -> Result:
-        embedding, places = self._embed_with_neighbors(system, particles)
+    def _analyze_some(
+        self,
+        system: System,
+        particles: NDArray[np.int64],
+        exchange: Callable[[Embeddings], Embeddings] | None,
+    ) -> Result:
+        embedding, places = self._embed_with_neighbors(system, particles, exchange)
         label = np.full(len(particles), UNKNOWN, np.int32)
         confidence = np.zeros(len(particles), np.float32)
         own, around = places[:, 0], places[:, 1:]
@@ -203,7 +218,10 @@ class Analyzer:
         return both[:, 0], both[:, 1:]
 
     def _embed_with_neighbors(
-        self, system: System, particles: NDArray[np.int64]
+        self,
+        system: System,
+        particles: NDArray[np.int64],
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Embeddings of m particles and of all their neighbors, k in all, and which is whose.
 
@@ -217,8 +235,15 @@ class Analyzer:
         tree = PeriodicTree.build(system.positions, system.box)
         wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
         wanted[:, 0] = particles
+        own = np.empty((len(particles), self.model.info.core.width), np.float32)
         for rows in _chunks(len(particles)):
-            wanted[rows, 1:] = tree.nearest(particles[rows], workers=workers).neighbors
+            ids = particles[rows]
+            found = tree.nearest(ids, workers=workers)
+            wanted[rows, 1:] = found.neighbors
+            if exchange is not None:
+                own[rows] = self._embed(found.bonds, kinds[ids], kinds[found.neighbors])
+        if exchange is not None:
+            return exchange(own), wanted
         ids, places = np.unique(wanted, return_inverse=True)
         embedding = np.empty((len(ids), self.model.info.core.width), np.float32)
         for rows in _chunks(len(ids)):
