@@ -25,6 +25,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/inference.py
+	@$(BIN)/python -c 'import hoomd' 2>/dev/null \
+		&& $(BIN)/python tests/benchmarks/attached.py --particles 1000 4000 \
+		|| echo "HOOMD-blue is not installed: no benchmark of the attached run."
 
 .venv: $(STAMP)
 
