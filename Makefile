@@ -26,6 +26,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/inference.py
+	@$(BIN)/python -c 'import hoomd' 2>/dev/null \
+		&& $(BIN)/python tests/benchmarks/attached.py --particles 1000 4000 \
+		|| echo "HOOMD-blue is not installed: no benchmark of the attached run."
 
 gpu: $(STAMP)
 	$(BIN)/python -m pytest tests/test_triton_kernels.py tests/test_cells.py tests/test_analyzer.py \

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from . import cells
+from .device_arrays import host_system
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
 from .inference import Embedder, embeds, surroundings
@@ -22,6 +23,8 @@ UNKNOWN = -1
 
 #: The class of particles that are in no solid.
 DISORDERED = "disordered"
+
+Embeddings = NDArray[np.float32]
 
 #: Environments found at a time; bounds the memory whatever the number of particles.
 CHUNK = 8192
@@ -145,7 +148,12 @@ class Analyzer:
             return self.analyze_system(cells.device_system(positions, box, types))
         return self.analyze_system(make_system(positions, box, types))
 
-    def analyze_system(self, system: System, particles: NDArray[np.int64] | None = None) -> Result:
+    def analyze_system(
+        self,
+        system: System,
+        particles: NDArray[np.int64] | None = None,
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
+    ) -> Result:
         """Label the particles of a :class:`~hoomd_gala.systems.System`.
 
         Parameters
@@ -155,16 +163,18 @@ class Analyzer:
             GPU.
         particles : (m,) int, optional
             Indices of those to label, and the order that they have in the result; all if not given.
+        exchange : callable, optional
+            Takes the embeddings of ``particles``, (m, D), and gives those of all particles, (N, D),
+            where others have the rest. If not given, neighbors among the rest are embedded as well.
         """
         if particles is None and self.device.type == "cuda":
             return self._analyze_on_device(system)
-        if isinstance(system.positions, torch.Tensor):
-            system = make_system(*(torch.as_tensor(part).cpu().numpy() for part in system))
+        system = host_system(system)
         if particles is None:
             embedding, neighbors = self.embed_system(system)
             everybody = embedding
         else:
-            everybody, places = self._embed_with_neighbors(system, particles)
+            everybody, places = self._embed_with_neighbors(system, particles, exchange)
             embedding, neighbors = everybody[places[:, 0]], places[:, 1:]
         label = np.full(len(embedding), UNKNOWN, np.int32)
         confidence = np.zeros(len(embedding), np.float32)
@@ -242,7 +252,10 @@ class Analyzer:
         return both[:, 0], both[:, 1:]
 
     def _embed_with_neighbors(
-        self, system: System, particles: NDArray[np.int64]
+        self,
+        system: System,
+        particles: NDArray[np.int64],
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Embeddings of m particles and of all their neighbors, k in all, and which is whose.
 
@@ -256,9 +269,15 @@ class Analyzer:
         tree = PeriodicTree.build(system.positions, system.box)
         wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
         wanted[:, 0] = particles
+        own = np.empty((len(particles), self.model.info.core.width), np.float32)
         for start in range(0, len(particles), CHUNK):
             rows = slice(start, start + CHUNK)
-            wanted[rows, 1:] = tree.nearest(particles[rows], workers=workers).neighbors
+            found = tree.nearest(particles[rows], workers=workers)
+            wanted[rows, 1:] = found.neighbors
+            if exchange is not None:
+                own[rows] = self._embed(found.bonds, kinds[particles[rows]], kinds[found.neighbors])
+        if exchange is not None:
+            return exchange(own), wanted.astype(np.int32)
         ids, places = np.unique(wanted, return_inverse=True)
         embedding = np.empty((len(ids), self.model.info.core.width), np.float32)
         for start in range(0, len(ids), CHUNK):

@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ except ImportError as error:
 
 from .analyzer import UNKNOWN, Analyzer, Result, class_indices
 from .colors import label_colors
-from .device_arrays import device_system, host_system
+from .device_arrays import in_tag_order, host_system
 from .ranks import collect, open_communicator, share
 from .systems import System, make_system
 from .trajectories import add_labels, append_frame, encode_strings, fill, make_frame
@@ -168,7 +169,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self._on_gpu:
             with self._state.gpu_local_snapshot as snapshot:
                 local = snapshot.particles
-                system = device_system(local.position, local.typeid, local.tag, edges)
+                system = in_tag_order(local.position, local.typeid, local.tag, edges)
             result = self.analyzer.analyze_system(system)
             return _Analysis(fingerprint, system, None, result, result.counts)
         with self._state.cpu_local_snapshot as snapshot:
@@ -187,12 +188,26 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 own = np.intersect1d(own, np.array(self.filter(self._state), own.dtype))
             # tags need not be 0, 1, ...: insertions and removals leave gaps
             particles = np.sort(np.searchsorted(tags[order], own))
-        result = self.analyzer.analyze_system(system, particles)
+        if particles is None or self._communicator is None or self.filter is not None:
+            result = self.analyzer.analyze_system(system, particles)
+        else:
+            # every neighbor is embedded by some rank
+            result = self.analyzer.analyze_system(
+                system, particles, partial(self._exchange, particles)
+            )
         counts = result.counts
         if self._communicator is not None:
             numbers = self._communicator.allreduce(counts * len(result.label))
             counts = numbers / max(numbers.sum(), 1)
         return _Analysis(fingerprint, system, particles, result, counts)
+
+    def _exchange(
+        self, particles: NDArray[np.int64], own: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Embeddings of all particles from those that each rank has."""
+        everyone = share(self._communicator, own)
+        order = share(self._communicator, particles)
+        return everyone[np.argsort(order)]
 
     def _collect(self, name: str) -> NDArray[Any] | None:
         """An array of the result, or the particles that it is of, of all ranks on rank 0."""

@@ -86,9 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             (plot_curve if options.figure == "curve" else plot_embedding)(options)
         elif options.command == "bench":
-            from .bench import run
+            from . import bench
 
-            run(options)
+            bench.run(options)
         else:
             _list_models()
     except InputError as error:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from .systems import System
 
 
-def device_system(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System:
+def in_tag_order(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System:
     """A system whose positions and types are tensors on the GPU, in the order of tags.
 
     Parameters

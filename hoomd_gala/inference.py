@@ -59,7 +59,7 @@ def _layers(kernels: ModuleType, layers: list[PairAttention], heads: int) -> tup
                 _rows(columns, 4),
                 kernels.pack(kernels.SETTINGS, members),
                 bias + 0.5 * first @ _array(to_value.bias),
-                kernels.pack(kernels.SETTINGS, _columns(0.5 * first @ value, 4)),
+                kernels.pack(kernels.SETTINGS, _columns(np.float32(0.5) * first @ value, 4)),
                 np.concatenate([_columns(_array(b.weight), 16) for _, b in maps]),
                 np.concatenate([_array(b.bias) for _, b in maps]),
                 kernels.pack(kernels.SETTINGS, _columns(0.5 * value, 4)),

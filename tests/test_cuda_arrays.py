@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hoomd_gala.device_arrays import device_system, host_system
+from hoomd_gala.device_arrays import in_tag_order, host_system
 
 if not torch.cuda.is_available():
     pytest.skip("there is no CUDA GPU", allow_module_level=True)
@@ -25,7 +25,7 @@ def test_system_from_arrays_on_the_device(bcc, rng):
     padded = torch.zeros(total, 4, dtype=torch.float64, device="cuda")
     padded[:, :3] = torch.as_tensor(bcc.positions[tags])
     types = torch.as_tensor(tags % 2, dtype=torch.int32, device="cuda")
-    system = device_system(
+    system = in_tag_order(
         DeviceArray(padded[:, :3]),
         DeviceArray(types),
         DeviceArray(torch.as_tensor(tags, dtype=torch.int32, device="cuda")),
