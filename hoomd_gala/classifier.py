@@ -21,7 +21,7 @@ except ImportError as error:
 
 from .analyzer import UNKNOWN, Analyzer, Result, class_indices
 from .colors import label_colors
-from .device_arrays import in_tag_order, host_system
+from .device_arrays import host_system, in_tag_order
 from .ranks import collect, open_communicator, share
 from .systems import System, make_system
 from .trajectories import add_labels, append_frame, encode_strings, fill, make_frame

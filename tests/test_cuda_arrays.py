@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hoomd_gala.device_arrays import in_tag_order, host_system
+from hoomd_gala.device_arrays import host_system, in_tag_order
 
 if not torch.cuda.is_available():
     pytest.skip("there is no CUDA GPU", allow_module_level=True)
