@@ -56,7 +56,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     Parameters
     ----------
     model : str or path
-        A shipped model's name, or a model file.
+        A shipped model's name, or a model file. On a CPU take ``"structures-fast"``, which costs
+        about half of what ``"structures"`` does.
     filename : str or path, optional
         GSD file that :meth:`act` appends labelled frames to; none is written if not given.
     device : str or torch.device
