@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             (plot_curve if options.figure == "curve" else plot_embedding)(options)
         elif options.command == "bench":
-            from .bench import run
+            from .bench import run as run_bench
 
-            run(options)
+            run_bench(options)
         else:
             _list_models()
     except InputError as error:
