@@ -240,6 +240,11 @@ def linear_maps(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
     return first, last
 
 
+def _padded(tensor: Tensor, extra: tuple[int, ...]) -> Tensor:
+    """A tensor with zeros added, or as it is where none are wanted."""
+    return pad(tensor, extra) if any(extra) else tensor
+
+
 class PairAttention(nn.Module):
     """What all layers share: pair values, their scores, and sums over pairs.
 
@@ -285,17 +290,19 @@ class PairAttention(nn.Module):
         # the kernels take hidden units of V by fours and those of the heads by sixteens
         units = len(to_hidden.bias)
         extra, more = -units % 4, -units % 16
-        first = torch.cat([pad(layer.weight, (0, 0, 0, more)) for layer in firsts])
-        bias = torch.cat([pad(layer.bias, (0, more)) for layer in firsts])
-        members = 0.25 * values
+        first = torch.cat([_padded(layer.weight, (0, 0, 0, more)) for layer in firsts])
+        bias = torch.cat([_padded(layer.bias, (0, more)) for layer in firsts])
+        members = linear(values, 0.25 * first)
         sums = pair_sums(
             pairs,
-            linear(members, first, bias + 0.5 * first @ to_value.bias),
-            linear(members, first),
+            members + (bias + 0.5 * first @ to_value.bias),
+            members,
             values,
-            pad(torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), -1), (0, 0, 0, extra)),
-            pad(0.5 * first @ to_value.weight, (0, extra)),
-            pad(torch.cat([layer.weight for layer in lasts]), (0, more)),
+            _padded(
+                torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), -1), (0, 0, 0, extra)
+            ),
+            _padded(0.5 * first @ to_value.weight, (0, extra)),
+            _padded(torch.cat([layer.weight for layer in lasts]), (0, more)),
             # what all scores have in common changes nothing
             torch.cat([lasts[0].bias.detach(), *(layer.bias for layer in lasts[1:])]),
         )

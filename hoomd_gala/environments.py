@@ -53,8 +53,10 @@ class _Grid(NamedTuple):
         Distance that is searched.
     shape, layers : (3,) int64
         Cells along each lattice vector, and how many of them the reach extends over.
-    order, cells, starts
-        See :func:`~hoomd_gala.neighbor_kernels.sort_by_cell`.
+    order, cells : (N,) int64
+        Particles, cell by cell, the last axis the fastest; and the cell of each particle.
+    starts : (cells + 1,) int64
+        Where in ``order`` each cell begins.
     points : (N, 3) float64
         Positions in the order of the cells.
     """
@@ -144,7 +146,12 @@ class PeriodicTree:
         shrink = min(1, (most / shape.prod()) ** (1 / 3))
         shape = np.maximum(np.floor(shape * shrink), 1).astype(np.int64)
         layers = np.ceil(reach * shape / heights * (1 + 1e-9)).astype(np.int64)
-        order, cells, starts = _kernels().sort_by_cell(self.fractional, shape)
+        # a coordinate just below 1 may be rounded up
+        index = np.minimum((self.fractional * shape).astype(np.int64), shape - 1)
+        cells = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
+        order = np.argsort(cells, kind="stable")
+        counts = np.bincount(cells, minlength=shape.prod())
+        starts = np.concatenate(([0], np.cumsum(counts)))
         points = (self.fractional @ self.lattice)[order]
         return _Grid(reach, shape, layers, order, cells, starts, points)
 

@@ -62,7 +62,7 @@ def _layers(kernels: ModuleType, layers: list[PairAttention], heads: int) -> tup
                 kernels.pack(kernels.SETTINGS, _columns(np.float32(0.5) * first @ value, 4)),
                 np.concatenate([_columns(_array(b.weight), 16) for _, b in maps]),
                 np.concatenate([_array(b.bias) for _, b in maps]),
-                kernels.pack(kernels.SETTINGS, _columns(0.5 * value, 4)),
+                kernels.pack(kernels.SETTINGS, _columns(np.float32(0.5) * value, 4)),
                 0.5 * _array(to_value.bias),
                 _array(covariants),
             ),

@@ -32,47 +32,6 @@ def _compiled(function: Callable[..., Any]) -> Any:
 _part = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 
 
-@_compiled
-def sort_by_cell(fractional: Array, shape: Integers) -> tuple[Integers, Integers, Integers]:
-    """Sort particles by the cells of a grid.
-
-    Parameters
-    ----------
-    fractional : (N, 3)
-        Coordinates in [0, 1).
-    shape : (3,)
-        Cells along each lattice vector.
-
-    Returns
-    -------
-    order : (N,)
-        Particles, cell by cell, the last axis the fastest.
-    cells : (N,)
-        Cell of each particle.
-    starts : (cells + 1,)
-        Where in ``order`` each cell begins.
-    """
-    total = len(fractional)
-    nx, ny, nz = shape
-    cells = np.empty(total, np.int64)
-    starts = np.zeros(nx * ny * nz + 1, np.int64)
-    for i in range(total):
-        # a coordinate just below 1 may be rounded up
-        x = min(np.int64(fractional[i, 0] * nx), nx - 1)
-        y = min(np.int64(fractional[i, 1] * ny), ny - 1)
-        z = min(np.int64(fractional[i, 2] * nz), nz - 1)
-        cells[i] = (x * ny + y) * nz + z
-        starts[cells[i] + 1] += 1
-    for c in range(len(starts) - 1):
-        starts[c + 1] += starts[c]
-    at = starts[:-1].copy()
-    order = np.empty(total, np.int64)
-    for i in range(total):
-        order[at[cells[i]]] = i
-        at[cells[i]] += 1
-    return order, cells, starts
-
-
 @_part
 def _gather(
     cell: int,
@@ -166,9 +125,11 @@ def nearest_in_cells(
     rows : (r,)
         Which of them to do, those of a cell next to each other.
     cells : (N,)
-        Cell of each particle.
-    shape, starts
-        See :func:`sort_by_cell`.
+        Cell of each particle, (x·ny + y)·nz + z.
+    shape : (3,)
+        Cells along each lattice vector.
+    starts : (cells + 1,)
+        Where the particles of each cell begin among all, sorted by cell.
     points, owners : (N, 3) and (N,)
         Positions and particles in the order of the cells.
     lattice : (3, 3)
