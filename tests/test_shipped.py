@@ -249,12 +249,12 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
         "n_left_out": 1,
         "n_others": 3,
         "noise": {"common": 0.06, "named": 0.05, "other": 0.05},
-        "site_samples": {"common": 20, "named": 6, "other": 2},
+        "site_samples": {"common": 30, "named": 6, "other": 2},
         "site_environments": {"common": 20, "named": 20, "other": 10},
-        "site_epochs": 6,
-        "label_samples": {"common": 3, "named": 1, "other": 1},
+        "site_epochs": 12,
+        "label_samples": {"common": 8, "named": 2, "other": 1},
         "label_epochs": 6,
-        "n_stacks": 2,
+        "n_stacks": 4,
         "seed": 1,
     }
     shipped.learn_sites(tmp_path, parameters, [tmp_path / "gas.gsd"])
