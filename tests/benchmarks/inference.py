@@ -24,7 +24,6 @@ from hoomd_gala.attention import InvariantAttention, TiedAttention, VectorAttent
 from hoomd_gala.bench import compare, matrix_rate
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.inference import Embedder
-from hoomd_gala.models import Model, ModelInfo
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import System
@@ -182,14 +181,6 @@ def neighbors() -> None:
         compare(functions, len(points), f"20 nearest neighbors: {name}")
 
 
-def untrained(width: int, hidden: int, blocks: int) -> Model:
-    """A model of some size with random weights."""
-    config = CoreConfig(width=width, hidden=hidden, blocks=blocks, tied=True)
-    network = FrameClassifier(config, 20, context=16, familiar=19).requires_grad_(False)
-    names = tuple(f"class {k}" for k in range(19))
-    return Model(network, ModelInfo(config, names, None, 1.0, 0.0, {}, "frame-classification"))
-
-
 def labels() -> None:
     """From positions to labels, beside polyhedral template matching."""
     from ovito.data import DataCollection, Particles, SimulationCell
@@ -212,12 +203,8 @@ def labels() -> None:
         copied.apply(matching)
         return copied.particles["Structure Type"]
 
-    models: dict[str, str | Model] = {"structures": "structures"}
-    for width, hidden, blocks in ((32, 32, 1), (32, 16, 2), (16, 16, 2), (16, 16, 1)):
-        name = f"untrained: width {width}, hidden {hidden}, {blocks} blocks, context 16"
-        models[name] = untrained(width, hidden, blocks)
-    for name, model in models.items():
-        analyzer = Analyzer(model, "cpu")
+    for name in ("structures", "structures-fast"):
+        analyzer = Analyzer(name, "cpu")
         compare(
             {
                 name: lambda analyzer=analyzer: analyzer.analyze_system(system),
