@@ -88,7 +88,7 @@ def networks() -> None:
         embedder = Embedder(network, 1)
 
         def library(other: FrameClassifier = other) -> torch.Tensor:
-            with torch.inference_mode():
+            with torch.no_grad():
                 return other.embed(0.5 * bonds, types)
 
         ours = torch.as_tensor(embedder(*arrays, 1.0))
