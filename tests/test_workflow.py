@@ -225,7 +225,10 @@ def test_unknown_study_is_answered_with_the_known_ones(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     code, output = run(folder, "run", "--study", "nothing")
     assert code == 2
-    assert "there is no study 'nothing'; there are default, smoke, structures" in output
+    assert (
+        "there is no study 'nothing'; there are default, scan, scan-smoke, smoke, structures"
+        in output
+    )
     assert not (folder / "workspace").exists()
 
 
