@@ -2,6 +2,7 @@
 # make test   all tests
 # make lint   style and types
 # make bench  speed, side by side with the libraries compared against
+# make gpu    what only an NVIDIA GPU can prove, and its speed beside the library's
 
 PYTHON ?= python3
 # HOOMD-blue is on conda-forge and not on the Python package index; a wheel in this folder is used
@@ -10,7 +11,7 @@ HOOMD_WHEELS ?= $(HOME)/.cache/hoomd-wheels
 BIN = .venv/bin
 STAMP = .venv/.complete
 
-.PHONY: run test lint bench .venv
+.PHONY: run test lint bench gpu .venv
 
 run: $(STAMP)
 	$(BIN)/python workflows/project.py run
@@ -25,6 +26,14 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/inference.py
+	@$(BIN)/python -c 'import hoomd' 2>/dev/null \
+		&& $(BIN)/python tests/benchmarks/attached.py --particles 1000 4000 \
+		|| echo "HOOMD-blue is not installed: no benchmark of the attached run."
+
+gpu: $(STAMP)
+	$(BIN)/python -m pytest tests/test_triton_kernels.py tests/test_cells.py tests/test_analyzer.py \
+		tests/test_training.py tests/test_models.py
+	$(BIN)/python tests/benchmarks/gpu.py
 
 .venv: $(STAMP)
 

@@ -1,7 +1,7 @@
 """Heat a Lennard-Jones crystal in HOOMD-blue and watch it melt, labelled while it runs.
 
 Writes ``labeled.gsd`` by the classifier itself and ``run.gsd`` by HOOMD's GSD writer; drag either
-into OVITO and color by ``hoomd_gala_Classifier_label``.
+into OVITO: particles have the colors of their structures.
 """
 
 import hoomd
@@ -34,6 +34,7 @@ simulation.operations.writers.append(
 # the other: HOOMD's own logger and writer
 logger = hoomd.logging.Logger(categories=["particle", "sequence"])
 logger.add(classifier)
+logger["Color"] = (lambda: classifier.color, "particle")  # what OVITO draws particles in
 simulation.operations.writers.append(
     hoomd.write.GSD(trigger=500, filename="run.gsd", mode="wb", logger=logger)
 )

@@ -20,9 +20,15 @@ _HOMES = {
 }
 
 
+# modules for packages that need not be installed, imported when touched as well
+_ADAPTERS = ("openmm", "ovito", "triggers")
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hoomd_gala' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _ADAPTERS:
+        return import_module(f".{name}", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hoomd_gala' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)

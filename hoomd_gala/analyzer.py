@@ -1,6 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from . import cells
+from .device_arrays import host_system
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
+from .inference import Embedder, embeds, surroundings
 from .models import Model, ModelInfo, load_model, pick_device
 from .networks import FrameClassifier, encode_types
 from .systems import System, as_system, make_system
@@ -17,11 +21,13 @@ from .systems import System, as_system, make_system
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1
 
+#: The class of particles that are in no solid.
+DISORDERED = "disordered"
+
+Embeddings = NDArray[np.float32]
+
 #: Environments found at a time; bounds the memory whatever the number of particles.
 CHUNK = 8192
-
-#: Environments in the network at a time, so that pair tensors stay in the processor's cache.
-_BATCH = {"cpu": 64, "cuda": CHUNK}
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,23 @@ class Result:
         names = (*self.class_names, "unknown")
         return dict(zip(names, self.counts.tolist(), strict=True))
 
+    def fraction(self, structure: str | Sequence[str] | None = None) -> float:
+        """Fraction of particles in a structure, in any of several, or in anything solid.
+
+        Parameters
+        ----------
+        structure : str or sequence of str, optional
+            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
+            unknown.
+
+        Raises
+        ------
+        InputError
+            If there is no class of that name.
+        """
+        chosen = class_indices(self.class_names, structure)
+        return float(self.counts[chosen].sum())
+
 
 class Analyzer:
     """Names the structure around every particle of a system.
@@ -86,7 +109,10 @@ class Analyzer:
     ) -> None:
         self.device = pick_device(device)
         self.model = model if isinstance(model, Model) else load_model(model)
-        self.model.network.to(self.device)
+        network = self.model.network.to(self.device)
+        self._embedder: Embedder | None = None
+        if embeds(network):
+            self._embedder = Embedder(network, self.model.info.core.max_types)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -101,7 +127,8 @@ class Analyzer:
         Parameters
         ----------
         positions : (N, 3) array, or a system
-            Positions in any unit of length; or, alone, what
+            Positions in any unit of length, in the memory of the host or, with
+            ``__cuda_array_interface__``, of a GPU, which they then do not leave; or, alone, what
             :func:`~hoomd_gala.systems.as_system` takes: (box, points) as in freud, a GSD frame, a
             HOOMD snapshot, an OVITO ``DataCollection``.
         box : (6,)
@@ -117,16 +144,79 @@ class Analyzer:
         """
         if box is None:
             return self.analyze_system(as_system(positions))
+        if hasattr(positions, "__cuda_array_interface__"):
+            return self.analyze_system(cells.device_system(positions, box, types))
         return self.analyze_system(make_system(positions, box, types))
 
-    def analyze_system(self, system: System) -> Result:
-        """Label all particles of a :class:`~hoomd_gala.systems.System`."""
-        embedding, neighbors = self.embed_system(system)
+    def analyze_system(
+        self,
+        system: System,
+        particles: NDArray[np.int64] | None = None,
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
+    ) -> Result:
+        """Label the particles of a :class:`~hoomd_gala.systems.System`.
+
+        Parameters
+        ----------
+        system : System
+            All particles, each of which may be a neighbor; positions and types may be tensors on a
+            GPU.
+        particles : (m,) int, optional
+            Indices of those to label, and the order that they have in the result; all if not given.
+        exchange : callable, optional
+            Takes the embeddings of ``particles``, (m, D), and gives those of all particles, (N, D),
+            where others have the rest. If not given, neighbors among the rest are embedded as well.
+        """
+        if particles is None and self.device.type == "cuda":
+            return self._analyze_on_device(system)
+        system = host_system(system)
+        if particles is None:
+            embedding, neighbors = self.embed_system(system)
+            everybody = embedding
+        else:
+            everybody, places = self._embed_with_neighbors(system, particles, exchange)
+            embedding, neighbors = everybody[places[:, 0]], places[:, 1:]
         label = np.full(len(embedding), UNKNOWN, np.int32)
         confidence = np.zeros(len(embedding), np.float32)
-        for rows in _chunks(len(embedding)) if self.class_names else []:
-            label[rows], confidence[rows] = self._name(embedding[rows], embedding[neighbors[rows]])
+        if self.class_names:
+            around = self._surroundings(embedding, everybody, neighbors)
+            for start in range(0, len(embedding), CHUNK):
+                rows = slice(start, start + CHUNK)
+                label[rows], confidence[rows] = self._name(embedding[rows], around(rows))
         return Result(label, confidence, embedding, self.class_names)
+
+    def _analyze_on_device(self, system: System) -> Result:
+        """Labels, with everything up to them on the device that the network is on."""
+        self._check_types(system)
+        info, network = self.model.info, self.model.network
+        positions = torch.as_tensor(system.positions, device=self.device)
+        kinds = torch.as_tensor(system.types, device=self.device)
+        total = len(positions)
+        embedding = torch.empty(total, info.core.width, device=self.device)
+        neighbors = torch.empty(total, N_NEIGHBORS, dtype=torch.int32, device=self.device)
+        label = torch.full((total,), UNKNOWN, dtype=torch.int32, device=self.device)
+        confidence = torch.zeros(total, device=self.device)
+        with torch.inference_mode():
+            for found in cells.environments(positions, system.box):
+                neighbors[found.particles] = found.neighbors.int()
+                for rows, bonds, near in zip(*(part.split(CHUNK) for part in found), strict=True):
+                    scaled = cells.scale_bonds(bonds, info.length_scale).float()
+                    types = encode_types(kinds[rows], kinds[near], info.core.max_types)
+                    embedding[rows] = network.embed(scaled, types)
+            for start in range(0, total if self.class_names else 0, CHUNK):
+                assert isinstance(network, FrameClassifier)
+                some = slice(start, start + CHUNK)
+                hidden = network.hidden(embedding[some], embedding[neighbors[some]])
+                familiarity = None if network.familiarity is None else network.familiarity(hidden)
+                label[some], confidence[some] = decide(
+                    network.classify[-1](hidden), info, familiarity
+                )
+        return Result(
+            label.cpu().numpy(),
+            confidence.cpu().numpy(),
+            embedding.cpu().numpy(),
+            self.class_names,
+        )
 
     def embed_system(self, system: System) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Embeddings of all particles, and who their neighbors are.
@@ -141,7 +231,8 @@ class Analyzer:
         total = len(system.positions)
         embedding = np.empty((total, info.core.width), np.float32)
         neighbors = np.empty((total, N_NEIGHBORS), np.int32)
-        for rows in _chunks(total):
+        # particles near to each other together: they have neighbors in common
+        for rows in np.split(tree.order, range(CHUNK, total, CHUNK)):
             found = tree.nearest(rows, workers=torch.get_num_threads())
             embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
             neighbors[rows] = found.neighbors
@@ -156,23 +247,51 @@ class Analyzer:
         -------
         (m, D) float32, (m, n, D) float32
         """
-        self._check_types(system)
-        tree = PeriodicTree.build(system.positions, system.box)
-        near = tree.nearest(particles).neighbors
-        wanted = np.concatenate((particles[:, None], near), axis=1)
-        ids, rows = np.unique(wanted, return_inverse=True)
-        found = tree.nearest(ids)
-        kinds = system.types
-        embedding = self._embed(found.bonds, kinds[ids], kinds[found.neighbors])
-        both = embedding[rows.reshape(wanted.shape)]
+        embedding, places = self._embed_with_neighbors(system, particles)
+        both = embedding[places]
         return both[:, 0], both[:, 1:]
+
+    def _embed_with_neighbors(
+        self,
+        system: System,
+        particles: NDArray[np.int64],
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Embeddings of m particles and of all their neighbors, k in all, and which is whose.
+
+        Returns
+        -------
+        (k, D) float32, (m, 1 + n) int32
+            The second are rows of the first: the particle itself, then its neighbors.
+        """
+        self._check_types(system)
+        kinds, workers = system.types, torch.get_num_threads()
+        tree = PeriodicTree.build(system.positions, system.box)
+        wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
+        wanted[:, 0] = particles
+        own = np.empty((len(particles), self.model.info.core.width), np.float32)
+        for start in range(0, len(particles), CHUNK):
+            rows = slice(start, start + CHUNK)
+            found = tree.nearest(particles[rows], workers=workers)
+            wanted[rows, 1:] = found.neighbors
+            if exchange is not None:
+                own[rows] = self._embed(found.bonds, kinds[particles[rows]], kinds[found.neighbors])
+        if exchange is not None:
+            return exchange(own), wanted.astype(np.int32)
+        ids, places = np.unique(wanted, return_inverse=True)
+        embedding = np.empty((len(ids), self.model.info.core.width), np.float32)
+        for start in range(0, len(ids), CHUNK):
+            rows = slice(start, start + CHUNK)
+            found = tree.nearest(ids[rows], workers=workers)
+            embedding[rows] = self._embed(found.bonds, kinds[ids[rows]], kinds[found.neighbors])
+        return embedding, places.reshape(wanted.shape).astype(np.int32)
 
     def _check_types(self, system: System) -> None:
         max_types, kinds = self.model.info.core.max_types, system.types
         if max_types > 1 and not ((kinds >= 0) & (kinds < max_types)).all():
             raise InputError(
                 f"the model tells {max_types} types apart and the system has types "
-                f"{kinds.min()} to {kinds.max()}; use a model that is blind to types."
+                f"{int(kinds.min())} to {int(kinds.max())}; use a model that is blind to types."
             )
 
     def _embed(
@@ -183,40 +302,91 @@ class Analyzer:
     ) -> NDArray[np.float32]:
         """Embeddings of environments."""
         network, info = self.model.network, self.model.info
+        if self._embedder is not None:
+            return self._embedder(bonds, types, neighbor_types, info.length_scale)
         scaled = torch.as_tensor(scale_bonds(bonds, info.length_scale), dtype=torch.float32)
         encoded = encode_types(
             torch.as_tensor(types), torch.as_tensor(neighbor_types), info.core.max_types
         )
-        batch = _BATCH.get(self.device.type, CHUNK)
         with torch.inference_mode():
-            parts = [
-                network.embed(
-                    scaled[start : start + batch].to(self.device),
-                    encoded[start : start + batch].to(self.device),
-                )
-                for start in range(0, len(scaled), batch)
-            ]
-        return torch.cat(parts).cpu().numpy()
+            embedding = network.embed(scaled.to(self.device), encoded.to(self.device))
+        return embedding.cpu().numpy()
+
+    def _surroundings(
+        self,
+        embedding: NDArray[np.float32],
+        everybody: NDArray[np.float32],
+        neighbors: NDArray[np.int32],
+    ) -> Callable[[slice], torch.Tensor | None]:
+        """What the context makes of some particles' neighbors, if the model has one.
+
+        Parameters
+        ----------
+        embedding : (m, D)
+            Of the particles to be labelled.
+        everybody : (k, D)
+            Of these and their neighbors.
+        neighbors : (m, n)
+            Rows of ``everybody``.
+        """
+        network = self.model.network
+        assert isinstance(network, FrameClassifier)
+        context = network.context
+        if context is None:
+            return lambda rows: None
+        with torch.inference_mode():
+            everyone = torch.as_tensor(everybody, device=self.device)
+            if self._embedder is None:
+                own = torch.as_tensor(embedding, device=self.device)
+                indices = torch.as_tensor(neighbors, device=self.device)
+                return lambda rows: context(own[rows], everyone[indices[rows].long()])
+            other = context.other(everyone).numpy()
+        return lambda rows: torch.as_tensor(
+            surroundings(context, embedding[rows], other, neighbors[rows])
+        )
 
     def _name(
-        self, embedding: NDArray[np.float32], around: NDArray[np.float32]
+        self, embedding: NDArray[np.float32], around: torch.Tensor | None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Labels and confidences of embeddings, given those of their neighbors."""
+        """Labels and confidences of embeddings, given what surrounds them."""
         network, info = self.model.network, self.model.info
         assert isinstance(network, FrameClassifier)
         with torch.inference_mode():
-            hidden = network.hidden(
-                torch.as_tensor(embedding, device=self.device),
-                torch.as_tensor(around, device=self.device),
-            )
+            units = torch.as_tensor(embedding, device=self.device)
+            if around is not None:
+                units = torch.cat((units, around), dim=-1)
+            hidden = network.classify[:-1](units)
             logits = network.classify[-1](hidden)
             familiarity = None if network.familiarity is None else network.familiarity(hidden)
             label, confidence = decide(logits, info, familiarity)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
 
 
-def _chunks(total: int) -> list[NDArray[np.int64]]:
-    return [np.arange(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
+def class_indices(
+    class_names: Sequence[str], structure: str | Sequence[str] | None = None
+) -> list[int]:
+    """Where the fractions of structures stand in :attr:`Result.counts`.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        Names of a model's classes.
+    structure : str or sequence of str, optional
+        Some of them, or ``"unknown"``; if not given, all but the disordered one.
+
+    Raises
+    ------
+    InputError
+        If there is no class of that name.
+    """
+    if structure is None:
+        return [i for i, name in enumerate(class_names) if name != DISORDERED]
+    known = [*class_names, "unknown"]
+    wanted = [structure] if isinstance(structure, str) else list(structure)
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"the model has no class {name!r}; it knows {', '.join(known)}.")
+    return [known.index(name) for name in dict.fromkeys(wanted)]
 
 
 def decide(

@@ -24,11 +24,7 @@ weights and the logarithm of what these were divided by follow sums over all pai
 """
 
 import functools
-import itertools
-import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -38,6 +34,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear, pad
 
 from .algebra import N_INVARIANTS, Pairs
+from .threads import share_out
 
 
 class PairPass(torch.autograd.Function):
@@ -106,37 +103,13 @@ class PairPass(torch.autograd.Function):
 
 
 @functools.cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, "hoomd-gala")
-
-
-if hasattr(os, "register_at_fork"):
-    # threads do not survive a fork
-    os.register_at_fork(after_in_child=_threads.cache_clear)
-
-
-@functools.cache
-def _kernels() -> ModuleType:
-    """The compiled kernels, imported when the first layer runs: numba takes a while to load."""
+def compiled_kernels(name: str) -> ModuleType:
+    """The compiled kernels, imported when one is about to run: numba takes a while to load."""
     from . import kernels
 
-    if not kernels.are_cached():
-        print("hoomd-gala: compiling kernels, once on this machine", file=sys.stderr)
+    if not kernels.are_cached(name):
+        print(f"hoomd-gala: compiling ({name}), once on this machine", file=sys.stderr)
     return kernels
-
-
-def _share_out(work: Callable[[tuple[int, int]], Any], blocks: int) -> list[Any]:
-    """Results of work on consecutive ranges of blocks, one for each of torch's threads.
-
-    Threads that wait cost nothing here, other than OpenMP's, which would keep a simulation off
-    its cores.
-    """
-    count = max(1, min(torch.get_num_threads(), blocks))
-    ends = [blocks * k // count for k in range(count + 1)]
-    ranges = list(itertools.pairwise(ends))
-    if count == 1:
-        return [work(ranges[0])]
-    return list(_threads(count).map(work, ranges))
 
 
 class FusedPairSums(torch.autograd.Function):
@@ -148,16 +121,21 @@ class FusedPairSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        kernels = _kernels()
+        kernels = compiled_kernels("forward")
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
         vectors, _, _, values, first, _, last, _ = arrays
         clouds, n, _ = vectors.shape
         blocks = -(-clouds // kernels.LANES)
-        scores = torch.empty(blocks, n, len(last), n * kernels.LANES)
+        wide = kernels.padded(n * kernels.LANES)
+        scores = torch.empty(blocks, n, len(last), wide)
         moments = 4 if len(last) > 1 else 0
         sums = torch.empty(clouds, n, 1 + len(first) + values.shape[-1] + moments)
-        _share_out(
-            lambda part: kernels.forward(*arrays, part, scores.numpy(), sums.numpy()), blocks
+        share_out(
+            lambda part: kernels.forward(
+                kernels.SETTINGS, *arrays, part, scores.numpy(), sums.numpy()
+            ),
+            blocks,
+            torch.get_num_threads(),
         )
         ctx.save_for_backward(*inputs, scores, sums)
         return sums
@@ -174,11 +152,28 @@ class FusedPairSums(torch.autograd.Function):
         def work(part: tuple[int, int]) -> list[Tensor]:
             weights = [torch.zeros(tensor.shape) for tensor in inputs[4:]]
             added = [tensor.numpy() for tensor in weights]
-            _kernels().backward(*arrays[:-1], part, *taken, *written, *added)
+            kernels = compiled_kernels("backward")
+            kernels.backward(kernels.SETTINGS, *arrays[:-1], part, *taken, *written, *added)
             return weights
 
-        parts = _share_out(work, len(scores))
+        parts = share_out(work, len(scores), torch.get_num_threads())
         return *members, *(sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+
+
+@functools.cache
+def _gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
+    """The kernels for GPUs, if they can be had for a device; torch does without."""
+    try:
+        from . import triton_kernels
+
+        if not triton_kernels.are_cached():
+            print(f"hoomd-gala: compiling kernels for {device}, once", file=sys.stderr)
+        triton_kernels.try_out(device, training)
+    except Exception as error:  # whatever keeps Triton, or its compiler, from working here
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"hoomd-gala: no fused kernels on {device}, slower: {reason}", file=sys.stderr)
+        return None
+    return triton_kernels
 
 
 def pair_sums(
@@ -216,6 +211,12 @@ def pair_sums(
     """
     if own.dtype == torch.float32 and own.device.type == "cpu":
         return FusedPairSums.apply(pairs.vectors, own, other, values, first, middle, last, bias)
+    if own.dtype == torch.float32 and own.device.type == "cuda":
+        kernels = _gpu_kernels(own.device, torch.is_grad_enabled())
+        if kernels is not None:
+            return kernels.FusedPairSums.apply(
+                pairs.vectors, own, other, values, first, middle, last, bias
+            )
     weights, heads, pooled, total = PairPass.apply(
         pairs.invariants, own, other, first, middle, torch.block_diag(*last)
     )
@@ -231,7 +232,8 @@ def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(n_in, hidden), nn.ReLU(), nn.Linear(hidden, n_out))
 
 
-def _linears(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
+def linear_maps(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
+    """The two maps of a perceptron."""
     first, last = network[0], network[-1]
     assert isinstance(first, nn.Linear)
     assert isinstance(last, nn.Linear)
@@ -266,7 +268,7 @@ class PairAttention(nn.Module):
         pair to pair. With the usual initial weights V is all but linear over that range, and
         learning to bend takes several times as many steps as the rest of the training.
         """
-        to_hidden, _ = _linears(self.value)
+        to_hidden, _ = linear_maps(self.value)
         hidden = len(to_hidden.bias)
         first, second = 0.3 + 0.4 * torch.rand(2, hidden)
         angle = torch.pi * torch.rand(hidden)
@@ -278,13 +280,13 @@ class PairAttention(nn.Module):
 
     def _attend(self, pairs: Pairs, values: Tensor, *heads: nn.Sequential) -> list[Tensor]:
         """Logarithmic weights of the points, and the averages over j of :func:`pair_sums`."""
-        to_hidden, to_value = _linears(self.value)
-        firsts, lasts = zip(*(_linears(head) for head in (self.score, *heads)), strict=True)
-        # the kernels take hidden units by fours
+        to_hidden, to_value = linear_maps(self.value)
+        firsts, lasts = zip(*(linear_maps(head) for head in (self.score, *heads)), strict=True)
+        # the kernels take hidden units of V by fours and those of the heads by sixteens
         units = len(to_hidden.bias)
-        extra = -units % 4
-        first = torch.cat([pad(layer.weight, (0, 0, 0, extra)) for layer in firsts])
-        bias = torch.cat([pad(layer.bias, (0, extra)) for layer in firsts])
+        extra, more = -units % 4, -units % 16
+        first = torch.cat([pad(layer.weight, (0, 0, 0, more)) for layer in firsts])
+        bias = torch.cat([pad(layer.bias, (0, more)) for layer in firsts])
         members = 0.25 * values
         sums = pair_sums(
             pairs,
@@ -293,7 +295,7 @@ class PairAttention(nn.Module):
             values,
             pad(torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), -1), (0, 0, 0, extra)),
             pad(0.5 * first @ to_value.weight, (0, extra)),
-            pad(torch.cat([layer.weight for layer in lasts]), (0, extra)),
+            pad(torch.cat([layer.weight for layer in lasts]), (0, more)),
             # what all scores have in common changes nothing
             torch.cat([lasts[0].bias.detach(), *(layer.bias for layer in lasts[1:])]),
         )
@@ -310,7 +312,7 @@ class PairAttention(nn.Module):
     def _invariant_sum(
         self, total: Tensor, pooled: Tensor, members: Tensor, values: Tensor
     ) -> Tensor:
-        _, to_value = _linears(self.value)
+        _, to_value = linear_maps(self.value)
         pooled = to_value(self._over_points(total, pooled))
         return 0.5 * pooled + 0.25 * self._over_points(total, values + members)
 

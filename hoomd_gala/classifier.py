@@ -1,6 +1,10 @@
 """The HOOMD-blue plugin: an action that labels the particles of a running simulation."""
 
 import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +19,30 @@ except ImportError as error:
         "Analyzer, the command line and hoomd_gala.openmm work without it."
     ) from error
 
-from .analyzer import Analyzer, Result
+from .analyzer import UNKNOWN, Analyzer, Result, class_indices
+from .colors import label_colors
+from .device_arrays import host_system, in_tag_order
+from .ranks import collect, open_communicator, share
 from .systems import System, make_system
-from .trajectories import add_labels, append_frame, encode_strings, make_frame
+from .trajectories import add_labels, append_frame, encode_strings, fill, make_frame
+
+
+@dataclass
+class _Analysis:
+    """What has been found out about one state of the simulation."""
+
+    #: What the state is recognized by.
+    fingerprint: tuple[Any, ...]
+    #: All particles of all ranks, in the order of their tags.
+    system: System
+    #: Those that this rank has labelled, as indices into the system; None for all.
+    particles: NDArray[np.int64] | None
+    #: Their labels.
+    result: Result
+    #: Fractions over all ranks.
+    counts: NDArray[np.float64]
+    #: What rank 0 has collected from the others so far.
+    collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
 
 class Classifier(hoomd.custom.Action):  # type: ignore[misc]
@@ -36,6 +61,17 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         GSD file that :meth:`act` appends labelled frames to; none is written if not given.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
+    filter : hoomd.filter.filter_like, optional
+        Particles to label; all if not given. All others are still neighbors; their label is -1 and
+        fractions are of those chosen. The filter is asked each time that labels are computed.
+
+    Notes
+    -----
+    In simulations decomposed over MPI ranks, each rank labels the particles of its own domain and
+    rank 0 collects what is logged per particle: as with HOOMD's own per-particle quantities,
+    :attr:`label`, :attr:`confidence`, :attr:`embedding`, :attr:`color` and :attr:`result` are None
+    on other ranks, and all ranks have to ask for them. Fractions are the same on all ranks. This
+    needs mpi4py.
 
     Examples
     --------
@@ -52,82 +88,232 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         model: str | os.PathLike[str] = "structures",
         filename: str | os.PathLike[str] | None = None,
         device: str = "auto",
+        filter: Any = None,
     ) -> None:
         super().__init__()
         self.analyzer = Analyzer(model, device)
         self.filename = filename
+        self.filter = filter
+        self._forget()
+
+    def _forget(self) -> None:
         self._simulation: Any = None
-        self._latest: tuple[int, Result] | None = None
+        self._communicator: Any = None
+        self._latest: _Analysis | None = None
 
     def attach(self, simulation: Any) -> None:
         """Called by HOOMD when the operation joins a simulation."""
-        if simulation.device.communicator.num_ranks > 1:
-            raise RuntimeError(
-                "hoomd_gala.Classifier runs on one rank; this simulation is decomposed over "
-                f"{simulation.device.communicator.num_ranks}."
-            )
         super().attach(simulation)
+        self._forget()
+        self._communicator = open_communicator(simulation.device.communicator)
         self._simulation = simulation
-        self._latest = None
 
     def detach(self) -> None:
         """Called by HOOMD when the operation leaves a simulation."""
         super().detach()
-        self._simulation = None
-        self._latest = None
+        if self._communicator is not None:
+            self._communicator.Free()
+        self._forget()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_state": None, "_simulation": None, "_latest": None}
+        nothing = {"_state": None, "_simulation": None, "_communicator": None, "_latest": None}
+        return self.__dict__ | nothing
 
     def act(self, timestep: int) -> None:
         """Append a labelled frame to the file, if there is one."""
-        if self.filename is not None:
-            frame = make_frame(self._system(), timestep, self._state.particle_types)
-            append_frame(self.filename, add_labels(frame, self.result))
+        if self.filename is None:
+            return
+        result, particles = self.result, self.particles
+        if result is not None:
+            system = host_system(self._analysis().system)
+            frame = make_frame(system, timestep, self._state.particle_types)
+            append_frame(self.filename, add_labels(frame, result, particles))
 
-    def _system(self) -> System:
-        """The simulation's particles in the order of their tags."""
-        box = self._state.box
-        with self._state.cpu_local_snapshot as snapshot:
-            order = np.argsort(snapshot.particles.tag)
-            positions = np.asarray(snapshot.particles.position)[order]
-            types = np.asarray(snapshot.particles.typeid)[order]
-        return make_system(positions, [box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz], types)
+    def _analysis(self) -> _Analysis:
+        """Labels of the current state, computed unless they are known."""
+        if self._simulation is None:
+            raise hoomd.error.DataAccessError("label")
+        fingerprint = self._fingerprint()
+        if self._latest is None or self._latest.fingerprint != fingerprint:
+            self._latest = self._analyze(fingerprint)
+        return self._latest
 
     @property
-    def result(self) -> Result:
-        """:class:`hoomd_gala.Result` of the current timestep, particles in the order of tags."""
-        if self._simulation is None:
-            raise hoomd.error.DataAccessError("result")
-        timestep = self._simulation.timestep
-        if self._latest is None or self._latest[0] != timestep:
-            self._latest = timestep, self.analyzer.analyze_system(self._system())
-        return self._latest[1]
+    def _on_gpu(self) -> bool:
+        """Whether positions stay on the GPU all the way to the network."""
+        return (
+            isinstance(self._simulation.device, hoomd.device.GPU)
+            and self.analyzer.device.type == "cuda"
+            and self._communicator is None
+            and self.filter is None
+        )
+
+    def _fingerprint(self) -> tuple[Any, ...]:
+        """What changes with the state, also at one timestep: users may change it between runs.
+
+        Ranks must agree without asking each other, and a GPU is not to be waited for, so that
+        positions count on a single CPU only.
+        """
+        box = self._state.box
+        edges = (box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz)
+        mark = 0
+        if self._communicator is None and not self._on_gpu:
+            with self._state.cpu_local_snapshot as snapshot:
+                for array in (snapshot.particles.position, snapshot.particles.typeid):
+                    mark = zlib.crc32(np.ascontiguousarray(array).data, mark)
+        return (self._simulation.timestep, self._state.N_particles, edges, mark)
+
+    def _analyze(self, fingerprint: tuple[Any, ...]) -> _Analysis:
+        box = self._state.box
+        edges = [box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz]
+        if self._on_gpu:
+            with self._state.gpu_local_snapshot as snapshot:
+                local = snapshot.particles
+                system = in_tag_order(local.position, local.typeid, local.tag, edges)
+            result = self.analyzer.analyze_system(system)
+            return _Analysis(fingerprint, system, None, result, result.counts)
+        with self._state.cpu_local_snapshot as snapshot:
+            tags = own = np.array(snapshot.particles.tag)
+            positions = np.array(snapshot.particles.position)
+            types = np.array(snapshot.particles.typeid)
+        if self._communicator is not None:
+            tags, positions, types = (
+                share(self._communicator, values) for values in (own, positions, types)
+            )
+        order = np.argsort(tags)
+        system = make_system(positions[order], edges, types[order])
+        particles = None
+        if self._communicator is not None or self.filter is not None:
+            if self.filter is not None:
+                own = np.intersect1d(own, np.array(self.filter(self._state), own.dtype))
+            # tags need not be 0, 1, ...: insertions and removals leave gaps
+            particles = np.sort(np.searchsorted(tags[order], own))
+        if particles is None or self._communicator is None or self.filter is not None:
+            result = self.analyzer.analyze_system(system, particles)
+        else:
+            # every neighbor is embedded by some rank
+            result = self.analyzer.analyze_system(
+                system, particles, partial(self._exchange, particles)
+            )
+        counts = result.counts
+        if self._communicator is not None:
+            numbers = self._communicator.allreduce(counts * len(result.label))
+            counts = numbers / max(numbers.sum(), 1)
+        return _Analysis(fingerprint, system, particles, result, counts)
+
+    def _exchange(
+        self, particles: NDArray[np.int64], own: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Embeddings of all particles from those that each rank has."""
+        everyone = share(self._communicator, own)
+        order = share(self._communicator, particles)
+        return everyone[np.argsort(order)]
+
+    def _collect(self, name: str) -> NDArray[Any] | None:
+        """An array of the result, or the particles that it is of, of all ranks on rank 0."""
+        analysis = self._analysis()
+        particles = analysis.particles
+        mine: NDArray[Any] | None = (
+            particles if name == "particles" else getattr(analysis.result, name)
+        )
+        if self._communicator is None or particles is None or mine is None:
+            return mine
+        if name not in analysis.collected:
+            order = collect(self._communicator, particles)
+            everyone = collect(self._communicator, mine)
+            if order is not None and everyone is not None:
+                everyone = everyone[np.argsort(order)]
+            analysis.collected[name] = everyone
+        return analysis.collected[name]
+
+    def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
+        """An array of the result for all particles of all ranks on rank 0."""
+        values, particles = self._collect(name), self.particles
+        if values is None:
+            return None
+        return fill(values, particles, len(self._analysis().system.positions), missing)
+
+    @property
+    def result(self) -> Result | None:
+        """:class:`hoomd_gala.Result` of the current state, in the order of :attr:`particles`.
+
+        None on MPI ranks other than 0.
+        """
+        label, confidence, embedding = (
+            self._collect(name) for name in ("label", "confidence", "embedding")
+        )
+        if label is None or confidence is None or embedding is None:
+            return None
+        return Result(label, confidence, embedding, self.class_names)
+
+    @property
+    def particles(self) -> NDArray[np.int64] | None:
+        """(*m*, ) int64: which particles, in the order of tags, are labelled; None for all."""
+        return None if self.filter is None else self._collect("particles")
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes that labels index."""
         return self.analyzer.class_names
 
+    @property
+    def color(self) -> NDArray[np.float32] | None:
+        """(*N*, 3) float32: what particles are drawn in.
+
+        ``logger["Color"] = (lambda: classifier.color, "particle")`` puts it where OVITO looks.
+        """
+        label = self.label
+        return None if label is None else label_colors(label, self.class_names)
+
+    def fraction(self, structure: str | Sequence[str] | None = None) -> float:
+        """Fraction of particles in a structure, in any of several, or in anything solid.
+
+        To log it as a scalar, for :class:`hoomd.write.Table` or :class:`hoomd.write.HDF5Log`:
+        ``logger["cF4-Cu"] = (lambda: classifier.fraction("cF4-Cu"), "scalar")``.
+
+        Parameters
+        ----------
+        structure : str or sequence of str, optional
+            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
+            unknown.
+        """
+        return float(self.fractions[class_indices(self.class_names, structure)].sum())
+
+    def recent_fraction(
+        self, structure: str | Sequence[str] | None = None, period: int = 1
+    ) -> float:
+        """As :meth:`fraction`, of labels that are less than ``period`` timesteps old."""
+        if self._latest is not None and self._simulation is not None:
+            age = self._simulation.timestep - self._latest.fingerprint[0]
+            if 0 < age < period:
+                counts = self._latest.counts
+                return float(counts[class_indices(self.class_names, structure)].sum())
+        return self.fraction(structure)
+
     @hoomd.logging.log(category="particle", requires_run=True)
-    def label(self) -> NDArray[np.int32]:
+    def label(self) -> NDArray[np.int32] | None:
         """(*N*, ) int32: index into :attr:`class_names` by particle tag, -1 where unknown."""
-        return self.result.label
+        return self._of_all("label", UNKNOWN)
 
     @hoomd.logging.log(category="particle", requires_run=True)
-    def confidence(self) -> NDArray[np.float32]:
+    def confidence(self) -> NDArray[np.float32] | None:
         """(*N*, ) float32: calibrated probability of the label."""
-        return self.result.confidence
+        return self._of_all("confidence", 0)
 
     @hoomd.logging.log(category="particle", requires_run=True)
-    def embedding(self) -> NDArray[np.float32]:
+    def embedding(self) -> NDArray[np.float32] | None:
         """(*N*, *D*) float32: the network's summary of each environment."""
-        return self.result.embedding
+        return self._of_all("embedding", 0)
 
     @hoomd.logging.log(category="sequence", requires_run=True)
     def fractions(self) -> NDArray[np.float64]:
         """(*C* + 1, ) float64: fraction of particles of each class, the unknown last."""
-        return self.result.counts
+        return self._analysis().counts
+
+    @hoomd.logging.log(category="scalar", requires_run=True)
+    def solid_fraction(self) -> float:
+        """Fraction of particles that are neither disordered nor unknown."""
+        return self.fraction()
 
     @hoomd.logging.log(category="sequence")
     def names(self) -> NDArray[np.int8]:

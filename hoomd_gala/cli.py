@@ -36,9 +36,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
     )
 
+    view = commands.add_parser(
+        "view",
+        help="copy a labelled trajectory with structures as particle types",
+        description="Copies a labelled GSD trajectory with the names of the structures as particle "
+        "types, which OVITO and other viewers list and color. The particles' own types go to the "
+        "property particle_type.",
+    )
+    view.add_argument("input", metavar="OUT.gsd", type=Path, help="labelled trajectory")
+    view.add_argument(
+        "output",
+        metavar="VIEW.gsd",
+        type=Path,
+        nargs="?",
+        help="must not exist (default: OUT-view.gsd)",
+    )
+
     _add_train(commands)
     finetune = _add_finetune(commands)
     _add_plot(commands)
+    _add_bench(commands)
     commands.add_parser("models", help="list the shipped models")
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -51,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.input, options.output, options.model, options.device
             )
             print_fractions(fractions)
+        elif options.command == "view":
+            from .labeling import view_trajectory
+
+            print(view_trajectory(options.input, options.output))
         elif options.command == "finetune" and options.labels:
             from .few_shot_command import run
 
@@ -64,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .plot_command import plot_curve, plot_embedding
 
             (plot_curve if options.figure == "curve" else plot_embedding)(options)
+        elif options.command == "bench":
+            from . import bench
+
+            bench.run(options)
         else:
             _list_models()
     except InputError as error:
@@ -364,6 +389,35 @@ def _add_plot(commands: Any) -> None:
     )
     curve.add_argument("curves", nargs="+", type=Path, metavar="CURVE.csv")
     curve.add_argument("--output", required=True, type=Path, metavar="CURVE.png")
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="how fast this machine labels particles",
+        description="Measures the search for neighbors and the whole way from positions to labels "
+        "on a hot bcc crystal: medians of several rounds, with ratios to SciPy's k-d tree measured "
+        "side by side.",
+    )
+    bench.add_argument("--model", default="structures", help=f"name or model file {_DEFAULT}")
+    bench.add_argument("--device", default="cpu", help=f"cpu, cuda or auto {_DEFAULT}")
+    bench.add_argument("--threads", type=_positive, default=1, help=f"cores to use {_DEFAULT}")
+    bench.add_argument("--particles", type=_positive, default=8192, metavar="N", help=_DEFAULT)
+    bench.add_argument(
+        "--output",
+        type=Path,
+        metavar="SCALING.png",
+        help="measure time and memory of several sizes as well; a CSV file is written beside the "
+        "picture",
+    )
+    bench.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_positive,
+        default=[1000, 10_000, 100_000, 1_000_000],
+        metavar="N",
+        help=f"sizes to measure for --output {_DEFAULT}",
+    )
 
 
 def _list_models() -> None:

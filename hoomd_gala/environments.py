@@ -1,7 +1,9 @@
 """Particle environments: the bonds to the nearest neighbors under periodic boundary conditions."""
 
+import functools
 import itertools
 from dataclasses import dataclass
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +12,21 @@ from scipy.spatial import KDTree
 
 from .errors import InputError
 from .systems import Array, lattice_vectors, make_system
+from .threads import share_out
 
 #: Nearest neighbors in an environment (figure 1d of arXiv 2411.14680).
 N_NEIGHBORS = 20
+
+
+Integers = NDArray[np.int64]
+
+
+@functools.cache
+def _kernels() -> ModuleType:
+    """The compiled search, imported when it first runs: numba takes a while to load."""
+    from . import neighbor_kernels
+
+    return neighbor_kernels
 
 
 class Environments(NamedTuple):
@@ -30,23 +44,61 @@ class Environments(NamedTuple):
     neighbors: NDArray[np.int64]
 
 
+class _Grid(NamedTuple):
+    """Particles sorted by the cells of a grid, for searches as far as a reach.
+
+    Attributes
+    ----------
+    reach : float
+        Distance that is searched.
+    shape, layers : (3,) int64
+        Cells along each lattice vector, and how many of them the reach extends over.
+    order, cells, starts
+        See :func:`~hoomd_gala.neighbor_kernels.sort_by_cell`.
+    points : (N, 3) float64
+        Positions in the order of the cells.
+    """
+
+    reach: float
+    shape: Integers
+    layers: Integers
+    order: Integers
+    cells: Integers
+    starts: Integers
+    points: Array
+
+    @property
+    def crowding(self) -> float:
+        """Other particles in a particle's own cell, on average."""
+        counts = np.diff(self.starts)
+        return float((counts * counts).sum() / len(self.cells)) - 1
+
+
+#: How much farther than the mean distance of the last neighbor a search reaches.
+_MARGIN = 1.2
+
+#: Particles in a cell, on average over particles, that are too many to look through.
+_CROWDED = 400
+
+
 @dataclass
 class PeriodicTree:
-    """A k-d tree over the particles of a periodic box and the images around it.
+    """The particles of a periodic box, sorted for the search for their neighbors.
 
-    Images are laid out as far as neighbors have been looked for: the tree grows when a query
-    reaches further, so that a dense system needs few and a gas is still searched exactly.
+    A search looks at the cells around a particle as far as a reach, which follows from the density
+    where most particles are. What has fewer neighbors within it, the vapor around a droplet, is
+    searched for in larger cells, as often as it takes. Where most particles are in so small a part
+    of the box that cells would be too many, a k-d tree is searched.
     """
 
     fractional: Array
     lattice: Array
-    reach: float
-    tree: KDTree
-    owners: NDArray[np.int64]
+    grids: list[_Grid]
+    tree: "_Tree | None" = None
 
     @classmethod
     def build(cls, positions: ArrayLike, box: ArrayLike) -> "PeriodicTree":
-        """Tree over (N, 3) positions in any triclinic periodic box; checks both."""
+        """Sorted (N, 3) positions in any triclinic periodic box; checks both."""
         system = make_system(positions, box)
         total = len(system.positions)
         if total <= N_NEIGHBORS:
@@ -57,10 +109,44 @@ class PeriodicTree:
         lattice = lattice_vectors(system.box)
         fractional = system.positions @ np.linalg.inv(lattice)
         fractional -= np.floor(fractional)
-        # sphere that holds the neighbors at the mean density, with a margin for fluctuations
-        volume = np.linalg.det(lattice) / total * (N_NEIGHBORS + 1)
-        reach = 1.3 * (volume * 3 / (4 * np.pi)) ** (1 / 3)
-        return cls(fractional, lattice, reach, *_images(fractional, lattice, reach))
+        tree = cls(fractional, lattice, [])
+        volume = np.linalg.det(lattice) / total
+        grid = tree._grid(_reach(volume))
+        for _ in range(20):
+            # the volume of a particle where most particles are
+            cell = np.linalg.det(lattice) / grid.shape.prod()
+            crowded = cell / max(grid.crowding, 1)
+            if crowded > volume / 2:
+                break
+            volume = crowded
+            finer = tree._grid(_reach(volume))
+            if (finer.shape == grid.shape).all():
+                break
+            grid = finer
+        tree.grids.append(grid)
+        if grid.crowding > _CROWDED:
+            tree.tree = _Tree.build(fractional, lattice)
+        return tree
+
+    @property
+    def order(self) -> Integers:
+        """(N,) particles, such that those near to each other in the box are so in the list."""
+        return self.grids[0].order
+
+    def _grid(self, reach: float) -> _Grid:
+        # distance between opposite faces = 1 / length of the reciprocal vector
+        heights = 1 / np.linalg.norm(np.linalg.inv(self.lattice), axis=0)
+        # cells as high as the reach, or half of it where that leaves few of them
+        coarse, fine = np.maximum(heights // reach, 1), np.maximum(2 * heights // reach, 1)
+        shape = np.where(3 / coarse > 1.3 * 5 / fine, fine, coarse)
+        # not many more cells than particles
+        most = 4 * len(self.fractional) + 64
+        shrink = min(1, (most / shape.prod()) ** (1 / 3))
+        shape = np.maximum(np.floor(shape * shrink), 1).astype(np.int64)
+        layers = np.ceil(reach * shape / heights * (1 + 1e-9)).astype(np.int64)
+        order, cells, starts = _kernels().sort_by_cell(self.fractional, shape)
+        points = (self.fractional @ self.lattice)[order]
+        return _Grid(reach, shape, layers, order, cells, starts, points)
 
     def nearest(
         self, particles: ArrayLike | None = None, n: int = N_NEIGHBORS, workers: int = 1
@@ -83,9 +169,73 @@ class PeriodicTree:
         """
         total = len(self.fractional)
         ids = np.arange(total) if particles is None else np.asarray(particles, dtype=np.int64)
-        centers = self.fractional[ids] @ self.lattice
         bonds = np.empty((len(ids), n, 3))
         neighbors = np.empty((len(ids), n), dtype=np.int64)
+        if self.tree is not None:
+            self.tree.search(ids, bonds, neighbors, workers)
+        else:
+            self._search(ids, bonds, neighbors, workers)
+        own = (neighbors == ids[:, None]).any(axis=1)
+        if own.any():
+            raise InputError(
+                f"the box is too thin for {n} neighbors: {own.sum()} of {len(ids)} particles have "
+                "their own periodic image among them; replicate the system."
+            )
+        return Environments(bonds, neighbors)
+
+    def _search(self, ids: Integers, bonds: Array, neighbors: Integers, workers: int) -> None:
+        kernels = _kernels()
+        pending = np.arange(len(ids))
+        level = 0
+        while len(pending):
+            if level == len(self.grids):
+                self.grids.append(self._grid(1.5 * self.grids[-1].reach))
+            grid = self.grids[level]
+            # particles of a cell next to each other: they have the same candidates
+            pending = pending[np.argsort(grid.cells[ids[pending]], kind="stable")]
+            found = np.empty(len(pending), bool)
+
+            search = functools.partial(
+                kernels.nearest_in_cells,
+                ids,
+                pending,
+                *(grid.cells, grid.shape, grid.starts, grid.points, grid.order),
+                *(self.lattice, grid.layers, grid.reach),
+                *(bonds, neighbors, found),
+            )
+            share_out(search, len(pending), workers)
+            pending = pending[~found]
+            level += 1
+
+
+def _reach(volume: float) -> float:
+    """Radius that holds the neighbors at some volume per particle, with a margin."""
+    return _MARGIN * ((N_NEIGHBORS + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
+
+
+@dataclass
+class _Tree:
+    """A k-d tree over the particles of a periodic box and the images around it.
+
+    Images are laid out as far as neighbors have been looked for: the tree grows when a query
+    reaches further.
+    """
+
+    fractional: Array
+    lattice: Array
+    reach: float
+    tree: KDTree
+    owners: Integers
+
+    @classmethod
+    def build(cls, fractional: Array, lattice: Array) -> "_Tree":
+        reach = _reach(np.linalg.det(lattice) / len(fractional))
+        return cls(fractional, lattice, reach, *_images(fractional, lattice, reach))
+
+    def search(self, ids: Integers, bonds: Array, neighbors: Integers, workers: int) -> None:
+        """Write the environments of some particles."""
+        n = neighbors.shape[1]
+        centers = self.fractional[ids] @ self.lattice
         pending = np.arange(len(ids))
         while True:
             # one more than asked for: the particle itself comes along at distance zero
@@ -102,16 +252,9 @@ class PeriodicTree:
                 break
             self.reach *= 1.5
             self.tree, self.owners = _images(self.fractional, self.lattice, self.reach)
-        own = (neighbors == ids[:, None]).any(axis=1)
-        if own.any():
-            raise InputError(
-                f"the box is too thin for {n} neighbors: {own.sum()} of {len(ids)} particles have "
-                "their own periodic image among them; replicate the system."
-            )
-        return Environments(bonds, neighbors)
 
 
-def _images(fractional: Array, lattice: Array, reach: float) -> tuple[KDTree, NDArray[np.int64]]:
+def _images(fractional: Array, lattice: Array, reach: float) -> tuple[KDTree, Integers]:
     """Tree over the box and all images within ``reach`` of it, and the particle behind each."""
     # distance between opposite faces = 1 / length of the reciprocal vector
     margins = reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)

@@ -75,7 +75,7 @@ class TiedBlock(nn.Module):
 
 
 #: Length, in units of twice the length scale, that no bond exceeds inside a network.
-_LONGEST = 1.5
+LONGEST = 1.5
 
 
 def _compress(bonds: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def _compress(bonds: Tensor) -> Tensor:
     In some molecular crystals the 20th neighbor is fifteen times as far away as the first, and
     products of products of such bonds would drown the training on all others.
     """
-    squares = bonds.square().sum(-1, keepdim=True) / _LONGEST**2
+    squares = bonds.square().sum(-1, keepdim=True) / LONGEST**2
     return bonds * (1 + squares.square()) ** -0.25
 
 

@@ -1,6 +1,7 @@
 """The OpenMM adapter: a reporter that labels the particles of a running simulation."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import gsd.hoomd
@@ -9,6 +10,7 @@ import openmm
 from openmm import unit
 
 from .analyzer import Analyzer, Result
+from .errors import InputError
 from .systems import as_system, box_from_lattice, lattice_vectors, make_system
 from .trajectories import add_labels, append_frame, make_frame
 
@@ -54,31 +56,41 @@ class ClassifierReporter:
 
     Parameters
     ----------
-    file : str or path
-        GSD file, appended to if it exists.
+    file : str or path, optional
+        GSD file, appended to if it exists; with None, :attr:`result` is all there is.
     reportInterval : int
         Timesteps between frames.
     model : str or path
         A shipped model's name, or a model file.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
+    particles : sequence of int, optional
+        Indices of the particles to label; all if not given. All others are still neighbors; their
+        label is -1 and fractions are of those chosen.
 
     Attributes
     ----------
     result : Result or None
-        The latest labels.
+        The latest labels, in the order of the particles' indices.
+
+    Raises
+    ------
+    InputError
+        When it reports, for particles that the simulation does not have.
     """
 
     def __init__(
         self,
-        file: str | os.PathLike[str],
+        file: str | os.PathLike[str] | None,
         reportInterval: int,
         model: str | os.PathLike[str] = "structures",
         device: str = "auto",
+        particles: Sequence[int] | None = None,
     ) -> None:
         self.file = file
         self.interval = reportInterval
         self.analyzer = Analyzer(model, device)
+        self.particles = None if particles is None else np.unique(np.array(particles, np.int64))
         self.result: Result | None = None
 
     def describeNextReport(self, simulation: Any) -> dict[str, Any]:
@@ -89,5 +101,9 @@ class ClassifierReporter:
     def report(self, simulation: Any, state: openmm.State) -> None:
         """Label the particles and append a frame."""
         frame = make_openmm_frame(simulation, state)
-        self.result = self.analyzer.analyze_system(as_system(frame))
-        append_frame(self.file, add_labels(frame, self.result))
+        chosen, total = self.particles, frame.particles.N
+        if chosen is not None and not ((chosen >= 0) & (chosen < total)).all():
+            raise InputError(f"particles are to be 0 to {total - 1}; {chosen} was given.")
+        self.result = self.analyzer.analyze_system(as_system(frame), chosen)
+        if self.file is not None:
+            append_frame(self.file, add_labels(frame, self.result, chosen))

@@ -73,10 +73,10 @@ class Training(NamedTuple):
     seconds: float
 
 
-def seeded(*seeds: int) -> torch.Generator:
+def seeded(*seeds: int, device: str | torch.device = "cpu") -> torch.Generator:
     """A generator that depends on all of some non-negative numbers."""
     state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
+    return torch.Generator(device).manual_seed(int(state[0]))
 
 
 def split(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
@@ -93,7 +93,8 @@ def split(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
 def evaluate(network: nn.Module, loss: Loss, data: Data, batch_size: int = 512) -> dict[str, float]:
     """Mean loss and metrics over a data set."""
     device = next(network.parameters()).device
-    totals: dict[str, float] = {}
+    # added up where they are: to look at a number is to wait for the GPU
+    totals: dict[str, Tensor] = {}
     total = len(next(iter(data.values())))
     network.eval()
     with torch.inference_mode():
@@ -103,8 +104,9 @@ def evaluate(network: nn.Module, loss: Loss, data: Data, batch_size: int = 512) 
             value, metrics = loss(network, batch)
             size = len(next(iter(batch.values())))
             for key, number in {"loss": value, **metrics}.items():
-                totals[key] = totals.get(key, 0.0) + float(number) * size / total
-    return totals
+                share = number.double() * size / total
+                totals[key] = totals[key] + share if key in totals else share
+    return {key: float(number) for key, number in totals.items()}
 
 
 def best_row(curve: list[dict[str, float]]) -> int:
@@ -162,7 +164,8 @@ def train(
     loss : callable
         Takes the network and a batch, returns the loss and metrics.
     training : dict of Tensor
-        Clean data, as :func:`split` gives it.
+        Clean data, as :func:`split` gives it. All of it is taken to the network's device, and
+        corrupted there.
     validation : dict of Tensor
         Data, corrupted already: it stays the same from epoch to epoch.
     config : TrainingConfig
@@ -187,8 +190,15 @@ def train(
     device = next(network.parameters()).device
     total = len(next(iter(training.values())))
     steps = -(-total // config.batch_size)
+    # all data stays beside the network: a step sends nothing to a GPU but its launches
+    training, validation = (
+        {key: value.to(device) for key, value in data.items()} for data in (training, validation)
+    )
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        network.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=device.type == "cuda",
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=steps * config.epochs, pct_start=0.2
@@ -215,23 +225,23 @@ def train(
         while not _is_over(curve, config):
             epoch = len(curve)
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
-            order = torch.randperm(total, generator=generator)
+            order = torch.randperm(total, generator=generator).to(device)
             network.train()
-            mean_loss = 0.0
+            sum_loss = torch.zeros((), dtype=torch.float64, device=device)
             for start in range(0, total, config.batch_size):
                 rows = order[start : start + config.batch_size]
                 batch = {key: value[rows] for key, value in training.items()}
                 if corrupt is not None:
-                    batch = corrupt(batch, seeded(config.seed, epoch, start))
-                batch = {key: value.to(device) for key, value in batch.items()}
+                    batch = corrupt(batch, seeded(config.seed, epoch, start, device=device))
                 optimizer.zero_grad(set_to_none=True)
                 value, _ = loss(network, batch)
                 value.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
-                mean_loss += float(value.detach()) * len(rows) / total
+                sum_loss += value.detach().double() * len(rows) / total
                 bar.update()
+            mean_loss = float(sum_loss)
             if not math.isfinite(mean_loss):
                 raise InputError(
                     f"the loss is {mean_loss} in epoch {epoch + 1} of {description}; train with a "

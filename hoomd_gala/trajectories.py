@@ -2,7 +2,8 @@
 
 Labels are stored as HOOMD's own logger stores them, so that a file looks the same whoever wrote
 it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO shows as
-particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``.
+particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. OVITO takes
+``log/particles/Color`` for the color to draw a particle in.
 """
 
 import os
@@ -11,19 +12,24 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import gsd.fl
 import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .analyzer import Result
+from .analyzer import UNKNOWN, Result
+from .colors import label_colors
 from .errors import InputError
 from .files import replacing
 from .systems import System, lattice_vectors
 
 #: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
 NAMESPACE = "hoomd_gala/Classifier"
+
+#: What OVITO colors particles by.
+COLOR = "particles/Color"
 
 
 @contextmanager
@@ -204,14 +210,41 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
     return frame
 
 
-def add_labels(frame: gsd.hoomd.Frame, result: Result) -> gsd.hoomd.Frame:
-    """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them."""
-    frame.log[f"particles/{NAMESPACE}/label"] = result.label
-    frame.log[f"particles/{NAMESPACE}/confidence"] = result.confidence
-    frame.log[f"particles/{NAMESPACE}/embedding"] = result.embedding
+def add_labels(
+    frame: gsd.hoomd.Frame, result: Result, particles: NDArray[np.int64] | None = None
+) -> gsd.hoomd.Frame:
+    """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        With N particles.
+    result : Result
+        Of m particles.
+    particles : (m,) int, optional
+        Which ones these are; all if not given. The others get label -1 and confidence 0.
+    """
+    total = frame.particles.N
+    label = fill(result.label, particles, total, UNKNOWN)
+    frame.log[f"particles/{NAMESPACE}/label"] = label
+    for name, values in (("confidence", result.confidence), ("embedding", result.embedding)):
+        frame.log[f"particles/{NAMESPACE}/{name}"] = fill(values, particles, total, 0)
+    if result.class_names:
+        frame.log[COLOR] = label_colors(label, result.class_names)
     frame.log[f"{NAMESPACE}/fractions"] = result.counts
     frame.log[f"{NAMESPACE}/names"] = encode_strings(result.class_names)
     return frame
+
+
+def fill(
+    values: NDArray[Any], particles: NDArray[np.int64] | None, total: int, missing: float
+) -> NDArray[Any]:
+    """Values of all particles from those of some, in the order of ``particles``."""
+    if particles is None:
+        return values
+    everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
+    everyone[particles] = values
+    return everyone
 
 
 def append_frame(path: str | os.PathLike[str], frame: gsd.hoomd.Frame) -> None:

@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import gsd.hoomd
@@ -22,6 +23,13 @@ HAS_HOOMD = importlib.util.find_spec("hoomd") is not None
 #: Mark of tests that run a real HOOMD-blue.
 needs_hoomd = pytest.mark.skipif(not HAS_HOOMD, reason="HOOMD-blue is not installed")
 
+
+#: Mark of tests that run on a GPU.
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+
+if not torch.cuda.is_available():
+    # kernels for GPUs then run in the interpreter; Triton looks when it is imported
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # networks are small here, and a second thread only waits for the first
 torch.set_num_threads(1)

@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import gas
+from conftest import gas, needs_cuda
 
 from hoomd_gala import analyzer as module
+from hoomd_gala import cells
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.errors import InputError
 from hoomd_gala.models import Model, save_model
@@ -101,12 +102,51 @@ def test_nan_is_refused(analyzer, bcc):
         analyzer.analyze(positions, bcc.box)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
-def test_gpu_agrees_with_cpu(analyzer, model_path, bcc):
-    expected = analyzer.analyze(bcc)
-    result = Analyzer(model_path, device="cuda").analyze(bcc)
+def same(result, expected):
     assert (result.label == expected.label).mean() > 0.999
     np.testing.assert_allclose(result.confidence, expected.confidence, atol=1e-3)
+    np.testing.assert_allclose(result.embedding, expected.embedding, atol=1e-3)
+    assert result.label.dtype == np.int32
+    assert result.class_names == expected.class_names
+
+
+def test_search_and_network_on_one_device(analyzer, bcc, monkeypatch):
+    # what a GPU does, on the CPU
+    expected = analyzer.analyze(bcc)
+    monkeypatch.setattr(module, "CHUNK", 100)
+    same(analyzer._analyze_on_device(bcc), expected)
+    system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box)
+    same(analyzer._analyze_on_device(system), expected)
+    same(analyzer.analyze_system(system), expected)
+
+
+@needs_cuda
+def test_gpu_agrees_with_cpu(analyzer, model_path, bcc):
+    expected = analyzer.analyze(bcc)
+    on_gpu = Analyzer(model_path, device="cuda")
+    same(on_gpu.analyze(bcc), expected)
+    # positions that are on the GPU already, and a network that is not
+    positions = torch.as_tensor(bcc.positions, device="cuda")
+    same(on_gpu.analyze(positions, bcc.box), expected)
+    same(analyzer.analyze(positions, bcc.box), expected)
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [(np.zeros(3, int), r"types have shape \(3,\)"), (np.zeros(1024), r"one integer for each")],
+)
+def test_bad_types_on_a_device_are_refused(bcc, types, message):
+    with pytest.raises(InputError, match=message):
+        cells.device_system(torch.as_tensor(bcc.positions), bcc.box, types)
+
+
+def test_types_beyond_the_model_are_refused_on_a_device(trained, bcc):
+    core = CoreConfig(max_types=2, width=8, hidden=8, blocks=1)
+    info = trained.info.__class__(core, ("a", "b"))
+    types = np.arange(len(bcc.positions)) % 3
+    system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box, types)
+    with pytest.raises(InputError, match="the system has types 0 to 2"):
+        Analyzer(Model(FrameClassifier(core, 2), info), "cpu")._analyze_on_device(system)
 
 
 def test_core_and_command_line_import_no_engine():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoomd_gala.environments import PeriodicTree, nearest_neighbors, scale_bonds
+from hoomd_gala.environments import PeriodicTree, _Tree, nearest_neighbors, scale_bonds
 from hoomd_gala.errors import InputError
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import lattice_vectors
@@ -104,6 +104,29 @@ def test_coincident_particles_do_not_confuse_the_search():
     environments = nearest_neighbors(positions, [10, 10, 10, 0, 0, 0])
     assert not (environments.neighbors == np.arange(40)[:, None]).any()
     assert np.linalg.norm(environments.bonds[:30], axis=-1).max() == 0
+
+
+def test_most_particles_in_a_speck_of_the_box():
+    rng = np.random.default_rng(7)
+    box = [400, 400, 400, 0.2, 0, 0.1]
+    speck = rng.normal(scale=0.5, size=(3000, 3))
+    positions = np.concatenate([speck, rng.uniform(-150, 150, size=(40, 3))])
+    lengths = check(nearest_neighbors(positions, box), positions, box)
+    tree = PeriodicTree.build(positions, box)
+    tree.tree = _Tree.build(tree.fractional, tree.lattice)  # what even denser ones fall back on
+    other = check(tree.nearest(), positions, box)
+    np.testing.assert_allclose(lengths, other, atol=1e-9)
+
+
+def test_more_coincident_particles_than_neighbors_among_others():
+    rng = np.random.default_rng(8)
+    positions = np.concatenate([np.full((200, 3), 1.5), rng.uniform(-5, 5, size=(800, 3))])
+    box = [10, 10, 10, 0, 0, 0]
+    environments = nearest_neighbors(positions, box)
+    lengths = check(environments, positions, box)
+    np.testing.assert_allclose(lengths, brute_force(positions, box, images=1), atol=1e-9)
+    rows = [len(set(row)) for row in environments.neighbors]
+    assert min(rows) == 20
 
 
 def test_scaled_bonds_have_the_same_size_whatever_the_unit():

@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
 from conftest import needs_hoomd
 
-from hoomd_gala.trajectories import open_trajectory
+from hoomd_gala.trajectories import frame_labels, open_trajectory
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -49,3 +51,58 @@ def test_attach_to_hoomd_melts_its_crystal(tmp_path):
     for name in ("labeled.gsd", "run.gsd"):
         with open_trajectory(tmp_path / name) as trajectory:
             assert [frame.configuration.step for frame in trajectory] == list(range(500, 4001, 500))
+
+
+def test_label_trajectory(tmp_path):
+    view, *lines = run("label_trajectory.py", tmp_path).strip().splitlines()
+    assert view.endswith("labeled-view.gsd")
+    first, second, last = (percent(line) for line in lines)
+    assert first > 0.95
+    assert second > 0.9
+    assert last < 0.1
+    with open_trajectory(tmp_path / "labeled-view.gsd") as trajectory:
+        types = trajectory[0].particles.types
+        assert types[trajectory[0].particles.typeid[0]] == "cI2-W"
+
+
+def test_render_in_ovito(tmp_path):
+    pictures = run("render_in_ovito.py", tmp_path).split()
+    assert pictures == ["droplet-0.png", "droplet-0-cut.png"]
+    from matplotlib import image
+
+    for picture in pictures:
+        pixels = image.imread(tmp_path / picture)[..., :3]
+        assert pixels.shape == (700, 900, 3)
+        # white, and the green of cF4-Cu in light and shadow
+        assert (pixels > 0.99).all(axis=-1).mean() > 0.2
+        green = (pixels[..., 1] > 1.5 * pixels[..., 0]) & (pixels[..., 1] > 1.5 * pixels[..., 2])
+        assert green.sum() > 1000
+
+
+@needs_hoomd
+def test_log_fractions(tmp_path):
+    pytest.importorskip("h5py", reason="h5py is not installed, which HDF5Log needs")
+    *_, first, _, _, _, _, _, _, last, end = run("log_fractions.py", tmp_path).splitlines()
+    step, solid, fcc, _, disordered = map(float, first.split())
+    assert step == 250
+    assert min(solid, fcc) > 0.95
+    assert disordered < 0.05
+    step, solid, _, _, disordered = map(float, last.split())
+    assert step == 2000
+    assert solid < 0.1
+    assert disordered == pytest.approx(percent(end), abs=1e-3)
+
+
+@needs_hoomd
+def test_stop_at_nucleation(tmp_path):
+    molten, stopped = run("stop_at_nucleation.py", tmp_path).strip().splitlines()
+    assert percent(molten) < 0.05
+    assert percent(stopped) > 0.25
+    assert int(stopped.split(":")[0].split()[-1]) < 30_000
+    with open_trajectory(tmp_path / "nucleation.gsd") as trajectory:
+        solid = []
+        for frame in trajectory:
+            label, names = frame_labels(frame)
+            solid.append(np.isin(label, [-1, names.index("disordered")], invert=True).mean())
+    assert len(solid) > 10
+    assert np.mean(solid) > 0.05

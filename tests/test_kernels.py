@@ -50,8 +50,12 @@ def test_kernels_equal_torch(kind, reduce, clouds, n, hidden):
         difference = (ours[name].double() - expected).abs()
         # some gradients cancel but for rounding: of what shifts all scores alike
         tolerance = 1e-4 * (expected.abs() + max(1, float(expected.abs().max())))
-        # rounding decides on which side of its bend a hidden unit is that is all but at it
-        assert (difference > tolerance).double().mean() < 0.005, name
+        # rounding decides on which side of its bend a hidden unit is that is all but at it; a row
+        # of weights, or a bias, is that of one unit
+        allowed = (
+            max(0.005, 2 / len(expected)) if name.startswith(("value", "score", "scale")) else 0.005
+        )
+        assert (difference > tolerance).double().mean() < allowed, name
 
 
 @pytest.mark.parametrize("kind", LAYERS)

@@ -6,6 +6,7 @@ import pytest
 from openmm import app, unit
 
 from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.errors import InputError
 from hoomd_gala.openmm import ClassifierReporter
 from hoomd_gala.systems import lattice_vectors
 from hoomd_gala.trajectories import frame_labels, open_trajectory
@@ -62,3 +63,22 @@ def test_continued_run_appends(simulation, model_path, tmp_path):
         simulation.step(20)
     with open_trajectory(path) as trajectory:
         assert [frame.configuration.step for frame in trajectory] == [10, 20, 30, 40]
+
+
+def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    everyone = ClassifierReporter(None, 10, model_path)
+    some = ClassifierReporter(path, 10, model_path, particles=[700, 3, 101])
+    simulation.reporters.extend([everyone, some])
+    simulation.step(10)
+    chosen = [3, 101, 700]
+    np.testing.assert_array_equal(some.result.label, everyone.result.label[chosen])
+    with open_trajectory(path) as trajectory:
+        labels, _ = frame_labels(trajectory[0])
+        fractions = trajectory[0].log["hoomd_gala/Classifier/fractions"]
+    np.testing.assert_array_equal(labels[chosen], some.result.label)
+    assert (np.delete(labels, chosen) == -1).all()
+    np.testing.assert_allclose(fractions, some.result.counts)
+    simulation.reporters[:] = [ClassifierReporter(None, 10, model_path, particles=[10_000])]
+    with pytest.raises(InputError, match="particles are to be 0 to"):
+        simulation.step(10)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import gas
+from conftest import gas, needs_cuda
 
 from hoomd_gala import datasets
 from hoomd_gala.errors import InputError
@@ -61,9 +61,10 @@ def test_training_learns_and_repeats_exactly(data):
         assert torch.equal(tensor, weights[1][key])
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 @pytest.mark.parametrize("stop_after", [1, 3])
-def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, stop_after):
-    whole = network()
+def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, stop_after, device):
+    whole = network().to(device)
     curve = train(whole, task.loss, *data, CONFIG).curve
     checkpoint = tmp_path / "checkpoint.pt"
     calls = 0
@@ -77,12 +78,21 @@ def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, st
         return task.loss(net, batch)
 
     with pytest.raises(InterruptionError):
-        train(network(), interrupted, *data, CONFIG, checkpoint)
-    resumed = network()
+        train(network().to(device), interrupted, *data, CONFIG, checkpoint)
+    resumed = network().to(device)
     resumed_curve = train(resumed, task.loss, *data, CONFIG, checkpoint).curve
     assert resumed_curve == curve
     for key, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[key])
+
+
+@needs_cuda
+def test_a_gpu_learns_what_a_cpu_learns(data):
+    losses = [
+        train(network().to(device), task.loss, *data, CONFIG).curve[-1]["validation_loss"]
+        for device in ("cpu", "cuda")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 STOPPING = replace(CONFIG, epochs=8, patience=2)

@@ -144,11 +144,22 @@ def train_frames(job):
 # ---- the shipped model ----
 
 SITES = "sites.safetensors"
+FAST_SITES, FAST_MODEL = "fast-sites.safetensors", "structures-fast.safetensors"
+
+
+def learned_fluids(job: Any) -> list[Any]:
+    """The study's simulations that its shipped model learns disorder from."""
+    return [fluid for fluid in fluids(job) if fluid.sp.role == "training"]
 
 
 def training_fluids(job: Any) -> list[Path]:
-    """Trajectories of the study that its shipped model learns disorder from."""
-    return [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job) if fluid.sp.role == "training"]
+    """Their trajectories."""
+    return [Path(fluid.fn(TRAJECTORY)) for fluid in learned_fluids(job)]
+
+
+def has_training_fluids(job: Any) -> bool:
+    """Condition: all that the shipped model learns disorder from is simulated."""
+    return all(map(simulated, learned_fluids(job)))
 
 
 @contextmanager
@@ -167,7 +178,7 @@ def copy(source: str | os.PathLike[str], target: Path) -> None:
 
 
 @Study.pre(kind("shipped_model"))
-@Study.pre(has_fluids)
+@Study.pre(has_training_fluids)
 @Study.post(has(SITES))
 @Study.operation(directives=DIRECTIVES)
 @alone(has(SITES))
@@ -208,7 +219,40 @@ def ships(job: Any) -> bool:
 
 @Study.pre(kind("shipped_model"))
 @Study.pre(ships)
+@Study.pre(has(MODEL))
+@Study.post(has(FAST_SITES))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(FAST_SITES))
+def distill_sites(job):
+    """Train a smaller network to tell sites apart, after the larger one."""
+    import distill
+    import torch
+
+    torch.set_num_threads(threads(job))
+    with timed(job, "distill_sites"):
+        distill.learn_sites(Path(job.path), job.sp, training_fluids(job))
+
+
+@Study.pre(kind("shipped_model"))
+@Study.pre(has(FAST_SITES))
+@Study.post(has(FAST_MODEL))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(FAST_MODEL))
+def distill_labels(job):
+    """Train the smaller network to name structures, after the larger one."""
+    import distill
+    import torch
+
+    torch.set_num_threads(threads(job))
+    with timed(job, "distill_labels"):
+        distill.learn_labels(Path(job.path), job.sp, training_fluids(job))
+
+
+@Study.pre(kind("shipped_model"))
+@Study.pre(ships)
 @Study.pre(all_models)
+@Study.pre(has(FAST_MODEL))
+@Study.pre(has_fluids)
 @Study.post(has(MODEL_CARD))
 @Study.operation(directives=DIRECTIVES)
 @alone(has(MODEL_CARD))
@@ -229,6 +273,8 @@ def measure(job):
         name = "structures" if ships(other) else f"core_from_{other.sp.source}"
         models.append(inputs / f"{name}.safetensors")
         copy(other.fn(MODEL), models[-1])
+    models.append(inputs / FAST_MODEL)
+    copy(job.fn(FAST_MODEL), models[-1])
     kinds = shipped.read_kinds(Path(job.fn("kinds.json")))
     shipped.write_left_out(inputs / "left out.gsd", kinds, job.sp.seed)
     liquids, unknowns = [], [inputs / "left out.gsd"]
@@ -245,7 +291,8 @@ def measure(job):
         "command": f"python workflows/project.py run --study {job.sp.study}",
         "data": {
             "crystals": "AFLOW prototypes from pyriodic-aflow, replicated, strained by 1.5 %, "
-            "displaced, with and without surfaces; random stackings of spheres and of diamond",
+            "displaced independently or by random springs, with and without surfaces; random "
+            "stackings of spheres and of diamond; crystals without a name from random cells",
             "displacements / shortest distance": dict(job.sp.noise),
             "disordered": [
                 f"{title(fluid)} at number density {fluid.sp.number_density}, kT from "
@@ -260,9 +307,10 @@ def measure(job):
         "seconds": dict(job.doc.seconds),
         "machine": fitting.machine(torch.device("cpu")),
     }
-    target = summary_folder(job) / MODEL
-    shipped.publish(target, inputs / MODEL, folder, about)
-    copy(target.with_suffix(".json"), Path(job.fn(MODEL_CARD)))
+    for name in (FAST_MODEL, MODEL):
+        shipped.publish(summary_folder(job) / name, inputs / name, folder, about)
+    target = summary_folder(job) / MODEL_CARD
+    copy(target, Path(job.fn(MODEL_CARD)))
 
 
 # ---- figures and tables ----

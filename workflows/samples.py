@@ -12,12 +12,21 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from springs import displace_together
 from tqdm.auto import tqdm
 
 from hoomd_gala.datasets import BROKEN, INTACT, Frames, join
 from hoomd_gala.environments import PeriodicTree, nearest_neighbors
-from hoomd_gala.sites import Site, nearest_site, sites
-from hoomd_gala.structures import crystal, displace, droplet, strain, unit_cell, unit_cells
+from hoomd_gala.sites import Site, descriptors, nearest_site, sites
+from hoomd_gala.structures import (
+    UnitCell,
+    crystal,
+    displace,
+    droplet,
+    strain,
+    unit_cell,
+    unit_cells,
+)
 from hoomd_gala.systems import System, as_system, make_system
 from hoomd_gala.trajectories import open_trajectory
 
@@ -115,6 +124,10 @@ def _perfect(name: str, n_particles: int) -> System:
 PUSHED, CORES = 0.6, (0.75, 0.95)
 
 
+#: Share of samples in which neighbors move together.
+TOGETHER = 0.6
+
+
 def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
     """Move particles that are closer than ``core`` away from each other.
 
@@ -136,15 +149,16 @@ def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
 
 
 def heat(system: System, noise: float, rng: np.random.Generator) -> System:
-    """Gaussian displacements, in most samples without close contacts."""
-    hot = displace(system, noise, rng)
+    """Displacements, of each particle by itself or together, in most samples no close contacts."""
+    move = displace_together if rng.random() < TOGETHER else displace
+    hot = move(system, noise, rng)
     return push_apart(hot, rng.uniform(*CORES)) if rng.random() < PUSHED else hot
 
 
 def hot_crystal(
     name: str, kinds: Kinds, noise: float, surface: bool, rng: np.random.Generator
 ) -> System:
-    """A strained crystal with Gaussian displacements, whole or as a droplet in vacuum.
+    """A strained crystal with thermal displacements, whole or as a droplet in vacuum.
 
     Parameters
     ----------
@@ -229,6 +243,38 @@ def stacks(kinds: Kinds, n: int, noise: float, rng: np.random.Generator) -> Iter
         cells = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
         cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in cells)
         yield hot_stack(cubic, hexagonal, diamond, rng.uniform(0.005, noise), rng)
+
+
+def label_sites(cell: UnitCell, kinds: Kinds, known: Sequence[Site]) -> NDArray[np.int64]:
+    """What the particles of a unit cell are, by their surroundings."""
+    grown = crystal(cell, 512)
+    labels = []
+    for row in descriptors(grown, np.arange(len(cell.system.positions))):
+        kind, distance = nearest_site(row, known)
+        unlike = kinds.other if distance > UNLIKE else IGNORED
+        labels.append(kind if distance < SAME else unlike)
+    return np.array(labels)
+
+
+def known_sites(kinds: Kinds) -> list[Site]:
+    """A site of each kind."""
+    found: dict[int, Site] = {}
+    for name in dict.fromkeys(kinds.cells):
+        for site in sites(name):
+            found.setdefault(int(kinds.labels[name][site.members[0]]), site)
+    return [found[kind] for kind in range(len(kinds.cells))]
+
+
+def others(
+    cells: Sequence[UnitCell], kinds: Kinds, noise: float, rng: np.random.Generator
+) -> Iterator[System]:
+    """A hot crystal of each of some unit cells that are not of the database."""
+    known = known_sites(kinds)
+    for cell in cells:
+        perfect = crystal(cell, N_BULK)
+        labels = np.resize(label_sites(cell, kinds, known), len(perfect.positions))
+        strained = strain(perfect._replace(types=labels), 0.015, rng)
+        yield heat(strained, rng.uniform(0.005, noise), rng)
 
 
 def fluids(paths: Sequence[Path], kinds: Kinds, rng: np.random.Generator) -> Iterator[System]:

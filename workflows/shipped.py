@@ -19,6 +19,7 @@ import numpy as np
 import samples
 import torch
 from numpy.typing import NDArray
+from random_crystals import random_crystals
 from samples import IGNORED, Kinds
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -30,16 +31,20 @@ from hoomd_gala.files import replacing, write_table
 from hoomd_gala.models import Model, ModelInfo, load_model, save_model, write_card
 from hoomd_gala.networks import CoreConfig, Familiarity, FrameClassifier, inherit
 from hoomd_gala.plots import draw_curve
-from hoomd_gala.structures import crystal, displace, unit_cell
-from hoomd_gala.systems import System
+from hoomd_gala.structures import UnitCell, crystal, displace, unit_cell
+from hoomd_gala.systems import System, as_system
 from hoomd_gala.tasks import frame_classification as task
-from hoomd_gala.training import TrainingConfig, split, train
+from hoomd_gala.training import Loss, TrainingConfig, split, train
 from hoomd_gala.trajectories import make_frame, open_trajectory
 
 #: Size of the network; the shipped models of the other tasks have the same.
 CORE = CoreConfig(width=32, hidden=32, blocks=2, tied=True)
 #: Hidden units through which neighbors' embeddings reach the label.
 CONTEXT = 64
+
+#: What the operations leave for each other: kinds of sites, unit cells without a name, and the
+#: network that tells sites apart.
+KINDS, OTHERS, SITES = "kinds.json", "others.gsd", "sites.safetensors"
 
 #: Displacement at which the confusion of kinds is measured, and the confusion that makes two kinds
 #: one class: 0.5 would be a coin's.
@@ -50,6 +55,9 @@ UNKNOWN_BELOW = 0.5
 
 #: Share of held-out particles with a name that are nearer to a class than the limit of familiarity.
 FAMILIAR = 0.99
+
+#: Crystals of each unit cell that is not of the database, to tell sites from.
+OTHER_SAMPLES = 3
 
 #: Environments of each frame of a fluid that sites are told from.
 N_PER_FRAME = 220
@@ -67,18 +75,33 @@ def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 class Plan(NamedTuple):
-    """What is sampled, from a job's state point."""
+    """What is sampled, from a job's state point.
+
+    Attributes
+    ----------
+    kinds : Kinds
+        What the particles of all unit cells are called.
+    common : sequence of str
+        Unit cells to be told apart when hottest.
+    noise : dict of str to float
+        Highest displacement, by the group of the cell.
+    fluids : sequence of Path
+        Trajectories whose particles are all disordered.
+    others : sequence of UnitCell
+        Unit cells that are not of the database.
+    """
 
     kinds: Kinds
     common: Sequence[str]
     noise: dict[str, float]
+    fluids: Sequence[Path]
+    others: Sequence[UnitCell]
 
 
 def site_frames(
     plan: Plan,
     counts: dict[str, int],
     per_kind: dict[str, int],
-    fluids: Sequence[Path],
     n_per_frame: int,
     n_stacks: int,
     rng: np.random.Generator,
@@ -89,7 +112,10 @@ def site_frames(
     parts = [samples.environments(crystals, kinds, per_kind, plan.common, rng)]
     for sample in samples.stacks(kinds, n_stacks, plan.noise["common"], rng):
         parts.append(samples.take_each(sample, 16, rng))
-    for sample in samples.fluids(fluids, kinds, rng):
+    for _ in range(OTHER_SAMPLES):
+        for sample in samples.others(plan.others, kinds, plan.noise["other"], rng):
+            parts.append(samples.take_each(sample, per_kind["other"], rng))
+    for sample in samples.fluids(plan.fluids, kinds, rng):
         parts.append(samples.take_each(sample, n_per_frame, rng))
     return join(parts)
 
@@ -186,7 +212,6 @@ def whole_samples(
     plan: Plan,
     counts: dict[str, int],
     n_stacks: int,
-    fluids: Sequence[Path],
     rng: np.random.Generator,
 ) -> Iterator[System]:
     """Crystals, stackings and every other frame of the fluids."""
@@ -194,7 +219,9 @@ def whole_samples(
     for name, noise, surface in samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng):
         yield samples.hot_crystal(name, kinds, noise, surface, rng)
     yield from samples.stacks(kinds, n_stacks, plan.noise["common"], rng)
-    yield from itertools.islice(samples.fluids(fluids, kinds, rng), int(rng.integers(2)), None, 2)
+    yield from samples.others(plan.others, kinds, plan.noise["other"], rng)
+    fluids = samples.fluids(plan.fluids, kinds, rng)
+    yield from itertools.islice(fluids, int(rng.integers(2)), None, 2)
 
 
 class Surroundings(NamedTuple):
@@ -214,18 +241,30 @@ class Surroundings(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def surroundings(analyzer: Analyzer, systems: Iterable[System]) -> Surroundings:
-    """Embed whole samples."""
-    parts, start = [], 0
+def surroundings(analyzers: Sequence[Analyzer], systems: Iterable[System]) -> list[Surroundings]:
+    """Embed whole samples by each of some networks."""
+    parts: list[list[Surroundings]] = [[] for _ in analyzers]
+    start = 0
     for system in tqdm(systems, desc="embed samples", unit="sample"):
-        labels = system.types
-        embedding, neighbors = analyzer.embed_system(system)
-        parts.append(Surroundings(embedding, neighbors + np.int32(start), labels))
-        start += len(labels)
-    return Surroundings(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        for analyzer, own in zip(analyzers, parts, strict=True):
+            embedding, neighbors = analyzer.embed_system(system)
+            own.append(Surroundings(embedding, neighbors + np.int32(start), system.types))
+        start += len(system.types)
+    return [
+        Surroundings(*(np.concatenate(column) for column in zip(*own, strict=True)))
+        for own in parts
+    ]
 
 
-def context_loss(around: Surroundings) -> Any:
+def soft_cross_entropy(logits: Tensor, batch: Data) -> Tensor:
+    """Cross-entropy of the labels, and where there is a teacher, as much of what it says."""
+    hard = cross_entropy(logits, batch["labels"])
+    if "teacher" not in batch:
+        return hard
+    return 0.5 * (hard + cross_entropy(logits, torch.softmax(batch["teacher"].float(), dim=-1)))
+
+
+def context_loss(around: Surroundings) -> Loss:
     """Loss of a batch of rows, and the accuracy: for :func:`~hoomd_gala.training.train`."""
     embedding = torch.as_tensor(around.embedding)
     neighbors = torch.as_tensor(around.neighbors)
@@ -235,7 +274,7 @@ def context_loss(around: Surroundings) -> Any:
         rows = batch["rows"]
         logits = network.name(embedding[rows], embedding[neighbors[rows]])
         accuracy = (logits.argmax(-1) == batch["labels"]).float().mean()
-        return cross_entropy(logits, batch["labels"]), {"accuracy": accuracy}
+        return soft_cross_entropy(logits, batch), {"accuracy": accuracy}
 
     return loss
 
@@ -274,31 +313,33 @@ def learn_familiarity(
 
 def train_sites(
     network: FrameClassifier,
-    names: tuple[str, ...],
-    frames: Frames,
+    data: Data,
     config: TrainingConfig,
     checkpoint: Path,
-) -> tuple[Model, list[dict[str, float]]]:
+    loss: Loss = task.loss,
+) -> list[dict[str, float]]:
     """First stage: tell kinds of sites apart, one environment at a time."""
-    data = to_tensors(frames, 1, None)
     training, validation = split(data, config.validation_fraction, config.seed)
-    curve, _, _ = train(
-        network, task.loss, training, validation, config, checkpoint, "train on sites"
-    )
-    network.requires_grad_(False)
-    return Model(network, ModelInfo(CORE, names)), curve
+    curve, _, _ = train(network, loss, training, validation, config, checkpoint, "train on sites")
+    network.eval().requires_grad_(False)
+    return curve
 
 
 def train_context(
     sites: Model,
     around: Surroundings,
     classes: Classes,
+    context: int,
     config: TrainingConfig,
     checkpoint: Path,
+    teacher: Tensor | None = None,
 ) -> tuple[FrameClassifier, list[dict[str, float]]]:
-    """Second stage: name classes from embeddings and those of the neighbors."""
+    """Second stage: name classes from embeddings and those of the neighbors.
+
+    ``teacher`` holds logits of another network for all particles, to be learned from as well.
+    """
     torch.manual_seed(config.seed)
-    network = FrameClassifier(CORE, len(classes.names) + 1, CONTEXT, len(classes.names))
+    network = FrameClassifier(sites.info.core, len(classes.names) + 1, context, len(classes.names))
     learned = {
         key: value
         for key, value in sites.network.state_dict().items()
@@ -312,6 +353,8 @@ def train_context(
         "rows": torch.as_tensor(rows),
         "labels": torch.as_tensor(classes.of_label[around.labels[rows]]),
     }
+    if teacher is not None:
+        data["teacher"] = teacher[rows]
     training, validation = split(data, config.validation_fraction, config.seed)
     curve, _, _ = train(
         network,
@@ -364,9 +407,28 @@ def write_confusion(path: Path, kinds: Kinds, confusion: NDArray[np.float64]) ->
     write_table(path, rows)
 
 
-def make_plan(kinds: Kinds, parameters: Mapping[str, Any]) -> Plan:
-    """What is sampled, from a job's state point."""
-    return Plan(kinds, list(parameters["common"]), dict(parameters["noise"]))
+def write_cells(path: Path, cells: Iterable[UnitCell]) -> None:
+    """Keep unit cells as frames of a GSD file."""
+    with replacing(path) as part, gsd.hoomd.open(part, "w") as file:
+        for step, cell in enumerate(cells):
+            file.append(make_frame(cell.system, step))
+
+
+def read_cells(path: Path) -> list[UnitCell]:
+    """What :func:`write_cells` wrote; the names are numbers."""
+    with open_trajectory(path) as frames:
+        return [UnitCell(str(i), 1, as_system(frame)) for i, frame in enumerate(frames)]
+
+
+def read_plan(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> Plan:
+    """What is sampled, from a job's state point and the files of its first operation."""
+    return Plan(
+        read_kinds(folder / KINDS),
+        list(parameters["common"]),
+        dict(parameters["noise"]),
+        fluids,
+        read_cells(folder / OTHERS),
+    )
 
 
 def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
@@ -385,30 +447,48 @@ def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Pa
     rng = np.random.default_rng([seed, 1])
     names = named_cells(parameters["common"], parameters["named"])
     kinds = samples.find_kinds(names, parameters["n_left_out"], rng)
-    write_kinds(folder / "kinds.json", kinds)
-    frames = site_frames(
-        make_plan(kinds, parameters),
+    write_kinds(folder / KINDS, kinds)
+    write_cells(folder / OTHERS, random_crystals(parameters["n_others"], rng))
+    plan = read_plan(folder, parameters, fluids)
+    frames = sample_sites(plan, parameters, rng)
+    torch.manual_seed(seed)
+    network = FrameClassifier(CORE, len(kinds.cells) + 2)
+    if parameters["source"] != "random":
+        inherit(network, load_model(parameters["source"]).network)
+    config = site_config(parameters)
+    curve = train_sites(
+        network, to_tensors(frames, 1, None), config, folder / "sites_checkpoint.pt"
+    )
+    write_curve(folder / "sites_learning_curve", curve)
+    save_model(folder / SITES, Model(network, ModelInfo(CORE, site_names(kinds))))
+
+
+def site_config(parameters: Mapping[str, Any]) -> TrainingConfig:
+    """How the first stage is trained."""
+    return TrainingConfig(
+        epochs=parameters["site_epochs"],
+        batch_size=128,
+        validation_fraction=0.1,
+        seed=parameters["seed"],
+    )
+
+
+def site_names(kinds: Kinds) -> tuple[str, ...]:
+    """Names of the outputs of a network that tells sites apart."""
+    numbered = [f"{cell} {kind}" for kind, cell in enumerate(kinds.cells)]
+    return (*numbered, "other", "disordered")
+
+
+def sample_sites(plan: Plan, parameters: Mapping[str, Any], rng: np.random.Generator) -> Frames:
+    """What the first stage learns from, from a job's state point."""
+    return site_frames(
+        plan,
         dict(parameters["site_samples"]),
         dict(parameters["site_environments"]),
-        fluids,
         N_PER_FRAME,
         parameters["n_stacks"],
         rng,
     )
-    torch.manual_seed(seed)
-    n_outputs = len(kinds.cells) + 2
-    network = FrameClassifier(CORE, n_outputs)
-    if parameters["source"] != "random":
-        inherit(network, load_model(parameters["source"]).network)
-    config = TrainingConfig(
-        epochs=parameters["site_epochs"], batch_size=128, validation_fraction=0.1, seed=seed
-    )
-    numbered = [f"{cell} {kind}" for kind, cell in enumerate(kinds.cells)]
-    model, curve = train_sites(
-        network, (*numbered, "other", "disordered"), frames, config, folder / "sites_checkpoint.pt"
-    )
-    write_curve(folder / "sites_learning_curve", curve)
-    save_model(folder / "sites.safetensors", model)
 
 
 def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
@@ -416,36 +496,78 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
 
     Writes ``structures.safetensors``, whose card :func:`publish` completes.
     """
-    seed = parameters["seed"]
-    rng = np.random.default_rng([seed, 2])
-    kinds = read_kinds(folder / "kinds.json")
-    plan = make_plan(kinds, parameters)
-    sites = load_model(folder / "sites.safetensors")
-    n_outputs = len(kinds.cells) + 2
+    rng = np.random.default_rng([parameters["seed"], 2])
+    plan = read_plan(folder, parameters, fluids)
+    sites = load_model(folder / SITES)
+    classes, confusion = find_classes(sites, plan.kinds, rng)
+    write_confusion(folder / "confusion.csv", plan.kinds, confusion)
+    learned, held_out = sample_surroundings([Analyzer(sites)], plan, parameters, rng)
+    network, curve = train_context(
+        sites,
+        learned[0],
+        classes,
+        CONTEXT,
+        label_config(parameters),
+        folder / "labels_checkpoint.pt",
+    )
+    write_curve(folder / "labels_learning_curve", curve)
+    model = finish(network, CORE, CONTEXT, classes, learned[0], held_out[0])
+    model.info.card["left out"] = plan.kinds.left_out
+    model.info.card["kinds of sites"] = len(plan.kinds.cells)
+    save_model(folder / "structures.safetensors", model)
+
+
+def find_classes(
+    sites: Model, kinds: Kinds, rng: np.random.Generator
+) -> tuple[Classes, NDArray[np.float64]]:
+    """Classes by what the network of the first stage confuses, and this confusion."""
     crystals = [(name, MERGE_NOISE, False) for name in dict.fromkeys(kinds.cells) for _ in range(2)]
     warm = samples.environments(crystals, kinds, {"named": 40}, (), rng)
-    confusion = measure_confusion(sites, warm, n_outputs)
+    confusion = measure_confusion(sites, warm, len(kinds.cells) + 2)
     n_kinds = len(kinds.cells)
     group = merge(confusion[:n_kinds, :n_kinds], MERGE_ABOVE)
-    classes = make_classes(kinds, group)
-    write_confusion(folder / "confusion.csv", kinds, confusion)
+    return make_classes(kinds, group), confusion
 
+
+def sample_surroundings(
+    analyzers: Sequence[Analyzer],
+    plan: Plan,
+    parameters: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> tuple[list[Surroundings], list[Surroundings]]:
+    """What the second stage learns from, as each of some networks sees it, and what is held out.
+
+    Temperature and familiarity come from samples that nothing is learned from.
+    """
     counts = dict(parameters["label_samples"])
-    analyzer = Analyzer(sites)
-    # what the temperature is chosen on comes from samples that nothing is learned from
+    shares = (counts, {group: max(1, n // 5) for group, n in counts.items()})
     learned, held_out = (
-        surroundings(analyzer, whole_samples(plan, share, parameters["n_stacks"], fluids, rng))
-        for share in (counts, {group: max(1, n // 5) for group, n in counts.items()})
+        surroundings(analyzers, whole_samples(plan, share, parameters["n_stacks"], rng))
+        for share in shares
     )
-    config = TrainingConfig(
+    return learned, held_out
+
+
+def label_config(parameters: Mapping[str, Any]) -> TrainingConfig:
+    """How the second stage is trained."""
+    return TrainingConfig(
         epochs=parameters["label_epochs"],
         batch_size=512,
         learning_rate=4e-3,
         validation_fraction=0.1,
-        seed=seed,
+        seed=parameters["seed"],
     )
-    network, curve = train_context(sites, learned, classes, config, folder / "labels_checkpoint.pt")
-    write_curve(folder / "labels_learning_curve", curve)
+
+
+def finish(
+    network: FrameClassifier,
+    core: CoreConfig,
+    context: int,
+    classes: Classes,
+    learned: Surroundings,
+    held_out: Surroundings,
+) -> Model:
+    """What is familiar to a trained network, its temperature, and its description."""
     hidden, labels = hidden_units(network, held_out, classes)
     learn_familiarity(
         network.familiarity, hidden_units(network, learned, classes), (hidden, labels)
@@ -453,8 +575,6 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
     logits = network.classify[-1](hidden)
     card = {
         "merged": classes.members,
-        "left out": kinds.left_out,
-        "kinds of sites": len(kinds.cells),
         "environments": len(learned.labels),
         "held out": {
             "particles": len(labels),
@@ -462,15 +582,15 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
         },
     }
     info = ModelInfo(
-        CORE,
+        core,
         classes.names,
         temperature=task.best_temperature(logits, labels),
         unknown_below=UNKNOWN_BELOW,
         card=card,
-        context=CONTEXT,
+        context=context,
         knows_unknown=True,
     )
-    save_model(folder / "structures.safetensors", Model(network, info))
+    return Model(network, info)
 
 
 # ---- what is never learned from, and the card ----

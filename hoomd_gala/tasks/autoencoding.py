@@ -23,8 +23,10 @@ LOSS = "mean squared error of a component / length scale² + 1e-5 KL divergence 
 
 def corrupt(batch: Data, generator: Generator) -> Data:
     """The bonds as they are, and the noise that samples the latent distribution."""
-    latent = torch.randn((*batch["bonds"].shape[:2], Autoencoder.LATENT), generator=generator)
-    return {"bonds": batch["bonds"], "types": batch["types"], "latent_noise": latent}
+    bonds = batch["bonds"]
+    shape = (*bonds.shape[:2], Autoencoder.LATENT)
+    latent = torch.randn(shape, generator=generator, device=bonds.device)
+    return {"bonds": bonds, "types": batch["types"], "latent_noise": latent}
 
 
 def loss(network: nn.Module, batch: Data) -> tuple[Tensor, dict[str, Tensor]]:

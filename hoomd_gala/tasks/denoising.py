@@ -21,7 +21,7 @@ LOSS = "mean squared error of a component / length scale²"
 def corrupt(batch: Data, generator: Generator) -> Data:
     """Noisy bonds, and the clean ones as the target."""
     clean = batch["bonds"]
-    noise = torch.randn(clean.shape, generator=generator) * (NOISE * UNIT)
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device) * (NOISE * UNIT)
     noise -= noise.mean(dim=-2, keepdim=True)
     return {"bonds": clean + noise, "types": batch["types"], "target": clean}
 

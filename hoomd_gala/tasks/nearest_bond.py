@@ -14,12 +14,14 @@ def corrupt(batch: Data, generator: Generator) -> Data:
     """All bonds but the shortest, and the shortest as the target; nothing is random."""
     bonds, types = batch["bonds"], batch["types"]
     clouds, n = bonds.shape[:2]
-    shortest = bonds.square().sum(-1).argmin(dim=-1)
-    others = torch.arange(n) != shortest[:, None]
+    shortest = bonds.square().sum(-1).argmin(dim=-1, keepdim=True)
+    others = torch.arange(n - 1, device=bonds.device).expand(clouds, -1)
+    others = others + (others >= shortest)
+    cloud = torch.arange(clouds, device=bonds.device)[:, None]
     return {
-        "bonds": bonds[others].view(clouds, n - 1, 3),
-        "types": types[others].view(clouds, n - 1, -1),
-        "target": bonds[torch.arange(clouds), shortest],
+        "bonds": bonds[cloud, others],
+        "types": types[cloud, others],
+        "target": bonds[cloud, shortest].squeeze(1),
     }
 
 

@@ -24,9 +24,9 @@ def corrupt(batch: Data, generator: Generator) -> Data:
     """Bonds of which half have moved, and 1 for those, 0 for the others, as the target."""
     clean = batch["bonds"]
     clouds, n = clean.shape[:2]
-    ranks = torch.rand((clouds, n), generator=generator).argsort(dim=-1)
+    ranks = torch.rand((clouds, n), generator=generator, device=clean.device).argsort(dim=-1)
     moved = ranks < n // 2
-    noise = torch.randn(clean.shape, generator=generator) * (NOISE * UNIT)
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device) * (NOISE * UNIT)
     return {
         "bonds": clean + noise * moved[..., None],
         "types": batch["types"],

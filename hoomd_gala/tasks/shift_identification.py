@@ -23,9 +23,9 @@ LOSS = "mean squared error of a component / length scale²"
 def corrupt(batch: Data, generator: Generator) -> Data:
     """Moved bonds, and the vector they were moved by as the target."""
     clean = batch["bonds"]
-    exponent = torch.rand((len(clean), 1), generator=generator)
+    exponent = torch.rand((len(clean), 1), generator=generator, device=clean.device)
     size = SMALLEST * torch.exp(exponent * math.log(LARGEST / SMALLEST)) * UNIT
-    shift = size * torch.randn((len(clean), 3), generator=generator)
+    shift = size * torch.randn((len(clean), 3), generator=generator, device=clean.device)
     return {"bonds": clean + shift[:, None], "types": batch["types"], "target": shift}
 
 

@@ -1,47 +1,42 @@
-"""Speed of inference and neighbor search beside the libraries they are compared with.
+"""Speed of inference, training and neighbor search beside the libraries they are compared with.
 
 Prints ratios measured side by side in one run, each the median of several rounds on one core:
-``python tests/benchmarks/inference.py``.
+``python tests/benchmarks/inference.py [PART ...]``; the parts are the functions at the end.
 """
 
 import copy
-import statistics
-import time
+import os
+import sys
 from collections.abc import Callable
+
+os.environ["OVITO_THREAD_COUNT"] = "1"
 
 import freud
 import geometric_algebra_attention.pytorch as reference
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from torch import nn
-from tqdm.auto import tqdm
 
+from hoomd_gala import Analyzer
 from hoomd_gala.algebra import Pairs, pair_products
-from hoomd_gala.attention import InvariantAttention, TiedAttention
+from hoomd_gala.attention import InvariantAttention, TiedAttention, VectorAttention
+from hoomd_gala.bench import compare, matrix_rate
 from hoomd_gala.environments import nearest_neighbors
+from hoomd_gala.inference import Embedder
+from hoomd_gala.models import Model, ModelInfo
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.structures import crystal, displace, unit_cell
+from hoomd_gala.systems import System
 
-ROUNDS = 7
-
-
-def seconds(function: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
+#: What the networks are: the reference core, and that of the shipped models.
+CORES = {
+    "3 blocks, untied, width 32, hidden 64": CoreConfig(width=32, hidden=64, blocks=3),
+    "2 blocks, tied, width 32, hidden 32": CoreConfig(width=32, hidden=32, blocks=2, tied=True),
+}
 
 
-def compare(what: str, ours: Callable[[], object], theirs: Callable[[], object], n: int) -> None:
-    """Alternate two functions and print the median of the ratio of their times."""
-    ours(), theirs()
-    pairs = [(seconds(ours), seconds(theirs)) for _ in tqdm(range(ROUNDS), desc=what, leave=False)]
-    mine = statistics.median(mine for mine, _ in pairs)
-    ratio = statistics.median(other / mine for mine, other in pairs)
-    print(f"{what:58} {n / mine:10.0f} per second  {ratio:6.2f} x")
-
-
-def as_library(layer: TiedAttention | InvariantAttention, width: int) -> nn.Module:
+def as_library(layer: nn.Module, width: int) -> nn.Module:
     """The library's layer with the same weights."""
     options = {
         "score_net": layer.score,
@@ -49,11 +44,11 @@ def as_library(layer: TiedAttention | InvariantAttention, width: int) -> nn.Modu
         "reduce": layer.reduce,
         "invariant_mode": "full",
     }
-    if not isinstance(layer, TiedAttention):
+    if isinstance(layer, InvariantAttention):
         return reference.VectorAttention(width, **options)
-    other = reference.TiedVectorAttention(
-        width, scale_net=layer.scale, covariant_mode="full", **options
-    )
+    tied = isinstance(layer, TiedAttention)
+    kind = reference.TiedVectorAttention if tied else reference.Vector2VectorAttention
+    other = kind(width, scale_net=layer.scale, covariant_mode="full", **options)
     other.vector_kernels = layer.covariant_weights
     return other
 
@@ -61,7 +56,7 @@ def as_library(layer: TiedAttention | InvariantAttention, width: int) -> nn.Modu
 class LibraryLayer(nn.Module):
     """The library's layer with the same weights, called like ours."""
 
-    def __init__(self, layer: TiedAttention | InvariantAttention, width: int) -> None:
+    def __init__(self, layer: nn.Module, width: int) -> None:
         super().__init__()
         self.layer = as_library(layer, width)
 
@@ -73,93 +68,173 @@ def network_on_library(network: FrameClassifier, width: int) -> FrameClassifier:
     """A copy of a network whose attention layers are the library's."""
     network = copy.deepcopy(network)
     for block in network.core.blocks:
-        block.tied = LibraryLayer(block.tied, width)
+        for name, layer in list(block.named_children()):
+            if isinstance(layer, VectorAttention | InvariantAttention):
+                setattr(block, name, LibraryLayer(layer, width))
     network.pool = LibraryLayer(network.pool, width)
     return network
 
 
-def main() -> None:
-    """Run all comparisons."""
-    torch.set_num_threads(1)
-    width, clouds = 32, 256
-    ours = TiedAttention(width, 2 * width)
-    theirs = as_library(ours, width)
-    vectors, values = 0.5 * torch.randn(clouds, 20, 3), torch.randn(clouds, 20, width)
-
-    def in_batches(layer: Callable[..., object]) -> Callable[[], None]:
-        def run() -> None:
-            with torch.no_grad():
-                for start in range(0, clouds, 64):
-                    layer(vectors[start : start + 64], values[start : start + 64])
-
-        return run
-
-    def train(layer: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> Callable[[], None]:
-        def run() -> None:
-            for start in range(0, clouds, 64):
-                out = layer(vectors[start : start + 64], values[start : start + 64])
-                (out[0].sum() + out[1].sum()).backward()
-
-        return run
-
-    def mine(r: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return ours(pair_products(r), v)
-
-    def library(r: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return theirs((r, v))
-
-    print(f"{'what, on one core':58} {'ours':>10}             faster than")
-    compare(
-        "tied layer, forward: geometric-algebra-attention",
-        in_batches(mine),
-        in_batches(library),
-        clouds,
-    )
-    compare(
-        "tied layer, forward and backward: geometric-algebra-attention",
-        train(mine),
-        train(library),
-        clouds,
-    )
-    network = FrameClassifier(CoreConfig(width=width, hidden=width, blocks=2, tied=True), 10)
-    other = network_on_library(network, width)
-    bonds, types = vectors[:64], torch.zeros(64, 20, 2)
+def networks() -> None:
+    """Embeddings of environments, and training steps."""
+    torch.manual_seed(1)
+    bonds = torch.randn(64, 20, 3)
+    types = torch.zeros(64, 20, 2)
+    types[..., 1] = 2  # every particle of the first type
     labels = torch.randint(10, (64,))
+    arrays = bonds.double().numpy(), np.zeros(64, int), np.zeros((64, 20), int)
+    for name, config in CORES.items():
+        network = FrameClassifier(config, 10)
+        other = network_on_library(network, config.width)
+        embedder = Embedder(network, 1)
 
-    def infer(net: nn.Module) -> Callable[[], None]:
-        def run() -> None:
-            with torch.no_grad():
-                net(bonds, types)
+        def library(other: FrameClassifier = other) -> torch.Tensor:
+            with torch.inference_mode():
+                return other.embed(0.5 * bonds, types)
 
-        return run
+        ours = torch.as_tensor(embedder(*arrays, 1.0))
+        print(f"largest difference of embeddings: {float((ours - library()).abs().max()):.1e}")
+        compare(
+            {
+                "hoomd-gala": lambda embedder=embedder: embedder(*arrays, 1.0),
+                "geometric-algebra-attention, same weights": library,
+            },
+            64,
+            f"inference: {name}",
+        )
 
-    def step(net: nn.Module) -> Callable[[], None]:
-        optimizer = torch.optim.AdamW(net.parameters(), lr=0)
+        def step(net: nn.Module) -> Callable[[], None]:
+            optimizer = torch.optim.AdamW(net.parameters(), lr=0)
 
-        def run() -> None:
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(bonds, types)[0], labels).backward()
-            optimizer.step()
+            def run() -> None:
+                optimizer.zero_grad()
+                logits, _ = net(0.5 * bonds, types)
+                nn.functional.cross_entropy(logits, labels).backward()
+                optimizer.step()
 
-        return run
+            return run
 
-    for what, make in (("forward", infer), ("training step", step)):
-        compare(f"network, {what}: geometric-algebra-attention", make(network), make(other), 64)
-    system = displace(crystal(unit_cell("cI2-W"), 8192), 0.05, np.random.default_rng(1))
-    positions, box = system.positions, system.box
-    freud.parallel.set_num_threads(1)
+        compare(
+            {
+                "hoomd-gala": step(network),
+                "geometric-algebra-attention, same weights": step(other),
+            },
+            64,
+            f"training step of 64 environments: {name}",
+        )
 
-    def freud_neighbors() -> object:
-        query = freud.locality.AABBQuery(freud.box.Box(*box), positions)
-        found = query.query(positions, {"num_neighbors": 20, "exclude_ii": True})
-        return found.toNeighborList(sort_by_distance=True)
+
+def layers() -> None:
+    """A single layer, forward and backward."""
+    width = 32
+    layer = TiedAttention(width, 2 * width)
+    other = as_library(layer, width)
+    vectors, values = 0.5 * torch.randn(64, 20, 3), torch.randn(64, 20, width)
+
+    def train(run: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> Callable[[], None]:
+        return lambda: sum(out.sum() for out in run()).backward()
 
     compare(
-        "20 nearest neighbors: freud AABB",
-        lambda: nearest_neighbors(positions, box),
-        freud_neighbors,
-        len(positions),
+        {
+            "hoomd-gala": train(lambda: layer(pair_products(vectors), values)),
+            "geometric-algebra-attention": train(lambda: other((vectors, values))),
+        },
+        64,
+        "tied layer, hidden 64, forward and backward",
     )
+
+
+def neighbors() -> None:
+    """Twenty nearest neighbors."""
+    freud.parallel.set_num_threads(1)
+    rng = np.random.default_rng(1)
+    ball = rng.normal(size=(7000, 3)) * 3
+    tilted = System(rng.uniform(size=(8192, 3)), np.array([20, 20, 20, 0.4, -0.3, 0.5]), None)
+    systems = {
+        "hot bcc crystal": displace(crystal(unit_cell("cI2-W"), 8192), 0.05, rng),
+        "droplet in its vapor": System(
+            np.concatenate((ball, rng.uniform(-25, 25, (1192, 3)))),
+            np.array([50, 50, 50, 0, 0, 0]),
+            None,
+        ),
+        "gas in a triclinic box": tilted._replace(positions=20 * tilted.positions),
+    }
+    for name, system in systems.items():
+        box = freud.box.Box(*system.box)
+        points = box.wrap(system.positions)
+
+        def by_freud(box: object = box, points: np.ndarray = points) -> object:
+            query = freud.locality.AABBQuery(box, points)
+            found = query.query(points, {"num_neighbors": 20, "exclude_ii": True})
+            return found.toNeighborList(sort_by_distance=True)
+
+        def by_scipy(system: System = system) -> object:
+            edge = system.box[:3]
+            inside = np.mod(system.positions, edge)
+            return KDTree(inside, boxsize=edge).query(inside, k=21)
+
+        functions = {
+            "hoomd-gala": lambda s=system: nearest_neighbors(s.positions, s.box),
+            "freud AABB": by_freud,
+        }
+        if not system.box[3:].any():
+            functions["SciPy, periodic k-d tree"] = by_scipy
+        compare(functions, len(points), f"20 nearest neighbors: {name}")
+
+
+def untrained(width: int, hidden: int, blocks: int) -> Model:
+    """A model of some size with random weights."""
+    config = CoreConfig(width=width, hidden=hidden, blocks=blocks, tied=True)
+    network = FrameClassifier(config, 20, context=16, familiar=19).requires_grad_(False)
+    names = tuple(f"class {k}" for k in range(19))
+    return Model(network, ModelInfo(config, names, None, 1.0, 0.0, {}, "frame-classification"))
+
+
+def labels() -> None:
+    """From positions to labels, beside polyhedral template matching."""
+    from ovito.data import DataCollection, Particles, SimulationCell
+    from ovito.modifiers import PolyhedralTemplateMatchingModifier
+
+    system = displace(crystal(unit_cell("cI2-W"), 8192), 0.05, np.random.default_rng(1))
+    matching = PolyhedralTemplateMatchingModifier(rmsd_cutoff=0)
+    for structure in matching.structures:
+        structure.enabled = True
+    data = DataCollection()
+    cell = SimulationCell(pbc=(True, True, True))
+    cell[:, :3], cell[:, 3] = np.diag(system.box[:3]), -system.box[:3] / 2
+    data.objects.append(cell)
+    particles = Particles()
+    particles.create_property("Position", data=system.positions)
+    data.objects.append(particles)
+
+    def by_ovito() -> object:
+        copied = data.clone()
+        copied.apply(matching)
+        return copied.particles["Structure Type"]
+
+    models: dict[str, str | Model] = {"structures": "structures"}
+    for width, hidden, blocks in ((32, 32, 1), (32, 16, 2), (16, 16, 2), (16, 16, 1)):
+        name = f"untrained: width {width}, hidden {hidden}, {blocks} blocks, context 16"
+        models[name] = untrained(width, hidden, blocks)
+    for name, model in models.items():
+        analyzer = Analyzer(model, "cpu")
+        compare(
+            {
+                name: lambda analyzer=analyzer: analyzer.analyze_system(system),
+                "OVITO, polyhedral template matching, all structures": by_ovito,
+            },
+            len(system.positions),
+            "from positions to labels",
+        )
+
+
+def main() -> None:
+    """Run all comparisons, or those that are named."""
+    torch.set_num_threads(1)
+    parts = {part.__name__: part for part in (networks, layers, neighbors, labels)}
+    for name in sys.argv[1:] or parts:
+        print(f"float32 matrix products: {matrix_rate() / 1e9:.0f} GFLOP/s")
+        parts[name]()
 
 
 if __name__ == "__main__":
