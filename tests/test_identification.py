@@ -71,10 +71,14 @@ def test_bulk_is_what_lies_deep(rng):
     ball, intact = droplet(warm("cI2-W", rng, 4000), 0.8)
     inside = order.bulk(ball)
     assert inside.sum() > 200
-    assert intact[inside].mean() > 0.98
+    assert intact[inside].mean() > 0.97
     assert intact[inside].min() > 0.7
+    # first shells lack one of 14 at most, while nearly half of the ball's lack some
+    assert order.shells(ball, inside).coordination.min() >= 13
+    assert (order.shells(ball, whole(ball)).coordination == 14).mean() < 0.6
+    # the outermost of the densest layers, which lie 0.82 apart, does not count
     radius = np.linalg.norm(ball.positions, axis=1)
-    assert radius[inside].max() < radius.max() - 1
+    assert radius[inside].max() < radius.max() - 0.75
     assert order.condensed(ball).all()
 
 
@@ -95,7 +99,8 @@ def test_hot_crystals_match_their_own_cell(name, known, rng):
     assert best.cell == name
     assert best.distance < identification.NEAR
     assert best.proportions < 0.05
-    assert min(other.distance for other in others) > best.distance + 0.04
+    # fcc beside hcp, which share the first shell, is the closest call
+    assert min(other.distance for other in others) > 1.4 * best.distance
 
 
 def test_a_gas_matches_no_cell(known, rng):

@@ -178,7 +178,7 @@ def render_particles(
         return _render_ovito(positions, rgb, radius, box)
     except RuntimeError as error:
         print(f"OVITO cannot render here, so Matplotlib draws: {str(error).splitlines()[0]}")
-        return _render_matplotlib(positions, rgb, radius)
+        return render_discs(positions, rgb, radius)
 
 
 def _render_ovito(
@@ -215,7 +215,7 @@ def _render_ovito(
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
-def _render_matplotlib(
+def render_discs(
     positions: NDArray[np.float64], rgb: NDArray[np.float64], radius: float
 ) -> NDArray[np.uint8]:
     """Discs along one axis of the box, the nearest on top and brightest."""

@@ -80,8 +80,8 @@ def map_lattice_energies(job: Any) -> None:
     import lattice_energies
     import numpy as np
 
-    ranges = [np.arange(*job.sp[key]).round(6).tolist() for key in ("k", "phi", "r0")]
-    points = list(lattice_energies.grid(*ranges[:2], list(job.sp.epsilon), ranges[2]))
+    k, phi, r0 = (np.arange(*job.sp[key]).round(6).tolist() for key in ("k", "phi", "r0"))
+    points = list(lattice_energies.grid(k, phi, list(job.sp.epsilon), r0))
     rows = lattice_energies.map_grid(points)
     write_table(Path(job.fn("lattice_energies.csv")), rows)
     lattice_energies.draw_grid(Path(job.fn("lattice_energies.png")), rows)

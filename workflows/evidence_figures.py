@@ -6,7 +6,7 @@ from typing import Any
 
 import freud
 import numpy as np
-from analysis import plt, render_particles, save_figure
+from analysis import plt, render_discs, save_figure
 from evidence import Evidence
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
@@ -200,14 +200,9 @@ def draw_overview(path: Path, solids: Sequence[tuple[str, System, Sequence[float
         inside = condensed(system)
         faces = shells(system, inside).voronoi
         points = Rotation.from_quat(view).apply(cluster(system))
-        points -= points.mean(axis=0)
-        # OVITO looks along y
-        edge = 2.1 * abs(points).max()
-        picture = render_particles(
-            points[:, [0, 2, 1]],
-            palette[faces % 20],
-            0.4 * nearest_distance(system),
-            np.array([edge, edge, edge, 0, 0, 0]),
+        # exactly along the direction, so that columns of particles show; discs are seen along y
+        picture = render_discs(
+            points[:, [0, 2, 1]], palette[faces % 20], 0.4 * nearest_distance(system)
         )
         part.imshow(picture)
         part.set_title(title, fontsize=9)
