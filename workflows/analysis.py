@@ -228,7 +228,8 @@ def render_discs(
     axes.scatter(
         positions[order, 0], positions[order, 2], s=size, c=rgb[order] * light, ec="k", lw=0.3
     )
-    middle = positions[:, [0, 2]].mean(axis=0)
+    seen = positions[:, [0, 2]]
+    middle = (seen.min(axis=0) + seen.max(axis=0)) / 2
     axes.set(xlim=middle[0] + span * np.array([-0.5, 0.5]), aspect="equal")
     axes.set(ylim=middle[1] + span * np.array([-0.5, 0.5]))
     axes.set_axis_off()

@@ -21,6 +21,9 @@ _BINS = (90, 45)
 #: Pixels of a diagram, and radians that its density is averaged over.
 _DISC, _BLUR = 90, 0.06
 
+#: Numbers of neighbors that the overview's legend explains.
+_COORDINATIONS = range(10, 17)
+
 #: Pixels of a diffraction pattern.
 _PIXELS = 256
 
@@ -206,4 +209,16 @@ def draw_overview(path: Path, solids: Sequence[tuple[str, System, Sequence[float
         )
         part.imshow(picture)
         part.set_title(title, fontsize=9)
+    handles = [
+        plt.Line2D([], [], marker="o", ls="", color=palette[count % 20], label=str(count))
+        for count in _COORDINATIONS
+    ]
+    figure.legend(
+        handles=handles,
+        title="Voronoi neighbors",
+        loc="outside lower center",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+    )
     save_figure(path, figure)
