@@ -240,3 +240,16 @@ def test_verdict_of_a_warm_crystal(known, rng):
     # without a cell that is like it, nothing else in it makes it a quasicrystal or Frank-Kasper
     far = [match._replace(distance=1.0) for match in found.matches]
     assert evidence.verdict(found._replace(matches=far)) == evidence.NOT_IDENTIFIED
+    # whatever its sites: no crystal looks the same when turned by 30 degrees
+    bright, other = found.views
+    turned = bright._replace(symmetry=dict.fromkeys(order.FOLDS, 0.8))
+    assert evidence.verdict(found._replace(views=(turned, other))) == "dodecagonal order"
+
+
+def test_pseudo_twelvefold_axis_of_a_crystal_is_fourfold(rng):
+    ball = evidence.ideal_droplet("tP30-CrFe", 600)
+    points = order.cluster(ball)
+    points += rng.normal(scale=0.03, size=points.shape)
+    found = order.symmetry(order.diffraction(points, order.nearest_distance(ball), 192))
+    assert found[4] > 0.9
+    assert found[4] - evidence.BEHIND > found[12] > evidence.TWELVEFOLD
