@@ -32,6 +32,7 @@ SYSTEM_FILES = {
 FRAME_FILES = {
     "frames.safetensors", "frames_checkpoint.pt", "frames_learning_curve.csv",
     "frames_learning_curve.png", "predicted_frames.csv", "predicted_frames.png",
+    "phases.csv", "phases.png", "snapshots.png",
 }  # fmt: skip
 MODEL_FILES = {
     "structures.safetensors", "structures.json", "structures.md", "checkpoint.pt",

@@ -380,6 +380,33 @@ def predict_frames(job):
     )
 
 
+@Study.pre(has("predicted_frames.csv"))
+@Study.post(has("phases.csv"))
+@Study.post(has("phases.png"))
+@Study.post(has("snapshots.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("phases.csv"))
+def find_phases(job):
+    """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
+    import cooling
+    import phases
+    import protocol
+
+    from hoomd_gala import Analyzer
+
+    trajectory = Path(job.fn(TRAJECTORY))
+    table = np.loadtxt(job.fn("predicted_frames.csv"), delimiter=",", skiprows=1)
+    histogram = table[:, 1:]
+    course = cooling.course(trajectory, protocol.Protocol.of(job.sp))
+    solid = phases.crystalline(trajectory)
+    changes = phases.phase_changes(histogram, course, solid)
+    phases.draw(Path(job.fn("phases.png")), title(job), histogram, course, solid, changes)
+    chosen = phases.middles(changes[0], len(course))
+    analyzer = Analyzer(job.fn(TRAJECTORY_MODEL))
+    phases.draw_snapshots(Path(job.fn("snapshots.png")), trajectory, analyzer, chosen)
+    write_table(Path(job.fn("phases.csv")), phases.rows(changes, course))
+
+
 def finished(job: Any) -> bool:
     """Condition: everything but the summary is there."""
     if job.sp.kind == "fluid":
@@ -391,7 +418,7 @@ def finished(job: Any) -> bool:
     if job.sp.kind in ("structure_model", "shipped_model"):
         return bool(job.isfile(MODEL_CARD))
     files = ["checks.csv", "structures.png", "last_frame.png"]
-    files += ["predicted_frames.png"] if learns_frames(job) else []
+    files += ["predicted_frames.png", "phases.csv"] if learns_frames(job) else []
     return all(map(job.isfile, files))
 
 
