@@ -32,6 +32,7 @@ SYSTEM_FILES = {
 FRAME_FILES = {
     "frames.safetensors", "frames_checkpoint.pt", "frames_learning_curve.csv",
     "frames_learning_curve.png", "predicted_frames.csv", "predicted_frames.png",
+    "phases.csv", "phases.png", "snapshots.png",
 }  # fmt: skip
 MODEL_FILES = {
     "structures.safetensors", "structures.json", "structures.md", "checkpoint.pt",
@@ -225,7 +226,10 @@ def test_unknown_study_is_answered_with_the_known_ones(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     code, output = run(folder, "run", "--study", "nothing")
     assert code == 2
-    assert "there is no study 'nothing'; there are default, smoke, structures" in output
+    assert (
+        "there is no study 'nothing'; there are default, scan, scan-smoke, smoke, structures"
+        in output
+    )
     assert not (folder / "workspace").exists()
 
 

@@ -137,16 +137,12 @@ def render(path: Path, trajectory: Path, frame: int) -> None:
     label = shown.log[f"particles/{NAMESPACE}/label"] % len(names)  # -1 is the last: unknown
     rgb = np.array([matplotlib.colors.to_rgb(color) for color in colors(names)])
     box = shown.configuration.box
-    positions = _centered(shown.particles.position, box[:3])
+    positions = centered(shown.particles.position, box[:3])
     nearest = nearest_neighbors(positions, box, n=1).bonds
     radius = 0.52 * float(np.median(np.linalg.norm(nearest, axis=-1)))
     images = []
     for visible in (np.full(len(label), True), positions[:, 1] > 0):
-        try:
-            images.append(_render_ovito(positions[visible], rgb[label[visible]], radius, box))
-        except RuntimeError as error:
-            print(f"OVITO cannot render here, so Matplotlib draws: {str(error).splitlines()[0]}")
-            images.append(_render_matplotlib(positions[visible], rgb[label[visible]], radius))
+        images.append(render_particles(positions[visible], rgb[label[visible]], radius, box))
     figure, axes = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
     for part, image, title in zip(axes, images, ("whole", "cut open"), strict=True):
         part.imshow(image)
@@ -160,7 +156,7 @@ def render(path: Path, trajectory: Path, frame: int) -> None:
     save_figure(path, figure)
 
 
-def _centered(positions: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float64]:
+def centered(positions: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.float64]:
     """Positions in an orthorhombic box, shifted so that what has condensed lies in the middle."""
     angles = 2 * np.pi * positions / edges
     middle = np.angle(np.exp(1j * angles).mean(axis=0)) / (2 * np.pi)
@@ -168,11 +164,28 @@ def _centered(positions: NDArray[np.float32], edges: NDArray[np.float32]) -> NDA
     return (fractional - np.round(fractional)) * edges
 
 
+def render_particles(
+    positions: NDArray[np.float64],
+    rgb: NDArray[np.float64],
+    radius: float,
+    box: NDArray[np.floating],
+) -> NDArray[np.uint8]:
+    """Picture of particles of given (N, 3) colors in an orthorhombic box, (rows, columns, 3).
+
+    By OVITO where it finds the graphics driver it needs, otherwise by Matplotlib.
+    """
+    try:
+        return _render_ovito(positions, rgb, radius, box)
+    except RuntimeError as error:
+        print(f"OVITO cannot render here, so Matplotlib draws: {str(error).splitlines()[0]}")
+        return render_discs(positions, rgb, radius)
+
+
 def _render_ovito(
     positions: NDArray[np.float64],
     rgb: NDArray[np.float64],
     radius: float,
-    box: NDArray[np.float32],
+    box: NDArray[np.floating],
 ) -> NDArray[np.uint8]:
     from ovito.data import DataCollection, Particles, SimulationCell
     from ovito.pipeline import Pipeline, StaticSource
@@ -202,7 +215,7 @@ def _render_ovito(
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
-def _render_matplotlib(
+def render_discs(
     positions: NDArray[np.float64], rgb: NDArray[np.float64], radius: float
 ) -> NDArray[np.uint8]:
     """Discs along one axis of the box, the nearest on top and brightest."""
@@ -215,7 +228,8 @@ def _render_matplotlib(
     axes.scatter(
         positions[order, 0], positions[order, 2], s=size, c=rgb[order] * light, ec="k", lw=0.3
     )
-    middle = positions[:, [0, 2]].mean(axis=0)
+    seen = positions[:, [0, 2]]
+    middle = (seen.min(axis=0) + seen.max(axis=0)) / 2
     axes.set(xlim=middle[0] + span * np.array([-0.5, 0.5]), aspect="equal")
     axes.set(ylim=middle[1] + span * np.array([-0.5, 0.5]))
     axes.set_axis_off()

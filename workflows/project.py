@@ -5,106 +5,43 @@
 signac-flow offers. An interrupted run goes on where it stopped.
 """
 
-import fcntl
-import functools
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import assembly_operations
 import numpy as np
 import signac
 import studies
-from flow import FlowProject
+from jobs import (
+    DIRECTIVES,
+    FOLDER,
+    TRAJECTORY,
+    Study,
+    alone,
+    cores,
+    has,
+    kind,
+    run_simulation,
+    siblings,
+    simulated,
+    study_jobs,
+    summary_folder,
+    threads,
+    title,
+)
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing, write_table
 
-FOLDER = Path(__file__).resolve().parent
-
 MODEL = "structures.safetensors"
 MODEL_CARD = "structures.json"
-TRAJECTORY = "trajectory.gsd"
 TRAJECTORY_MODEL = "frames.safetensors"
-
-
-class Study(FlowProject):
-    """The project; all its data lie in ``workspace`` beside this file."""
-
-
-# ---- what an operation may use, and that it runs alone ----
-
-
-def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def siblings(job: Any) -> list[Any]:
-    """Jobs of the same kind in the same study, in a fixed order."""
-    jobs = job.project.find_jobs({"study": job.sp.study, "kind": job.sp.kind})
-    return sorted(jobs, key=lambda other: other.id)
-
-
-def threads(job: Any) -> int:
-    """Threads for an operation that runs for all jobs of a kind at once."""
-    return max(1, cores() // len(siblings(job)))
-
-
-def cluster(key: str) -> Callable[[Any], Any]:
-    """A directive that stands in the study's file under ``[cluster]``."""
-    return lambda job: studies.load(job.sp.study)["cluster"][key]
-
-
-DIRECTIVES = {
-    "ngpu": cluster("gpus"),
-    "walltime": cluster("walltime_hours"),
-    # every operation in a process of its own, with its own threads
-    "fork": True,
-}
-
-
-def alone(done: Callable[[Any], bool]) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Let one process at a time work on an operation of a job.
-
-    When a run is killed, operations that it started may live on; a new run waits for them and then
-    finds the work done.
-    """
-
-    def decorate(operation: Callable[[Any], None]) -> Callable[[Any], None]:
-        @functools.wraps(operation)
-        def locked(job: Any) -> None:
-            with open(job.fn(f".{operation.__name__}.lock"), "w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    print(f"{operation.__name__} of {job}: another process is at it; waiting")
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                if not done(job):
-                    operation(job)
-
-        return locked
-
-    return decorate
-
-
-def kind(name: str) -> Callable[[Any], bool]:
-    """Condition: the job is of a kind."""
-    return lambda job: job.sp.kind == name
-
-
-def has(filename: str) -> Callable[[Any], bool]:
-    """Condition: the job has a file."""
-    return lambda job: job.isfile(filename)
-
-
-def simulated(job: Any) -> bool:
-    """Condition: the job's simulation has come to its end."""
-    return "simulation" in job.doc
 
 
 def structure_model(job: Any) -> Path | None:
@@ -136,37 +73,7 @@ def learns_frames(job: Any) -> bool:
     return job.sp.get("trajectory_epochs", 0) > 0
 
 
-def title(job: Any) -> str:
-    """Name of a simulated system, for people."""
-    import protocol
-
-    return protocol.pair_potential(job.sp).name
-
-
 # ---- simulations ----
-
-
-def run_simulation(job: Any, model: Path | None) -> None:
-    """Carry a job's simulation to its end and note what ran it."""
-    import engines
-    import protocol
-    import torch
-    from tqdm.auto import tqdm
-
-    torch.set_num_threads(threads(job))
-    steps = protocol.Protocol.of(job.sp)
-    started = time.monotonic()
-    with tqdm(
-        total=steps.total_steps,
-        desc=f"{job.sp.kind} {title(job)}",
-        unit="step",
-        position=siblings(job).index(job) if sys.stderr.isatty() else 0,
-        mininterval=0.5 if sys.stderr.isatty() else 20,
-    ) as bar:
-        ran = engines.pick().run(
-            steps, protocol.pair_potential(job.sp), Path(job.path), model, threads(job), bar
-        )
-    job.doc.simulation = ran | {"seconds": round(time.monotonic() - started, 1)}
 
 
 @Study.pre(kind("fluid"))
@@ -473,33 +380,51 @@ def predict_frames(job):
     )
 
 
+@Study.pre(has("predicted_frames.csv"))
+@Study.post(has("phases.csv"))
+@Study.post(has("phases.png"))
+@Study.post(has("snapshots.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("phases.csv"))
+def find_phases(job):
+    """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
+    import cooling
+    import phases
+    import protocol
+
+    from hoomd_gala import Analyzer
+
+    trajectory = Path(job.fn(TRAJECTORY))
+    table = np.loadtxt(job.fn("predicted_frames.csv"), delimiter=",", skiprows=1)
+    histogram = table[:, 1:]
+    course = cooling.course(trajectory, protocol.Protocol.of(job.sp))
+    solid = phases.crystalline(trajectory)
+    changes = phases.phase_changes(histogram, course, solid)
+    phases.draw(Path(job.fn("phases.png")), title(job), histogram, course, solid, changes)
+    chosen = phases.middles(changes[0], len(course))
+    analyzer = Analyzer(job.fn(TRAJECTORY_MODEL))
+    phases.draw_snapshots(Path(job.fn("snapshots.png")), trajectory, analyzer, chosen)
+    write_table(Path(job.fn("phases.csv")), phases.rows(changes, course))
+
+
 def finished(job: Any) -> bool:
     """Condition: everything but the summary is there."""
     if job.sp.kind == "fluid":
         return simulated(job)
+    if job.sp.kind in assembly_operations.FINISHED:
+        return bool(assembly_operations.FINISHED[job.sp.kind](job))
     if job.sp.kind == "shipped_model" and not ships(job):
         return bool(job.isfile(MODEL))
     if job.sp.kind in ("structure_model", "shipped_model"):
         return bool(job.isfile(MODEL_CARD))
     files = ["checks.csv", "structures.png", "last_frame.png"]
-    files += ["predicted_frames.png"] if learns_frames(job) else []
+    files += ["predicted_frames.png", "phases.csv"] if learns_frames(job) else []
     return all(map(job.isfile, files))
-
-
-def study_jobs(job: Any) -> list[Any]:
-    """All jobs of a job's study."""
-    jobs = job.project.find_jobs({"study": job.sp.study})
-    return sorted(jobs, key=lambda other: (other.sp.kind, other.id))
 
 
 def study_finished(job: Any) -> bool:
     """Condition: everything in the study but its summary is there."""
     return all(map(finished, study_jobs(job)))
-
-
-def summary_folder(job: Any) -> Path:
-    """Where the summary of a job's study goes."""
-    return FOLDER / "summary" / str(job.sp.study)
 
 
 def summarized(job: Any) -> bool:

@@ -42,4 +42,9 @@ def state_points(name: str) -> list[dict[str, Any]]:
         common | {"kind": "fluid"} | study["protocol"] | study["fluid_protocol"] | fluid
         for fluid in study.get("fluids", [])
     ]
-    return [*fluids, *models, *systems]
+    assemblies = [
+        common | {"kind": "assembly"} | study["protocol"] | assembly
+        for assembly in study.get("assemblies", [])
+    ]
+    references = [common | {"kind": "reference"} | study.get("reference", {})] if assemblies else []
+    return [*fluids, *models, *systems, *assemblies, *references]

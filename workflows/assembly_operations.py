@@ -1,0 +1,185 @@
+"""Operations on assemblies: systems of a potential that are cooled to see what they form."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jobs import (
+    DIRECTIVES,
+    TRAJECTORY,
+    Study,
+    alone,
+    has,
+    kind,
+    publish,
+    run_simulation,
+    simulated,
+    title,
+)
+
+from hoomd_gala.files import write_table
+
+#: Sites of unit cells, in the study's job of kind "reference".
+SITES = "sites.npz"
+
+
+def assemblies(job: Any) -> list[Any]:
+    """The study's assemblies."""
+    jobs = job.project.find_jobs({"study": job.sp.study, "kind": "assembly"})
+    return sorted(jobs, key=lambda other: other.id)
+
+
+def reference_sites(job: Any) -> Path | None:
+    """Path of the sites that a study compares with, or None while there are none."""
+    for other in job.project.find_jobs({"study": job.sp.study, "kind": "reference"}):
+        if other.isfile(SITES):
+            return Path(other.fn(SITES))
+    return None
+
+
+def has_reference(job: Any) -> bool:
+    """Condition: the sites of unit cells are there to compare with."""
+    return reference_sites(job) is not None
+
+
+@Study.pre(kind("assembly"))
+@Study.post(simulated)
+@Study.operation(directives=DIRECTIVES)
+@alone(simulated)
+def simulate_assembly(job: Any) -> None:
+    """Cool a system from gas to solid, without labels."""
+    run_simulation(job, model=None)
+
+
+@Study.pre(kind("reference"))
+@Study.post(has(SITES))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(SITES))
+def collect_reference(job: Any) -> None:
+    """Describe the sites of unit cells, to compare solids with."""
+    import identification
+
+    identification.write_sites(
+        Path(job.fn(SITES)), identification.collect_sites(job.sp.get("cells"))
+    )
+
+
+def has_grid(job: Any) -> bool:
+    """Condition: lattice energies are to be compared over a grid of parameters."""
+    return "k" in job.sp
+
+
+@Study.pre(kind("reference"))
+@Study.pre(has_grid)
+@Study.post(has("lattice_energies.csv"))
+@Study.post(has("lattice_energies.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("lattice_energies.png"))
+def map_lattice_energies(job: Any) -> None:
+    """Find which unit cells are lowest in energy over a grid of both potentials' parameters."""
+    import lattice_energies
+    import numpy as np
+
+    k, phi, r0 = (np.arange(*job.sp[key]).round(6).tolist() for key in ("k", "phi", "r0"))
+    points = list(lattice_energies.grid(k, phi, list(job.sp.epsilon), r0))
+    rows = lattice_energies.map_grid(points)
+    write_table(Path(job.fn("lattice_energies.csv")), rows)
+    lattice_energies.draw_grid(Path(job.fn("lattice_energies.png")), rows)
+    publish(job, "lattice_energies.csv", "lattice_energies.png")
+
+
+@Study.pre(kind("assembly"))
+@Study.pre(simulated)
+@Study.pre(has_reference)
+@Study.post(has("evidence.json"))
+@Study.post(has("evidence.png"))
+@Study.post(has("solid.gsd"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("evidence.json"))
+def identify(job: Any) -> None:
+    """Say what an assembly formed, by methods that learn nothing, and draw the evidence."""
+    import cooling
+    import evidence
+    import evidence_figures
+    import gsd.hoomd
+    import identification
+    import numpy as np
+    import protocol
+
+    from hoomd_gala.files import replacing
+    from hoomd_gala.systems import as_system
+    from hoomd_gala.trajectories import make_frame, open_trajectory
+
+    steps = protocol.Protocol.of(job.sp)
+    trajectory = Path(job.fn(TRAJECTORY))
+    with open_trajectory(trajectory) as frames:
+        last = as_system(frames[-1])
+    known = reference_sites(job)
+    assert known is not None
+    found = evidence.gather(
+        last,
+        protocol.pair_potential(job.sp),
+        identification.read_sites(known),
+        np.random.default_rng(steps.seed),
+    )
+    rows = cooling.course(trajectory, steps)
+    write_table(Path(job.fn("course.csv")), rows)
+    with replacing(job.fn("solid.gsd")) as part, gsd.hoomd.open(part, "w") as file:
+        file.append(make_frame(found.solid, steps.total_steps))
+    numbers = evidence.row(found)
+    evidence_figures.draw(Path(job.fn("evidence.png")), title(job), found, rows, numbers["verdict"])
+    evidence.write(Path(job.fn("evidence.json")), numbers)
+
+
+def all_identified(job: Any) -> bool:
+    """Condition: all of the study's assemblies are identified."""
+    return all(other.isfile("evidence.json") for other in assemblies(job))
+
+
+@Study.pre(kind("reference"))
+@Study.pre(all_identified)
+@Study.post(has("assemblies.csv"))
+@Study.post(has("assemblies.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("assemblies.csv"))
+def tabulate_assemblies(job: Any) -> None:
+    """Put all assemblies, their parameters and the evidence into one table and one picture."""
+    import evidence
+    import evidence_figures
+    import protocol
+
+    from hoomd_gala.systems import as_system
+    from hoomd_gala.trajectories import open_trajectory
+
+    rows, shown = [], []
+    for other in assemblies(job):
+        numbers = evidence.read(Path(other.fn("evidence.json")))
+        view = numbers.pop("view")
+        with open_trajectory(other.fn("solid.gsd")) as frames:
+            shown.append((f"{title(other)}\n{numbers['verdict']}", as_system(frames[0]), view))
+        steps = protocol.Protocol.of(other.sp)
+        ran = other.doc.simulation
+        rows.append(
+            {
+                "system": title(other),
+                "name": other.sp.get("name", ""),
+                "particles": steps.n_particles,
+                "number density": steps.number_density,
+                "kT": f"{steps.gas_kT}, {steps.start_kT} to {steps.end_kT}",
+                "timesteps": steps.total_steps,
+                "dt": steps.dt,
+                "seed": steps.seed,
+                "engine": f"{ran['engine']} {ran['version']}",
+            }
+            | numbers
+        )
+    evidence_figures.draw_overview(Path(job.fn("assemblies.png")), shown)
+    write_table(Path(job.fn("assemblies.csv")), rows)
+    publish(job, "assemblies.csv", "assemblies.png")
+
+
+#: When all operations on a job of a kind are done.
+FINISHED: dict[str, Callable[[Any], bool]] = {
+    "assembly": has("evidence.json"),
+    "reference": has("assemblies.csv"),
+}

@@ -1,0 +1,52 @@
+"""Where a signal changes: the phases of a cooling run."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import ruptures
+from numpy.typing import ArrayLike, NDArray
+
+from hoomd_gala.errors import InputError
+
+#: Gas, liquid and solid.
+PHASES = ("gas", "liquid", "solid")
+
+
+def change_points(signal: ArrayLike, n: int, shortest: int = 2) -> list[int]:
+    """Split a signal into n + 1 parts, each as even as can be.
+
+    The split of least squared deviation from the means of the parts, found exactly by dynamic
+    programming in ruptures (Truong, Oudre and Vayatis, Signal Processing 167, 107299 (2020)).
+
+    Parameters
+    ----------
+    signal : (frames,) or (frames, d)
+        One or more quantities; of several, give each the weight that it is to have.
+    n : int
+        Changes to find.
+    shortest : int
+        Frames of a part at least.
+
+    Returns
+    -------
+    list of int
+        First frame of each part but the first.
+
+    Raises
+    ------
+    InputError
+        If there are too few frames for so many parts.
+    """
+    values = np.asarray(signal, float).reshape(len(np.asarray(signal)), -1)
+    if len(values) < shortest * (n + 1):
+        raise InputError(
+            f"{n + 1} phases take {shortest * (n + 1)} frames or more; there are {len(values)}."
+        )
+    search = ruptures.Dynp(model="l2", min_size=shortest, jump=1).fit(values)
+    return [int(i) for i in search.predict(n_bkps=n)[:-1]]
+
+
+def standardized(columns: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """Quantities of different units with equal weight, (frames, d)."""
+    table = np.column_stack([np.asarray(column, float) for column in columns])
+    return (table - table.mean(axis=0)) / np.maximum(table.std(axis=0), 1e-12)

@@ -1,0 +1,163 @@
+"""What a simulated solid is: its bulk compared with the sites of all unit cells, and templates.
+
+No network takes part: what is found here is what labels are checked against.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import engines
+import numpy as np
+import references
+import sympy
+from numpy.typing import NDArray
+from order import Mask
+from potentials import PairPotential
+from tqdm.auto import tqdm
+
+from hoomd_gala.environments import PeriodicTree
+from hoomd_gala.files import replacing
+from hoomd_gala.sites import descriptors, sites
+from hoomd_gala.structures import unit_cell, unit_cells
+from hoomd_gala.systems import Array, System, make_system
+
+#: Timesteps without heat that bring a solid to the nearest minimum of its energy.
+QUENCH_STEPS = 3000
+
+#: Largest unit cell whose sites are compared.
+MAX_PARTICLES = 60
+
+#: Weight of wrong proportions of sites, as a distance of descriptors.
+_PROPORTIONS = 0.2
+
+#: Mean distance of descriptors up to which a solid is said to be a crystal of a unit cell. For
+#: scale: cubic and hexagonal diamond are 0.2 apart, cF4-Cu and cI2-W 0.4; a liquid stays further
+#: than this from every cell.
+NEAR = 0.12
+
+
+def quench(system: System, potential: PairPotential, seed: int) -> System:
+    """Take the heat out of a solid: what is left are its structure and defects."""
+    still = engines.pick().solid(system, potential, seed)
+    return make_system(still(0.0, QUENCH_STEPS), system.box)
+
+
+def energies(system: System, potential: PairPotential) -> Array:
+    """Potential energy of each particle, (N,): half of that of its pairs."""
+    tree = PeriodicTree.build(system.positions, system.box)
+    n = 60
+    while True:
+        bonds = tree.nearest(n=n).bonds
+        r = np.linalg.norm(bonds, axis=-1)
+        if r[:, -1].min() >= potential.r_cut:
+            break
+        n *= 2
+    symbol = sympy.Symbol("r", positive=True)
+    function = sympy.lambdify(symbol, sympy.sympify(potential.expression, locals={"r": symbol}))
+    near = r < potential.r_cut
+    return np.where(near, function(np.where(near, r, 1.0)), 0.0).sum(axis=1) / 2
+
+
+class KnownSites(NamedTuple):
+    """The kinds of sites of unit cells.
+
+    Attributes
+    ----------
+    cell : (S,) str
+        Unit cell of each site.
+    share : (S,) float64
+        Share of the cell's particles that sit on it.
+    descriptor : (S, D) float64
+        See :func:`hoomd_gala.sites.descriptors`.
+    """
+
+    cell: NDArray[np.str_]
+    share: Array
+    descriptor: Array
+
+
+def collect_sites(names: Sequence[str] | None = None) -> KnownSites:
+    """Sites of some unit cells, or of all that are not too large, types ignored."""
+    small = [name for name, it in unit_cells().items() if len(it.system.positions) <= MAX_PARTICLES]
+    cells, shares, rows = [], [], []
+    for name in tqdm(names or small, desc="sites of unit cells", unit="cell"):
+        total = len(unit_cell(name).system.positions)
+        for site in sites(name):
+            cells.append(name)
+            shares.append(len(site.members) / total)
+            rows.append(site.descriptor)
+    return KnownSites(np.array(cells), np.array(shares), np.array(rows))
+
+
+def write_sites(path: Path, known: KnownSites) -> None:
+    """Keep sites as a NumPy archive."""
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, **known._asdict())
+
+
+def read_sites(path: Path) -> KnownSites:
+    """What :func:`write_sites` wrote."""
+    with np.load(path) as archive:
+        return KnownSites(*(archive[name] for name in KnownSites._fields))
+
+
+class CellMatch(NamedTuple):
+    """How well a unit cell explains the bulk of a solid.
+
+    Attributes
+    ----------
+    cell : str
+        Name of the unit cell.
+    distance : float
+        Mean distance of a particle's descriptor to that of the nearest site of the cell.
+    proportions : float
+        Share of particles that would have to sit on other sites for the cell's proportions.
+    """
+
+    cell: str
+    distance: float
+    proportions: float
+
+    @property
+    def score(self) -> float:
+        """What matches are ranked by, the smallest first."""
+        return self.distance + _PROPORTIONS * self.proportions
+
+
+def match_cells(system: System, inside: Mask, known: KnownSites) -> list[CellMatch]:
+    """Compare the particles of a mask with all unit cells, the best first."""
+    rows = descriptors(system, np.flatnonzero(inside))
+    # both are of unit length
+    squares = 2 - 2 * rows @ known.descriptor.T
+    distance = np.sqrt(np.maximum(squares, 0))
+    matches = []
+    for cell in dict.fromkeys(known.cell.tolist()):
+        own = np.flatnonzero(known.cell == cell)
+        nearest = distance[:, own].argmin(axis=1)
+        found = np.bincount(nearest, minlength=len(own)) / len(rows)
+        wrong = float(abs(found - known.share[own]).sum() / 2)
+        matches.append(CellMatch(cell, float(distance[:, own].min(axis=1).mean()), wrong))
+    size = {cell: len(unit_cell(cell).system.positions) for cell in set(known.cell.tolist())}
+    kinds = {cell: len(set(unit_cell(cell).system.types)) for cell in size}
+    # cells that are the same but for types come with the simplest first
+    return sorted(matches, key=lambda it: (round(it.score, 2), kinds[it.cell], size[it.cell]))
+
+
+def templates(system: System, inside: Mask) -> dict[str, tuple[str, float]]:
+    """Most frequent answer of methods that know a few structures, and its share of the bulk.
+
+    Polyhedral template matching with OVITO's default cut-off, and common neighbor analysis with its
+    variant for diamond.
+    """
+    labels, rmsd = references.template_matching(system)
+    methods = {
+        "PTM": references.within(labels, rmsd, references.DEFAULT_CUTOFF),
+        "CNA": references.common_neighbor_analysis(system),
+    }
+    answers = {}
+    for method, names in methods.items():
+        name, count = Counter(names[inside].tolist()).most_common(1)[0]
+        answers[method] = (name, count / int(inside.sum()))
+    return answers

@@ -1,0 +1,145 @@
+"""What operations of all studies share: the project, conditions, directives, and simulations."""
+
+import fcntl
+import functools
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import studies
+from flow import FlowProject
+
+from hoomd_gala.files import replacing
+
+FOLDER = Path(__file__).resolve().parent
+
+TRAJECTORY = "trajectory.gsd"
+
+
+class Study(FlowProject):
+    """The project; all its data lie in ``workspace`` beside this file."""
+
+
+# ---- what an operation may use, and that it runs alone ----
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def siblings(job: Any) -> list[Any]:
+    """Jobs of the same kind in the same study, in a fixed order."""
+    jobs = job.project.find_jobs({"study": job.sp.study, "kind": job.sp.kind})
+    return sorted(jobs, key=lambda other: other.id)
+
+
+def threads(job: Any) -> int:
+    """Threads for an operation that runs for all jobs of a kind at once."""
+    return max(1, cores() // len(siblings(job)))
+
+
+def cluster(key: str) -> Callable[[Any], Any]:
+    """A directive that stands in the study's file under ``[cluster]``."""
+    return lambda job: studies.load(job.sp.study)["cluster"][key]
+
+
+DIRECTIVES = {
+    "ngpu": cluster("gpus"),
+    "walltime": cluster("walltime_hours"),
+    # every operation in a process of its own, with its own threads
+    "fork": True,
+}
+
+
+def alone(done: Callable[[Any], bool]) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Let one process at a time work on an operation of a job.
+
+    When a run is killed, operations that it started may live on; a new run waits for them and then
+    finds the work done.
+    """
+
+    def decorate(operation: Callable[[Any], None]) -> Callable[[Any], None]:
+        @functools.wraps(operation)
+        def locked(job: Any) -> None:
+            with open(job.fn(f".{operation.__name__}.lock"), "w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    print(f"{operation.__name__} of {job}: another process is at it; waiting")
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                if not done(job):
+                    operation(job)
+
+        return locked
+
+    return decorate
+
+
+def kind(name: str) -> Callable[[Any], bool]:
+    """Condition: the job is of a kind."""
+    return lambda job: job.sp.kind == name
+
+
+def has(filename: str) -> Callable[[Any], bool]:
+    """Condition: the job has a file."""
+    return lambda job: job.isfile(filename)
+
+
+def simulated(job: Any) -> bool:
+    """Condition: the job's simulation has come to its end."""
+    return "simulation" in job.doc
+
+
+def study_jobs(job: Any) -> list[Any]:
+    """All jobs of a job's study."""
+    jobs = job.project.find_jobs({"study": job.sp.study})
+    return sorted(jobs, key=lambda other: (other.sp.kind, other.id))
+
+
+def summary_folder(job: Any) -> Path:
+    """Where the summary of a job's study goes."""
+    return FOLDER / "summary" / str(job.sp.study)
+
+
+def publish(job: Any, *names: str) -> None:
+    """Copy results to where the study's summary lies."""
+    folder = summary_folder(job)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        with replacing(folder / name) as part:
+            shutil.copyfile(job.fn(name), part)
+
+
+def title(job: Any) -> str:
+    """Name of a simulated system, for people."""
+    import protocol
+
+    return protocol.pair_potential(job.sp).name
+
+
+def run_simulation(job: Any, model: Path | None) -> None:
+    """Carry a job's simulation to its end and note what ran it."""
+    import engines
+    import protocol
+    import torch
+    from tqdm.auto import tqdm
+
+    torch.set_num_threads(threads(job))
+    steps = protocol.Protocol.of(job.sp)
+    started = time.monotonic()
+    with tqdm(
+        total=steps.total_steps,
+        desc=f"{job.sp.kind} {title(job)}",
+        unit="step",
+        position=siblings(job).index(job) if sys.stderr.isatty() else 0,
+        mininterval=0.5 if sys.stderr.isatty() else 20,
+    ) as bar:
+        ran = engines.pick().run(
+            steps, protocol.pair_potential(job.sp), Path(job.path), model, threads(job), bar
+        )
+    job.doc.simulation = ran | {"seconds": round(time.monotonic() - started, 1)}
