@@ -145,7 +145,7 @@ def draw(
         bottom.plot(time, scaled, line, color="tab:blue", label=label)
     bottom.plot(time, solid, color="tab:green", label="crystalline by PTM")
     bottom.set(xlabel="timestep / 1000", ylabel="fraction, or scaled to 0 … 1")
-    bottom.legend(loc="center left", frameon=False, fontsize=8)
+    bottom.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), frameon=False, fontsize=8)
     for i, change in enumerate(changes):
         for frame in (change.condensation, change.freezing):
             if frame is not None:
