@@ -50,7 +50,7 @@ def random_cloud(seed, batch=19, n=20):
 
 @pytest.mark.parametrize("reduce", [False, True])
 @pytest.mark.parametrize("kind", LAYERS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**31))
 def test_layers_equal_the_library(kind, reduce, seed):
     torch.manual_seed(seed)
@@ -75,11 +75,9 @@ def test_layers_equal_the_library(kind, reduce, seed):
             assert a is None or a.abs().max() < 1e-4
             assert b is None or b.abs().max() < 1e-4
         else:
-            off = (a - b).abs() > 1e-4 + 1e-4 * b.abs().max() + 1e-3 * b.abs()
-            # where a hidden unit is zero but for rounding, the two may bend on different sides; a
-            # row of weights is that of one unit
-            allowed = max(0.02, 3.5 / len(b)) if b.ndim <= 2 and len(b) <= HIDDEN else 0.02
-            assert off.float().mean() < allowed
+            # where a hidden unit is zero but for rounding, the two bend on different sides, and a
+            # pair adds to the unit's weights in one and not in the other
+            assert (a - b).norm() < 0.03 * b.norm() + 1e-3
 
 
 def test_labeled_layer_equals_the_library():
