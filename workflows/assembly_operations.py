@@ -11,6 +11,7 @@ from jobs import (
     alone,
     has,
     kind,
+    of_kind,
     publish,
     run_simulation,
     simulated,
@@ -25,13 +26,12 @@ SITES = "sites.npz"
 
 def assemblies(job: Any) -> list[Any]:
     """The study's assemblies."""
-    jobs = job.project.find_jobs({"study": job.sp.study, "kind": "assembly"})
-    return sorted(jobs, key=lambda other: other.id)
+    return of_kind(job, "assembly")
 
 
 def reference_sites(job: Any) -> Path | None:
     """Path of the sites that a study compares with, or None while there are none."""
-    for other in job.project.find_jobs({"study": job.sp.study, "kind": "reference"}):
+    for other in of_kind(job, "reference"):
         if other.isfile(SITES):
             return Path(other.fn(SITES))
     return None

@@ -32,10 +32,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def siblings(job: Any) -> list[Any]:
-    """Jobs of the same kind in the same study, in a fixed order."""
-    jobs = job.project.find_jobs({"study": job.sp.study, "kind": job.sp.kind})
+def of_kind(job: Any, name: str) -> list[Any]:
+    """Jobs of a kind in a job's study, in a fixed order."""
+    jobs = job.project.find_jobs({"study": job.sp.study, "kind": name})
     return sorted(jobs, key=lambda other: other.id)
+
+
+def siblings(job: Any) -> list[Any]:
+    """Jobs of the same kind in the same study."""
+    return of_kind(job, job.sp.kind)
 
 
 def threads(job: Any) -> int:
@@ -106,13 +111,18 @@ def summary_folder(job: Any) -> Path:
     return FOLDER / "summary" / str(job.sp.study)
 
 
+def copy(source: str | os.PathLike[str], target: Path) -> None:
+    """Copy a file, as a whole or not at all."""
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
+
+
 def publish(job: Any, *names: str) -> None:
     """Copy results to where the study's summary lies."""
     folder = summary_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        with replacing(folder / name) as part:
-            shutil.copyfile(job.fn(name), part)
+        copy(job.fn(name), folder / name)
 
 
 def title(job: Any) -> str:

@@ -6,7 +6,6 @@ signac-flow offers. An interrupted run goes on where it stopped.
 """
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -24,9 +23,11 @@ from jobs import (
     TRAJECTORY,
     Study,
     alone,
+    copy,
     cores,
     has,
     kind,
+    of_kind,
     run_simulation,
     siblings,
     simulated,
@@ -46,7 +47,7 @@ TRAJECTORY_MODEL = "frames.safetensors"
 
 def structure_model(job: Any) -> Path | None:
     """Path of the study's structure model, or None while it is not trained."""
-    for other in job.project.find_jobs({"study": job.sp.study, "kind": "structure_model"}):
+    for other in of_kind(job, "structure_model"):
         if other.isfile(MODEL):
             return Path(other.fn(MODEL))
     return None
@@ -59,8 +60,7 @@ def has_structure_model(job: Any) -> bool:
 
 def fluids(job: Any) -> list[Any]:
     """The study's disordered simulations."""
-    jobs = job.project.find_jobs({"study": job.sp.study, "kind": "fluid"})
-    return sorted(jobs, key=lambda other: other.id)
+    return of_kind(job, "fluid")
 
 
 def has_fluids(job: Any) -> bool:
@@ -169,12 +169,6 @@ def timed(job: Any, operation: str) -> Iterator[None]:
     yield
     seconds = dict(job.doc.get("seconds", {}))
     job.doc.seconds = seconds | {operation: round(time.monotonic() - started)}
-
-
-def copy(source: str | os.PathLike[str], target: Path) -> None:
-    """Copy a file, as a whole or not at all."""
-    with replacing(target) as part:
-        shutil.copyfile(source, part)
 
 
 @Study.pre(kind("shipped_model"))
