@@ -31,7 +31,7 @@ SYSTEM_FILES = {
 }  # fmt: skip
 FRAME_FILES = {
     "frames.safetensors", "frames_checkpoint.pt", "frames_learning_curve.csv",
-    "frames_learning_curve.png", "predicted_frames.csv", "predicted_frames.png",
+    "frames_learning_curve.png", "predicted_frames.csv",
     "phases.csv", "phases.png", "snapshots.png",
 }  # fmt: skip
 MODEL_FILES = {
@@ -226,10 +226,7 @@ def test_unknown_study_is_answered_with_the_known_ones(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     code, output = run(folder, "run", "--study", "nothing")
     assert code == 2
-    assert (
-        "there is no study 'nothing'; there are default, scan, scan-smoke, smoke, structures"
-        in output
-    )
+    assert f"there is no study 'nothing'; there are {', '.join(studies.names())}" in output
     assert not (folder / "workspace").exists()
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from protocol import Protocol
 
-from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.files import replacing
 from hoomd_gala.trajectories import NAMESPACE, decode_strings, open_trajectory
@@ -237,44 +236,3 @@ def render_discs(
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
     plt.close(figure)
     return pixels
-
-
-def predicted_frames(trajectory: Path, analyzer: Analyzer, bar: Any) -> NDArray[np.float64]:
-    """Distribution of predicted frames in each frame, (frames, classes), rows summing to 1."""
-    with open_trajectory(trajectory) as frames:
-        rows = []
-        for frame in frames:
-            rows.append(analyzer.analyze(frame).counts[:-1])
-            bar.update()
-    return np.array(rows)
-
-
-def draw_predicted_frames(
-    path: Path,
-    title: str,
-    histogram: NDArray[np.float64],
-    steps: NDArray[np.int64],
-    rows: list[dict[str, float]],
-    protocol: Protocol,
-) -> None:
-    """Histogram of predicted frames against time (figure 5a of arXiv 2411.14680)."""
-    time = steps / 1000
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(6, 7), sharex=True, height_ratios=[3, 1], layout="constrained"
-    )
-    half = (time[1] - time[0]) / 2
-    extent = (time[0] - half, time[-1] + half) * 2
-    image = top.imshow(
-        np.log10(histogram.T + 1e-3), origin="lower", extent=extent, aspect="auto", cmap="magma"
-    )
-    top.set(ylabel="predicted timestep / 1000", title=title)
-    figure.colorbar(image, ax=top, label="log₁₀ fraction of particles")
-    solid = [1 - row["disordered"] - row["unknown"] for row in rows]
-    bottom.plot(time, solid, "k-")
-    bottom.set(xlabel="timestep / 1000", ylabel="fraction labelled\ncrystalline", ylim=(0, 1))
-    twin = bottom.twinx()
-    twin.plot(time, [row["energy"] for row in rows], color="tab:blue")
-    twin.set_ylabel("energy per particle", color="tab:blue")
-    for axes in (top, bottom):
-        axes.axvline(protocol.gas_steps / 1000, color="w" if axes is top else "k", lw=0.8, ls=":")
-    save_figure(path, figure)

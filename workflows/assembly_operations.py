@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from frame_operations import learns_frames
 from jobs import (
     DIRECTIVES,
     TRAJECTORY,
@@ -178,8 +179,15 @@ def tabulate_assemblies(job: Any) -> None:
     publish(job, "assemblies.csv", "assemblies.png")
 
 
+def assembled(job: Any) -> bool:
+    """Condition: an assembly is identified, and its phases are found if they are looked for."""
+    return bool(
+        job.isfile("evidence.json") and (not learns_frames(job) or job.isfile("phases.csv"))
+    )
+
+
 #: When all operations on a job of a kind are done.
 FINISHED: dict[str, Callable[[Any], bool]] = {
-    "assembly": has("evidence.json"),
+    "assembly": assembled,
     "reference": has("assemblies.csv"),
 }

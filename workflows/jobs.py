@@ -117,9 +117,12 @@ def copy(source: str | os.PathLike[str], target: Path) -> None:
         shutil.copyfile(source, part)
 
 
-def publish(job: Any, *names: str) -> None:
-    """Copy results to where the study's summary lies."""
-    folder = summary_folder(job)
+def publish(job: Any, *names: str, under: str = "") -> None:
+    """Copy results to where the study's summary lies, or into a folder there.
+
+    Results of one system of several go under its name.
+    """
+    folder = summary_folder(job) / under.replace(" ", "_")
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         copy(job.fn(name), folder / name)

@@ -50,6 +50,13 @@ def nearest_distance(system: System) -> float:
     return float(np.median(np.linalg.norm(bonds, axis=-1)))
 
 
+def rescaled(system: System, scale: float) -> System:
+    """A system with all lengths multiplied."""
+    box = system.box.copy()
+    box[:3] *= scale
+    return system._replace(positions=system.positions * scale, box=box)
+
+
 def condensed(system: System) -> Mask:
     """Particles of the liquid or solid, (N,): their 20 nearest are about as near as most's."""
     bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds

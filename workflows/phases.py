@@ -17,7 +17,7 @@ from changes import PHASES, change_points, standardized
 from evidence_figures import bond_diagram, draw_diagram
 from matplotlib import colormaps
 from numpy.typing import NDArray
-from order import condensed, nearest_distance, shells
+from order import condensed, nearest_distance, rescaled, shells
 from scipy.spatial.transform import Rotation
 from tqdm.auto import tqdm
 
@@ -47,6 +47,34 @@ def crystalline(trajectory: Path) -> NDArray[np.float64]:
             found = references.within(labels, rmsd, PTM_RMSD)
             shares.append(float(np.isin(found, CRYSTALLINE).mean()))
     return np.array(shares)
+
+
+def predicted_frames(
+    trajectory: Path, analyzer: Analyzer, scale: float = 1.0
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Distribution of predicted frames in each frame.
+
+    Parameters
+    ----------
+    trajectory : Path
+        GSD file.
+    analyzer : Analyzer
+        Has learned to tell frames apart, of this trajectory or another.
+    scale : float
+        Multiplies all lengths first.
+
+    Returns
+    -------
+    list of int, (frames, classes) float64
+        Timestep of each frame, and the distribution, rows summing to 1.
+    """
+    times, rows = [], []
+    with open_trajectory(trajectory) as frames:
+        for frame in tqdm(frames, desc="predict frames", unit="frame"):
+            system = rescaled(as_system(frame), scale)
+            rows.append(analyzer.analyze_system(system).counts[:-1])
+            times.append(int(frame.configuration.step))
+    return times, np.array(rows)
 
 
 class Changes(NamedTuple):
@@ -112,23 +140,26 @@ def draw(
     path: Path,
     title: str,
     histogram: NDArray[np.float64],
+    learned: NDArray[np.int64],
     course: Sequence[dict[str, float]],
     solid: NDArray[np.float64],
     changes: Sequence[Changes],
 ) -> None:
     """Histogram of predicted frames, independent measures, and the changes that each sees.
 
-    The network has learned all of the frames.
+    ``learned`` are the timesteps of the frames that the network tells apart.
     """
     time = np.array([row["timestep"] for row in course]) / 1000
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(7, 8), sharex=True, height_ratios=[3, 2], layout="constrained"
     )
     half = (time[1] - time[0]) / 2
+    low, high = learned[[0, -1]] / 1000
+    margin = (high - low) / (2 * (len(learned) - 1))
     image = top.imshow(
         np.log10(histogram.T + 1e-3),
         origin="lower",
-        extent=(time[0] - half, time[-1] + half, time[0] - half, time[-1] + half),
+        extent=(time[0] - half, time[-1] + half, low - margin, high + margin),
         aspect="auto",
         cmap="magma",
     )
@@ -137,7 +168,7 @@ def draw(
     figure.colorbar(image, ax=top, label="log₁₀ fraction of particles")
     bounds = [time[0] - half, *(time[i] - half for i in changes[0][1:] if i), time[-1] + half]
     for phase, start, end in zip(PHASES, bounds[:-1], bounds[1:], strict=True):
-        top.text((start + end) / 2, bounds[-1], phase, ha="center", va="bottom")
+        top.text((start + end) / 2, high + margin, phase, ha="center", va="bottom")
     for label, key in (("energy per particle", "energy"), ("median density", "density")):
         values = np.array([row[key] for row in course])
         scaled = (values - values.min()) / np.ptp(values)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import assembly_operations
-import numpy as np
+import paper_operations
 import signac
 import studies
+from frame_operations import learns_frames
 from jobs import (
     DIRECTIVES,
     FOLDER,
@@ -42,7 +43,6 @@ from hoomd_gala.files import replacing, write_table
 
 MODEL = "structures.safetensors"
 MODEL_CARD = "structures.json"
-TRAJECTORY_MODEL = "frames.safetensors"
 
 
 def structure_model(job: Any) -> Path | None:
@@ -66,11 +66,6 @@ def fluids(job: Any) -> list[Any]:
 def has_fluids(job: Any) -> bool:
     """Condition: all of the study's disordered simulations have come to their end."""
     return all(map(simulated, fluids(job)))
-
-
-def learns_frames(job: Any) -> bool:
-    """Condition: a second network is to learn the job's own trajectory."""
-    return job.sp.get("trajectory_epochs", 0) > 0
 
 
 # ---- simulations ----
@@ -123,22 +118,6 @@ def train_structures(job):
     }
     paths = [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job)]
     learning.structure_model(Path(job.path), job.sp, paths, data)
-
-
-@Study.pre(kind("system"))
-@Study.pre(learns_frames)
-@Study.pre(simulated)
-@Study.post(has(TRAJECTORY_MODEL))
-@Study.operation(directives=DIRECTIVES | {"np": 2})
-@alone(has(TRAJECTORY_MODEL))
-def train_frames(job):
-    """Train a network to tell the frames of the job's own trajectory apart."""
-    import learning
-    import torch
-
-    torch.set_num_threads(cores())
-    folder, path = Path(job.path), Path(job.fn(TRAJECTORY))
-    learning.frame_model(folder, path, job.sp.trajectory_epochs, job.sp.seed)
 
 
 # ---- the shipped model ----
@@ -342,77 +321,22 @@ def render(job):
     analysis.render(Path(job.fn("last_frame.png")), Path(job.fn(TRAJECTORY)), -1)
 
 
-@Study.pre(has(TRAJECTORY_MODEL))
-@Study.post(has("predicted_frames.csv"))
-@Study.post(has("predicted_frames.png"))
-@Study.operation(directives=DIRECTIVES | {"np": 2})
-@alone(has("predicted_frames.png"))
-def predict_frames(job):
-    """Histogram of predicted frames against time: gas, liquid and solid as bands."""
-    import analysis
-    import protocol
-    import torch
-    from tqdm.auto import tqdm
-
-    from hoomd_gala import Analyzer
-
-    torch.set_num_threads(cores())
-    steps = protocol.Protocol.of(job.sp)
-    trajectory = Path(job.fn(TRAJECTORY))
-    analyzer = Analyzer(job.fn(TRAJECTORY_MODEL))
-    times = np.array([int(name) for name in analyzer.class_names])
-    with tqdm(total=len(times), desc="predict frames", unit="frame") as bar:
-        histogram = analysis.predicted_frames(trajectory, analyzer, bar)
-    rows = [
-        {"timestep": step} | dict(zip(analyzer.class_names, shares, strict=True))
-        for step, shares in zip(times.tolist(), histogram.tolist(), strict=True)
-    ]
-    write_table(Path(job.fn("predicted_frames.csv")), rows)
-    _, structures = analysis.fractions(trajectory, steps)
-    analysis.draw_predicted_frames(
-        Path(job.fn("predicted_frames.png")), title(job), histogram, times, structures, steps
-    )
-
-
-@Study.pre(has("predicted_frames.csv"))
-@Study.post(has("phases.csv"))
-@Study.post(has("phases.png"))
-@Study.post(has("snapshots.png"))
-@Study.operation(directives=DIRECTIVES)
-@alone(has("phases.csv"))
-def find_phases(job):
-    """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
-    import cooling
-    import phases
-    import protocol
-
-    from hoomd_gala import Analyzer
-
-    trajectory = Path(job.fn(TRAJECTORY))
-    table = np.loadtxt(job.fn("predicted_frames.csv"), delimiter=",", skiprows=1)
-    histogram = table[:, 1:]
-    course = cooling.course(trajectory, protocol.Protocol.of(job.sp))
-    solid = phases.crystalline(trajectory)
-    changes = phases.phase_changes(histogram, course, solid)
-    phases.draw(Path(job.fn("phases.png")), title(job), histogram, course, solid, changes)
-    chosen = phases.middles(changes[0], len(course))
-    analyzer = Analyzer(job.fn(TRAJECTORY_MODEL))
-    phases.draw_snapshots(Path(job.fn("snapshots.png")), trajectory, analyzer, chosen)
-    write_table(Path(job.fn("phases.csv")), phases.rows(changes, course))
+#: Of kinds whose operations stand in modules of their own: when all of them are done.
+FINISHED = assembly_operations.FINISHED | paper_operations.FINISHED
 
 
 def finished(job: Any) -> bool:
     """Condition: everything but the summary is there."""
     if job.sp.kind == "fluid":
         return simulated(job)
-    if job.sp.kind in assembly_operations.FINISHED:
-        return bool(assembly_operations.FINISHED[job.sp.kind](job))
+    if job.sp.kind in FINISHED:
+        return bool(FINISHED[job.sp.kind](job))
     if job.sp.kind == "shipped_model" and not ships(job):
         return bool(job.isfile(MODEL))
     if job.sp.kind in ("structure_model", "shipped_model"):
         return bool(job.isfile(MODEL_CARD))
     files = ["checks.csv", "structures.png", "last_frame.png"]
-    files += ["predicted_frames.png", "phases.csv"] if learns_frames(job) else []
+    files += ["phases.csv"] if learns_frames(job) else []
     return all(map(job.isfile, files))
 
 

@@ -42,9 +42,39 @@ def state_points(name: str) -> list[dict[str, Any]]:
         common | {"kind": "fluid"} | study["protocol"] | study["fluid_protocol"] | fluid
         for fluid in study.get("fluids", [])
     ]
-    assemblies = [
+    return [*fluids, *models, *systems, *_paper_points(study, common)]
+
+
+def _paper_points(study: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
+    """State points of what the paper shows: assemblies, liquids, transfers, and comparisons."""
+    points = [
         common | {"kind": "assembly"} | study["protocol"] | assembly
         for assembly in study.get("assemblies", [])
     ]
-    references = [common | {"kind": "reference"} | study.get("reference", {})] if assemblies else []
-    return [*fluids, *models, *systems, *assemblies, *references]
+    if points:
+        points.append(common | {"kind": "reference"} | study.get("reference", {}))
+    for liquid in study.get("liquids", []):
+        seeds = range(1, study["liquid_comparison"]["n_runs"] + 1)
+        shared = common | {"kind": "liquid"} | study["protocol"] | study["liquid_protocol"]
+        points += [shared | liquid | {"seed": seed} for seed in seeds]
+    for name in ("liquid_comparison", "embedding_map", "unseen", "grains"):
+        if name in study:
+            points.append(common | {"kind": name} | study[name])
+    if "transfer" in study:
+        points += _transfer_points(dict(study["transfer"]), common)
+    return points
+
+
+def _transfer_points(transfer: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
+    """A source for each task, a job for each pair of tasks and each task alone, and the table."""
+    tasks = transfer.pop("tasks")
+    of_source, of_target = transfer.pop("source"), transfer.pop("target")
+    points = [
+        common | {"kind": "transfer_source", "task": task} | transfer | of_source for task in tasks
+    ]
+    for target in tasks:
+        for source in ("", *tasks):
+            if source != target:
+                pair = {"kind": "transfer", "source": source, "target": target}
+                points.append(common | pair | transfer | of_target)
+    return [*points, common | {"kind": "transfer_table"}]

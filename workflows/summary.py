@@ -56,7 +56,7 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
             | {"agreement": f"{float(row['agreement']):.3f}"}
             for row in _rows(job.fn("checks.csv"))
         ]
-        shown = ["trajectory.gsd", "structures.png", "last_frame.png", "predicted_frames.png"]
+        shown = ["trajectory.gsd", "structures.png", "last_frame.png"]
         shown += ["phases.csv", "phases.png", "snapshots.png"]
         files += [f"- {os.path.join(where, name)}" for name in shown if job.isfile(name)]
     for name, rows in (("simulations", simulations), ("fractions", fractions), ("checks", checks)):

@@ -1,0 +1,127 @@
+"""Operations on networks that tell a trajectory's own frames apart, and the phases they show."""
+
+from pathlib import Path
+from typing import Any
+
+from jobs import (
+    DIRECTIVES,
+    TRAJECTORY,
+    Study,
+    alone,
+    has,
+    publish,
+    simulated,
+    threads,
+    title,
+)
+
+from hoomd_gala.files import write_table
+
+FRAME_MODEL = "frames.safetensors"
+
+#: Distribution of predicted frames, a row for each frame.
+HISTOGRAM = "predicted_frames.csv"
+
+
+def learns_frames(job: Any) -> bool:
+    """Condition: a network is to learn the job's own trajectory."""
+    return job.sp.get("trajectory_epochs", 0) > 0
+
+
+@Study.pre(learns_frames)
+@Study.pre(simulated)
+@Study.post(has(FRAME_MODEL))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(FRAME_MODEL))
+def train_frames(job: Any) -> None:
+    """Train a network to tell the frames of the job's own trajectory apart."""
+    import learning
+    import torch
+
+    torch.set_num_threads(threads(job))
+    folder, path = Path(job.path), Path(job.fn(TRAJECTORY))
+    learning.frame_model(folder, path, job.sp.trajectory_epochs, job.sp.seed)
+
+
+def write_histogram(path: Path, learned: Any, shown: Any) -> None:
+    """Tabulate which frames of one job's trajectory the particles of another's seem to be from.
+
+    Both may be the same. Where they are not, lengths are brought to those that the network knows by
+    the nearest distances of the last frames.
+    """
+    import order
+    import phases
+
+    from hoomd_gala import Analyzer
+    from hoomd_gala.systems import as_system
+    from hoomd_gala.trajectories import open_trajectory
+
+    analyzer = Analyzer(learned.fn(FRAME_MODEL))
+    distances = []
+    for job in (learned, shown):
+        with open_trajectory(job.fn(TRAJECTORY)) as frames:
+            distances.append(order.nearest_distance(as_system(frames[-1])))
+    scale = distances[0] / distances[1]
+    times, histogram = phases.predicted_frames(Path(shown.fn(TRAJECTORY)), analyzer, scale)
+    rows = [
+        {"timestep": time} | dict(zip(analyzer.class_names, shares, strict=True))
+        for time, shares in zip(times, histogram.tolist(), strict=True)
+    ]
+    write_table(path, rows)
+
+
+def write_phases(target: Any, shown: Any) -> Any:
+    """Phases of one job's trajectory, from the histogram that lies with another; returns them.
+
+    Both may be the same. Writes ``phases.csv`` and ``phases.png``.
+    """
+    import cooling
+    import numpy as np
+    import phases
+    import protocol
+
+    trajectory = Path(shown.fn(TRAJECTORY))
+    with open(target.fn(HISTOGRAM)) as file:
+        learned = np.array(file.readline().split(",")[1:], int)
+    histogram = np.loadtxt(target.fn(HISTOGRAM), delimiter=",", skiprows=1)[:, 1:]
+    course = cooling.course(trajectory, protocol.Protocol.of(shown.sp))
+    solid = phases.crystalline(trajectory)
+    changes = phases.phase_changes(histogram, course, solid)
+    phases.draw(
+        Path(target.fn("phases.png")), title(shown), histogram, learned, course, solid, changes
+    )
+    write_table(Path(target.fn("phases.csv")), phases.rows(changes, course))
+    return changes
+
+
+@Study.pre(has(FRAME_MODEL))
+@Study.post(has(HISTOGRAM))
+@Study.operation(directives=DIRECTIVES)
+@alone(has(HISTOGRAM))
+def predict_frames(job: Any) -> None:
+    """Tabulate which frames the particles of each frame seem to be from."""
+    import torch
+
+    torch.set_num_threads(threads(job))
+    write_histogram(Path(job.fn(HISTOGRAM)), job, job)
+
+
+@Study.pre(learns_frames)
+@Study.pre(has(HISTOGRAM))
+@Study.post(has("snapshots.png"))
+@Study.post(has("phases.csv"))
+@Study.post(has("phases.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("snapshots.png"))
+def find_phases(job: Any) -> None:
+    """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
+    import phases
+
+    from hoomd_gala import Analyzer
+
+    changes = write_phases(job, job)
+    trajectory = Path(job.fn(TRAJECTORY))
+    analyzer = Analyzer(job.fn(FRAME_MODEL))
+    chosen = phases.middles(changes[0], len(analyzer.class_names))
+    phases.draw_snapshots(Path(job.fn("snapshots.png")), trajectory, analyzer, chosen)
+    publish(job, "phases.csv", "phases.png", "snapshots.png", under=title(job))

@@ -1,0 +1,305 @@
+"""Operations that make the figures and tables of the paper, from assemblies and unit cells."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from assembly_operations import assemblies
+from frame_operations import FRAME_MODEL, HISTOGRAM, write_histogram, write_phases
+from jobs import (
+    DIRECTIVES,
+    TRAJECTORY,
+    Study,
+    alone,
+    has,
+    kind,
+    of_kind,
+    publish,
+    run_simulation,
+    simulated,
+    threads,
+    title,
+)
+
+from hoomd_gala.errors import InputError
+from hoomd_gala.files import write_table
+
+
+def every(wanted: str, done: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Condition: something holds of all of the study's jobs of a kind."""
+    return lambda job: all(map(done, of_kind(job, wanted)))
+
+
+# ---- a trajectory that the network has never seen ----
+
+
+def named(job: Any, name: str) -> Any:
+    """The study's assembly of a name; InputError if there is none."""
+    for other in assemblies(job):
+        if other.sp.get("name") == name:
+            return other
+    raise InputError(f"study {job.sp.study} has no assembly named {name!r}.")
+
+
+def can_predict_unseen(job: Any) -> bool:
+    """Condition: the network is trained and the trajectory that it has not seen is there."""
+    return bool(named(job, job.sp.learned).isfile(FRAME_MODEL)) and simulated(
+        named(job, job.sp.trajectory)
+    )
+
+
+@Study.pre(kind("unseen"))
+@Study.pre(can_predict_unseen)
+@Study.post(has("phases.csv"))
+@Study.post(has("phases.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("phases.csv"))
+def predict_unseen(job: Any) -> None:
+    """Phases of a trajectory by the network of another one, of another potential."""
+    import torch
+
+    torch.set_num_threads(threads(job))
+    shown = named(job, job.sp.trajectory)
+    write_histogram(Path(job.fn(HISTOGRAM)), named(job, job.sp.learned), shown)
+    write_phases(job, shown)
+    publish(job, "phases.csv", "phases.png", under=f"{title(shown)} unseen")
+
+
+# ---- figure 3b: liquids ----
+
+
+@Study.pre(kind("liquid"))
+@Study.post(simulated)
+@Study.operation(directives=DIRECTIVES)
+@alone(simulated)
+def simulate_liquid(job: Any) -> None:
+    """Simulate a liquid above the temperature at which it freezes."""
+    run_simulation(job, model=None)
+
+
+@Study.pre(kind("liquid_comparison"))
+@Study.pre(every("liquid", simulated))
+@Study.post(has("liquids.csv"))
+@Study.post(has("liquids.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("liquids.csv"))
+def compare_liquids(job: Any) -> None:
+    """Tell liquids apart by embeddings and by Steinhardt's order parameters."""
+    import descriptors
+    import liquids
+    import numpy as np
+    import torch
+
+    from hoomd_gala import Analyzer
+
+    torch.set_num_threads(threads(job))
+    rng = np.random.default_rng(job.sp.seed)
+    samples = []
+    for liquid in of_kind(job, "liquid"):
+        samples += liquids.read_samples(
+            Path(liquid.fn(TRAJECTORY)),
+            liquid.sp.structure,
+            liquid.sp.seed,
+            job.sp.n_frames,
+            job.sp.n_particles,
+            rng,
+        )
+    comparison = liquids.compare(
+        samples,
+        {
+            "embedding": descriptors.embedding(Analyzer(job.sp.model)),
+            "Steinhardt": descriptors.steinhardt,
+            "Steinhardt, averaged": descriptors.averaged_steinhardt,
+        },
+    )
+    liquids.draw(Path(job.fn("liquids.png")), comparison)
+    write_table(Path(job.fn("liquids.csv")), comparison.rows)
+    publish(job, "liquids.csv", "liquids.png")
+
+
+# ---- figure 3a: map of embeddings ----
+
+
+@Study.pre(kind("embedding_map"))
+@Study.pre(every("assembly", has("evidence.json")))
+@Study.post(has("embedding_map.csv"))
+@Study.post(has("embedding_map.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("embedding_map.csv"))
+def map_embeddings(job: Any) -> None:
+    """Draw what a model of unit cells makes of simulated solids, and score it."""
+    import descriptors
+    import embedding_map
+    import evidence
+    import numpy as np
+    import order
+    import torch
+
+    from hoomd_gala import Analyzer
+    from hoomd_gala.structures import unit_cells
+    from hoomd_gala.systems import as_system
+    from hoomd_gala.trajectories import open_trajectory
+
+    torch.set_num_threads(threads(job))
+    solids = []
+    for assembly in assemblies(job):
+        found = evidence.read(Path(assembly.fn("evidence.json")))["verdict"]
+        if found == evidence.NOT_IDENTIFIED:
+            found = title(assembly)
+        with open_trajectory(assembly.fn(TRAJECTORY)) as frames:
+            system = as_system(frames[-1])
+        solids.append(embedding_map.Solid(system, order.bulk(system), found, found in unit_cells()))
+    names = {"embedding": descriptors.embedding(Analyzer(job.sp.model))}
+    points = embedding_map.collect(
+        solids,
+        {
+            **names,
+            "Steinhardt": descriptors.steinhardt,
+            "Steinhardt, averaged": descriptors.averaged_steinhardt,
+            "SOAP-like": descriptors.power_spectrum,
+        },
+        job.sp.n_bulk,
+        job.sp.n_surface,
+        np.random.default_rng(job.sp.seed),
+    )
+    known = {solid.structure: solid.known for solid in solids}
+    rows = embedding_map.draw(Path(job.fn("embedding_map.png")), points, known, "embedding")
+    write_table(Path(job.fn("points.csv")), rows)
+    write_table(Path(job.fn("embedding_map.csv")), embedding_map.scores(points))
+    publish(job, "embedding_map.csv", "embedding_map.png")
+
+
+# ---- figure 4: transfer ----
+
+
+@Study.pre(kind("transfer_source"))
+@Study.post(has("source.safetensors"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("source.safetensors"))
+def learn_source(job: Any) -> None:
+    """Learn one of the tasks from all data."""
+    import torch
+    import transfer
+
+    from hoomd_gala.models import save_model
+    from hoomd_gala.plots import draw_curve
+    from hoomd_gala.tasks import TASKS
+
+    torch.set_num_threads(threads(job))
+    model, curve = transfer.learn_source(job.sp.task, job.sp, Path(job.fn("checkpoint.pt")))
+    write_table(Path(job.fn("learning_curve.csv")), curve)
+    draw_curve(job.fn("learning_curve.png"), job.sp.task, curve, TASKS[job.sp.task].LOSS)
+    save_model(job.fn("source.safetensors"), model)
+
+
+def source_model(job: Any) -> Path | None:
+    """Model that a transfer starts from; None of direct training."""
+    for other in of_kind(job, "transfer_source"):
+        if other.sp.task == job.sp.source:
+            return Path(other.fn("source.safetensors"))
+    return None
+
+
+def has_source(job: Any) -> bool:
+    """Condition: what a transfer starts from is learned, if it starts from anything."""
+    path = source_model(job)
+    return job.sp.source == "" or (path is not None and path.is_file())
+
+
+def transferred(job: Any) -> bool:
+    """Condition: all trainings of a transfer are done."""
+    if not job.isfile("transfer.csv"):
+        return False
+    # counted here, as status asks for it and had to import torch otherwise
+    modes = 1 if job.sp.source == "" else 2
+    expected = modes * len(job.sp.amounts) * job.sp.replicas
+    with open(job.fn("transfer.csv")) as file:
+        return sum(1 for _ in file) - 1 == expected
+
+
+@Study.pre(kind("transfer"))
+@Study.pre(has_source)
+@Study.post(transferred)
+@Study.operation(directives=DIRECTIVES)
+@alone(transferred)
+def learn_targets(job: Any) -> None:
+    """Learn a target task from several amounts of data, several times."""
+    import torch
+    import transfer
+    from tqdm.auto import tqdm
+
+    torch.set_num_threads(threads(job))
+    trials = transfer.plan(job.sp.source or None, job.sp)
+    description = f"{job.sp.source or 'direct'} → {job.sp.target}"
+    done = transfer.learn_all(
+        Path(job.fn("transfer.csv")), job.sp.target, job.sp.source, source_model(job), job.sp
+    )
+    for _ in tqdm(done, desc=description, total=len(trials), unit="training"):
+        pass
+
+
+@Study.pre(kind("transfer_table"))
+@Study.pre(every("transfer", transferred))
+@Study.post(has("transfer.md"))
+@Study.post(has("transfer.csv"))
+@Study.post(has("transfer.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("transfer.md"))
+def tabulate_transfers(job: Any) -> None:
+    """Means and standard errors of all transfers, as the paper's grid and as tables."""
+    import transfer
+
+    from hoomd_gala.files import replacing
+
+    rows = [
+        row
+        for other in of_kind(job, "transfer")
+        for row in transfer.read_rows(Path(other.fn("transfer.csv")))
+    ]
+    table = transfer.means(rows)
+    write_table(Path(job.fn("transfer.csv")), table)
+    transfer.draw(Path(job.fn("transfer.png")), table)
+    found = transfer.gains(table)
+    write_table(Path(job.fn("gains.csv")), found)
+    with replacing(job.fn("transfer.md")) as part:
+        part.write_text(transfer.paragraph(found, max(row["replicas"] for row in table)) + "\n")
+    publish(job, "transfer.csv", "transfer.png", "gains.csv", "transfer.md")
+
+
+# ---- grains by orientation ----
+
+
+@Study.pre(kind("grains"))
+@Study.post(has("grains.csv"))
+@Study.post(has("grains.png"))
+@Study.operation(directives=DIRECTIVES)
+@alone(has("grains.csv"))
+def map_grains(job: Any) -> None:
+    """Orientations of a polycrystal's particles by the autoencoder and by template matching."""
+    import grains
+    import torch
+
+    torch.set_num_threads(threads(job))
+    sample = grains.polycrystal(
+        job.sp.cell, job.sp.n_grains, job.sp.edge, job.sp.noise, job.sp.seed
+    )
+    found = grains.orientations(sample, job.sp.model)
+    write_table(Path(job.fn("grains.csv")), grains.scores(sample, found, job.sp.seed))
+    grains.draw(Path(job.fn("grains.png")), sample, found)
+    publish(job, "grains.csv", "grains.png")
+
+
+# ---- when all operations on a job are done ----
+
+
+#: By the kind of job.
+FINISHED: dict[str, Callable[[Any], bool]] = {
+    "unseen": has("phases.csv"),
+    "liquid": simulated,
+    "liquid_comparison": has("liquids.csv"),
+    "embedding_map": has("embedding_map.csv"),
+    "grains": has("grains.csv"),
+    "transfer_source": has("source.safetensors"),
+    "transfer": transferred,
+    "transfer_table": has("transfer.md"),
+}
