@@ -99,6 +99,7 @@ def map_lattice_energies(job: Any) -> None:
 @alone(has("evidence.json"))
 def identify(job: Any) -> None:
     """Say what an assembly formed, by methods that learn nothing, and draw the evidence."""
+    import changes
     import cooling
     import evidence
     import evidence_figures
@@ -127,7 +128,11 @@ def identify(job: Any) -> None:
     write_table(Path(job.fn("course.csv")), rows)
     with replacing(job.fn("solid.gsd")) as part, gsd.hoomd.open(part, "w") as file:
         file.append(make_frame(found.solid, steps.total_steps))
-    numbers = evidence.row(found)
+    liquid, frozen = (rows[i] for i in changes.course_changes(rows))
+    numbers = evidence.row(found) | {
+        "condensation, kT": round(liquid["kT"], 4),
+        "freezing, kT": round(frozen["kT"], 4),
+    }
     evidence_figures.draw(Path(job.fn("evidence.png")), title(job), found, rows, numbers["verdict"])
     evidence.write(Path(job.fn("evidence.json")), numbers)
 
@@ -144,10 +149,14 @@ def all_identified(job: Any) -> bool:
 @Study.operation(directives=DIRECTIVES)
 @alone(has("assemblies.csv"))
 def tabulate_assemblies(job: Any) -> None:
-    """Put all assemblies, their parameters and the evidence into one table and one picture."""
+    """Put all assemblies, their parameters and the evidence into one table and one picture.
+
+    Beside the evidence stands what the shipped model says of the same particles while still warm.
+    """
     import evidence
     import evidence_figures
     import protocol
+    import shipped_labels
 
     from hoomd_gala.systems import as_system
     from hoomd_gala.trajectories import open_trajectory
@@ -157,7 +166,10 @@ def tabulate_assemblies(job: Any) -> None:
         numbers = evidence.read(Path(other.fn("evidence.json")))
         view = numbers.pop("view")
         with open_trajectory(other.fn("solid.gsd")) as frames:
-            shown.append((f"{title(other)}\n{numbers['verdict']}", as_system(frames[0]), view))
+            solid = as_system(frames[0])
+        with open_trajectory(other.fn(TRAJECTORY)) as frames:
+            warm = as_system(frames[-1])
+        shown.append((f"{title(other)}\n{numbers['verdict']}", solid, view))
         steps = protocol.Protocol.of(other.sp)
         ran = other.doc.simulation
         rows.append(
@@ -173,7 +185,9 @@ def tabulate_assemblies(job: Any) -> None:
                 "engine": f"{ran['engine']} {ran['version']}",
             }
             | numbers
+            | shipped_labels.of_bulk(warm, solid)
         )
+        publish(other, "evidence.png", "course.csv", under=title(other))
     evidence_figures.draw_overview(Path(job.fn("assemblies.png")), shown)
     write_table(Path(job.fn("assemblies.csv")), rows)
     publish(job, "assemblies.csv", "assemblies.png")

@@ -1,6 +1,6 @@
 """Where a signal changes: the phases of a cooling run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import ruptures
@@ -50,3 +50,12 @@ def standardized(columns: Sequence[ArrayLike]) -> NDArray[np.float64]:
     """Quantities of different units with equal weight, (frames, d)."""
     table = np.column_stack([np.asarray(column, float) for column in columns])
     return (table - table.mean(axis=0)) / np.maximum(table.std(axis=0), 1e-12)
+
+
+def course_changes(course: Sequence[Mapping[str, float]]) -> list[int]:
+    """First frames of liquid and solid along a cooling run, by energy and density.
+
+    There are always two: whether anything froze, other measures must say.
+    """
+    columns = [[row[key] for row in course] for key in ("energy", "density")]
+    return change_points(standardized(columns), 2)

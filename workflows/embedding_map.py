@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import references
 from analysis import plt, save_figure
 from descriptors import Descriptor
 from numpy.typing import NDArray
+from order import bulk
+from phases import CRYSTALLINE
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from hoomd_gala.projection import project
+from hoomd_gala.structures import unit_cells
 from hoomd_gala.systems import System
 
 #: Neighbors of a point whose structure is compared with its own.
@@ -31,16 +35,29 @@ class Solid(NamedTuple):
         Its last frame, warm as it is.
     inside : (N,) bool
         Its bulk.
-    structure : str
-        What it was identified as.
-    known : bool
-        Whether there is such a unit cell among those that models learn from.
+    structure : (N,) str
+        What each particle was identified as, by methods that learn nothing; empty for those of the
+        bulk that were not, such as defects.
     """
 
     system: System
     inside: NDArray[np.bool_]
-    structure: str
-    known: bool
+    structure: NDArray[np.str_]
+
+
+def solid(warm: System, quenched: System, verdict: str) -> Solid:
+    """A solid whose particles are what it was identified as, one by one where that can be told.
+
+    Template matching of the quenched solid tells them one by one where it knows the structure; a
+    close-packed solid may be of two. Otherwise all of the bulk is what the solid as a whole is.
+    """
+    labels, rmsd = references.template_matching(quenched)
+    found = references.within(labels, rmsd, references.DEFAULT_CUTOFF)
+    if verdict in CRYSTALLINE:
+        structure = np.where(np.isin(found, CRYSTALLINE), found, "")
+    else:
+        structure = np.full(len(found), verdict)
+    return Solid(warm, bulk(quenched), structure)
 
 
 class Points(NamedTuple):
@@ -74,12 +91,13 @@ def collect(
     features: dict[str, list[NDArray[np.floating]]] = {name: [] for name in descriptors}
     for index, solid in enumerate(solids):
         order = rng.permutation(len(solid.inside))
-        bulk = order[solid.inside[order]][:n_bulk]
+        chosen = solid.inside & (solid.structure != "")
+        inner = order[chosen[order]][:n_bulk]
         surface = order[~solid.inside[order]][:n_surface]
-        groups += [solid.structure] * len(bulk) + [SURFACE] * len(surface)
-        origin += [index] * (len(bulk) + len(surface))
+        groups += [*solid.structure[inner], *[SURFACE] * len(surface)]
+        origin += [index] * (len(inner) + len(surface))
         for name, descriptor in descriptors.items():
-            features[name].append(descriptor(solid.system, np.concatenate((bulk, surface))))
+            features[name].append(descriptor(solid.system, np.concatenate((inner, surface))))
     return Points(
         np.array(groups),
         np.array(origin),
@@ -100,32 +118,33 @@ def scores(points: Points) -> list[dict[str, Any]]:
 
     Each number of a descriptor is standardized, so that its units do not matter.
     """
-    bulk = points.group != SURFACE
+    inner = points.group != SURFACE
     rows = []
     for name, features in points.features.items():
-        scaled = StandardScaler().fit_transform(features[bulk])
-        several = len(np.unique(points.group[bulk])) > 1
+        scaled = StandardScaler().fit_transform(features[inner])
+        several = len(np.unique(points.group[inner])) > 1
         rows.append(
             {
                 "descriptor": name,
                 "numbers": features.shape[1],
-                "purity": purity(scaled, points.group[bulk]),
-                "silhouette": float(silhouette_score(scaled, points.group[bulk]))
+                "purity": purity(scaled, points.group[inner]),
+                "silhouette": float(silhouette_score(scaled, points.group[inner]))
                 if several
                 else np.nan,
-                "particles": int(bulk.sum()),
+                "particles": int(inner.sum()),
             }
         )
     return rows
 
 
-def draw(path: Path, points: Points, known: Mapping[str, bool], first: str) -> list[dict[str, Any]]:
+def draw(path: Path, points: Points, first: str) -> list[dict[str, Any]]:
     """Map of the points by the first descriptor; returns its rows for a table.
 
     Bulk of structures that the model has learned on the left; on the right, in color, what was not
     in its training: surfaces, and structures without a unit cell.
     """
     place, method = project(np.asarray(points.features[first], np.float32))
+    known = unit_cells()
     names = [name for name in dict.fromkeys(points.group.tolist()) if name != SURFACE]
     palette = plt.get_cmap("tab20").colors  # type: ignore[attr-defined]
     color = {name: palette[i % 20] for i, name in enumerate(names)}
@@ -135,7 +154,7 @@ def draw(path: Path, points: Points, known: Mapping[str, bool], first: str) -> l
     for part, shown in ((axes[0], True), (axes[1], False)):
         part.scatter(*place.T, s=3, color="0.88", linewidths=0)
         for name in names:
-            if known[name] == shown:
+            if (name in known) == shown:
                 chosen = points.group == name
                 part.scatter(*place[chosen].T, s=8, color=color[name], label=name, linewidths=0)
         part.set(xlabel=f"{method} 1", ylabel=f"{method} 2")

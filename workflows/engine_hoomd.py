@@ -8,7 +8,7 @@ import hoomd
 import numpy as np
 import restarts
 from potentials import R_MIN, PairPotential, Springs
-from protocol import SOLID_DT, SOLID_GAMMA, Protocol
+from protocol import NEIGHBOR_BUFFER, SOLID_DT, SOLID_GAMMA, Protocol
 from tqdm.auto import tqdm
 
 from hoomd_gala import Classifier
@@ -48,7 +48,9 @@ def pair_force(potential: PairPotential) -> Any:
 
     A table runs at more than twice the speed of the native oscillating potential on the CPU.
     """
-    force = hoomd.md.pair.Table(hoomd.md.nlist.Cell(buffer=0.4), default_r_cut=potential.r_cut)
+    force = hoomd.md.pair.Table(
+        hoomd.md.nlist.Cell(buffer=NEIGHBOR_BUFFER), default_r_cut=potential.r_cut
+    )
     energies, forces = potential.table(TABLE_WIDTH)
     force.params[("A", "A")] = {"r_min": R_MIN, "U": energies, "F": forces}
     return force

@@ -143,7 +143,8 @@ def run_simulation(job: Any, model: Path | None) -> None:
     from tqdm.auto import tqdm
 
     torch.set_num_threads(threads(job))
-    steps = protocol.Protocol.of(job.sp)
+    steps, potential = protocol.Protocol.of(job.sp), protocol.pair_potential(job.sp)
+    protocol.check_box(steps, potential)
     started = time.monotonic()
     with tqdm(
         total=steps.total_steps,
@@ -152,7 +153,5 @@ def run_simulation(job: Any, model: Path | None) -> None:
         position=siblings(job).index(job) if sys.stderr.isatty() else 0,
         mininterval=0.5 if sys.stderr.isatty() else 20,
     ) as bar:
-        ran = engines.pick().run(
-            steps, protocol.pair_potential(job.sp), Path(job.path), model, threads(job), bar
-        )
+        ran = engines.pick().run(steps, potential, Path(job.path), model, threads(job), bar)
     job.doc.simulation = ran | {"seconds": round(time.monotonic() - started, 1)}

@@ -1,7 +1,7 @@
 """Whether liquids that will form different structures can be told apart before they do.
 
 Figure 3b of arXiv 2411.14680: embeddings of a network that has only seen solids, against
-Steinhardt's order parameters, by the same classifier, on runs that it has not learned from.
+Steinhardt's order parameters, by the same classifiers, on runs that they have not learned from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import references
 from analysis import plt, save_figure
 from descriptors import Descriptor
 from numpy.typing import NDArray
+from phases import CRYSTALLINE, PTM_RMSD
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import LeaveOneGroupOut
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from hoomd_gala.environments import PeriodicTree
 from hoomd_gala.systems import System, as_system
 from hoomd_gala.trajectories import open_trajectory
 
-#: Resamplings of runs for confidence intervals, and their confidence.
-N_RESAMPLED, CONFIDENCE = 2000, 0.95
+#: A linear classifier, and one that is not, so that a winner does not owe it to the classifier.
+CLASSIFIERS = {
+    "logistic regression": lambda: LogisticRegression(max_iter=1000),
+    "50 nearest": lambda: KNeighborsClassifier(50),
+}
+
+#: Of intervals.
+CONFIDENCE = 0.95
 
 
 class Sample(NamedTuple):
@@ -65,6 +76,30 @@ def read_samples(
     return samples
 
 
+def check(path: Path, structure: str, run: int) -> dict[str, Any]:
+    """Whether a run is liquid: neighbors leave, and template matching finds no crystal."""
+    with open_trajectory(path) as frames:
+        first, last = (as_system(frames[i]) for i in (0, -1))
+        step, end = (int(frames[i].configuration.step) for i in (0, -1))
+    labels, rmsd = references.template_matching(last)
+    crystalline = np.isin(references.within(labels, rmsd, PTM_RMSD), CRYSTALLINE)
+    return {
+        "structure": structure,
+        "run": run,
+        "timesteps apart": end - step,
+        "neighbors kept": round(kept_neighbors(first, last), 3),
+        "crystalline by PTM": round(float(crystalline.mean()), 3),
+    }
+
+
+def kept_neighbors(first: System, last: System) -> float:
+    """Mean share of a particle's 12 nearest neighbors that it still has in another frame."""
+    near = [
+        PeriodicTree.build(it.positions, it.box).nearest(n=12).neighbors for it in (first, last)
+    ]
+    return float((near[0][:, :, None] == near[1][:, None, :]).any(axis=2).mean())
+
+
 class Table(NamedTuple):
     """Particles as a classifier sees them, one row each."""
 
@@ -81,17 +116,14 @@ def describe(samples: Sequence[Sample], descriptor: Descriptor) -> Table:
     return Table(np.concatenate(rows), structures, np.repeat([it.run for it in samples], counts))
 
 
-def predictions(table: Table) -> NDArray[np.str_]:
-    """What each particle is taken for by a classifier that has not seen its run, (M,).
-
-    Logistic regression on standardized features.
-    """
+def predictions(table: Table, classifier: str) -> NDArray[np.str_]:
+    """What each particle is taken for by a classifier that has not seen its run, (M,)."""
     predicted = np.empty(len(table.run), table.structure.dtype)
     folds = LeaveOneGroupOut().split(table.features, table.structure, table.run)
     for learned, held_out in folds:
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        classifier.fit(table.features[learned], table.structure[learned])
-        predicted[held_out] = classifier.predict(table.features[held_out])
+        model = make_pipeline(StandardScaler(), CLASSIFIERS[classifier]())
+        model.fit(table.features[learned], table.structure[learned])
+        predicted[held_out] = model.predict(table.features[held_out])
     return predicted
 
 
@@ -111,11 +143,10 @@ def run_accuracies(table: Table, predicted: NDArray[np.str_]) -> NDArray[np.floa
     )
 
 
-def interval(values: NDArray[np.float64], rng: np.random.Generator) -> tuple[float, float]:
-    """Confidence interval of a mean over runs, by resampling runs."""
-    means = rng.choice(values, (N_RESAMPLED, len(values))).mean(axis=1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+def margin(values: NDArray[np.float64]) -> float:
+    """Half the width of Student's confidence interval of a mean over runs."""
+    factor = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+    return float(factor * stats.sem(values))
 
 
 class Comparison(NamedTuple):
@@ -124,12 +155,13 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     rows : list of dict
-        Accuracy of each descriptor with its confidence interval, and that of the difference to the
-        first one.
+        For each classifier and descriptor the accuracy and by how much the first descriptor is
+        better, with the margins of their confidence intervals.
     names : list of str
         The liquids, by what they freeze into.
     confusion : dict of str to (K, K) float64
-        For each descriptor, what share of each liquid is taken for which, as rows.
+        For each descriptor, what share of each liquid the first classifier takes for which, as
+        rows.
     """
 
     rows: list[dict[str, Any]]
@@ -142,29 +174,33 @@ def compare(samples: Sequence[Sample], descriptors: Mapping[str, Descriptor]) ->
 
     Differences are of the same runs, so that what makes a run hard for all does not count.
     """
-    rows: list[dict[str, Any]] = []
-    confusion = {}
-    first: NDArray[np.float64] | None = None
+    tables = {name: describe(samples, function) for name, function in descriptors.items()}
     names = sorted({it.structure for it in samples})
-    for descriptor, function in descriptors.items():
-        table = describe(samples, function)
-        predicted = predictions(table)
-        accuracy = run_accuracies(table, predicted)
-        first = accuracy if first is None else first
-        low, high = interval(accuracy, np.random.default_rng(1))
-        row = {
-            "descriptor": descriptor,
-            "numbers": table.features.shape[1],
-            "accuracy": float(accuracy.mean()),
-            "low": low,
-            "high": high,
-        }
-        low, high = interval(first - accuracy, np.random.default_rng(1))
-        row |= {"loses by": float((first - accuracy).mean()), "at least": low, "at most": high}
-        rows.append(row | {"runs": len(accuracy), "particles": len(predicted)})
-        confusion[descriptor] = confusion_matrix(
-            table.structure, predicted, labels=names, normalize="true"
-        )
+    rows: list[dict[str, Any]] = []
+    confusion: dict[str, NDArray[np.float64]] = {}
+    for classifier in CLASSIFIERS:
+        first: NDArray[np.float64] | None = None
+        for descriptor, table in tables.items():
+            predicted = predictions(table, classifier)
+            accuracy = run_accuracies(table, predicted)
+            first = accuracy if first is None else first
+            rows.append(
+                {
+                    "classifier": classifier,
+                    "descriptor": descriptor,
+                    "numbers": table.features.shape[1],
+                    "accuracy": float(accuracy.mean()),
+                    "accuracy, margin": margin(accuracy),
+                    "loses by": float((first - accuracy).mean()),
+                    "loses by, margin": margin(first - accuracy),
+                    "runs": len(accuracy),
+                    "particles": len(predicted),
+                }
+            )
+            confusion.setdefault(
+                descriptor,
+                confusion_matrix(table.structure, predicted, labels=names, normalize="true"),
+            )
     return Comparison(rows, names, confusion)
 
 
@@ -172,24 +208,33 @@ def draw(path: Path, comparison: Comparison) -> None:
     """Accuracies with their intervals, and what is taken for what."""
     rows, names, confusion = comparison
     figure, axes = plt.subplots(
-        1, 1 + len(rows), figsize=(3.4 + 3.2 * len(rows), 3.8), layout="constrained"
+        1, 3, figsize=(15, 4.8), layout="constrained", width_ratios=[1.2, 1, 1]
     )
-    middle = [row["accuracy"] for row in rows]
-    around = [
-        [row["accuracy"] - row["low"] for row in rows],
-        [row["high"] - row["accuracy"] for row in rows],
-    ]
-    places = np.arange(len(rows))
-    axes[0].bar(places, middle, yerr=around, capsize=4, color=[f"C{i}" for i in places])
-    axes[0].axhline(1 / len(names), color="0.5", ls=":")
-    axes[0].set_xticks(places, [row["descriptor"] for row in rows], rotation=30, ha="right")
-    axes[0].set(ylabel="liquids told apart, runs not learned from", ylim=(0, 1))
-    for part, (descriptor, shares) in zip(axes[1:], confusion.items(), strict=True):
+    width = 0.8 / len(CLASSIFIERS)
+    places = np.arange(len(confusion))
+    for i, classifier in enumerate(CLASSIFIERS):
+        own = [row for row in rows if row["classifier"] == classifier]
+        axes[0].bar(
+            places + (i - (len(CLASSIFIERS) - 1) / 2) * width,
+            [row["accuracy"] for row in own],
+            width,
+            yerr=[row["accuracy, margin"] for row in own],
+            capsize=3,
+            label=classifier,
+        )
+    axes[0].axhline(1 / len(names), color="0.5", ls=":", label="chance")
+    axes[0].set_xticks(places, list(confusion), rotation=25, ha="right")
+    axes[0].set(ylabel="accuracy for a particle of a run not learned from", ylim=(0, 1))
+    axes[0].set_title("liquids told apart before they freeze")
+    axes[0].legend(frameon=False, loc="upper right")
+    # what others lose to, and what the paper compares it with
+    for part, descriptor in zip(axes[1:], list(confusion)[:2], strict=True):
+        shares = confusion[descriptor]
         part.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         for i, j in np.ndindex(shares.shape):
             color = "w" if shares[i, j] > 0.5 else "k"
             part.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", color=color, size=8)
         part.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
         part.set_yticks(range(len(names)), names, fontsize=8)
-        part.set_title(descriptor, fontsize=9)
+        part.set(xlabel="taken for", ylabel="liquid that freezes into", title=descriptor)
     save_figure(path, figure)

@@ -94,8 +94,9 @@ def compare_liquids(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     rng = np.random.default_rng(job.sp.seed)
-    samples = []
+    samples, runs = [], []
     for liquid in of_kind(job, "liquid"):
+        runs.append(liquids.check(Path(liquid.fn(TRAJECTORY)), liquid.sp.structure, liquid.sp.seed))
         samples += liquids.read_samples(
             Path(liquid.fn(TRAJECTORY)),
             liquid.sp.structure,
@@ -110,11 +111,14 @@ def compare_liquids(job: Any) -> None:
             "embedding": descriptors.embedding(Analyzer(job.sp.model)),
             "Steinhardt": descriptors.steinhardt,
             "Steinhardt, averaged": descriptors.averaged_steinhardt,
+            "SOAP-like": descriptors.power_spectrum,
+            "distances": descriptors.neighbor_distances,
         },
     )
     liquids.draw(Path(job.fn("liquids.png")), comparison)
+    write_table(Path(job.fn("liquid_runs.csv")), runs)
     write_table(Path(job.fn("liquids.csv")), comparison.rows)
-    publish(job, "liquids.csv", "liquids.png")
+    publish(job, "liquids.csv", "liquid_runs.csv", "liquids.png")
 
 
 # ---- figure 3a: map of embeddings ----
@@ -132,28 +136,26 @@ def map_embeddings(job: Any) -> None:
     import embedding_map
     import evidence
     import numpy as np
-    import order
     import torch
 
     from hoomd_gala import Analyzer
-    from hoomd_gala.structures import unit_cells
     from hoomd_gala.systems import as_system
     from hoomd_gala.trajectories import open_trajectory
 
     torch.set_num_threads(threads(job))
     solids = []
     for assembly in assemblies(job):
-        found = evidence.read(Path(assembly.fn("evidence.json")))["verdict"]
-        if found == evidence.NOT_IDENTIFIED:
-            found = title(assembly)
+        verdict = evidence.read(Path(assembly.fn("evidence.json")))["verdict"]
         with open_trajectory(assembly.fn(TRAJECTORY)) as frames:
-            system = as_system(frames[-1])
-        solids.append(embedding_map.Solid(system, order.bulk(system), found, found in unit_cells()))
-    names = {"embedding": descriptors.embedding(Analyzer(job.sp.model))}
+            warm = as_system(frames[-1])
+        with open_trajectory(assembly.fn("solid.gsd")) as frames:
+            quenched = as_system(frames[0])
+        name = title(assembly) if verdict == evidence.NOT_IDENTIFIED else verdict
+        solids.append(embedding_map.solid(warm, quenched, name))
     points = embedding_map.collect(
         solids,
         {
-            **names,
+            "embedding": descriptors.embedding(Analyzer(job.sp.model)),
             "Steinhardt": descriptors.steinhardt,
             "Steinhardt, averaged": descriptors.averaged_steinhardt,
             "SOAP-like": descriptors.power_spectrum,
@@ -162,8 +164,7 @@ def map_embeddings(job: Any) -> None:
         job.sp.n_surface,
         np.random.default_rng(job.sp.seed),
     )
-    known = {solid.structure: solid.known for solid in solids}
-    rows = embedding_map.draw(Path(job.fn("embedding_map.png")), points, known, "embedding")
+    rows = embedding_map.draw(Path(job.fn("embedding_map.png")), points, "embedding")
     write_table(Path(job.fn("points.csv")), rows)
     write_table(Path(job.fn("embedding_map.csv")), embedding_map.scores(points))
     publish(job, "embedding_map.csv", "embedding_map.png")

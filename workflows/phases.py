@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import references
 from analysis import centered, plt, render_particles, save_figure
-from changes import PHASES, change_points, standardized
+from changes import PHASES, change_points, course_changes
 from evidence_figures import bond_diagram, draw_diagram
 from matplotlib import colormaps
 from numpy.typing import NDArray
@@ -113,8 +113,7 @@ def phase_changes(
     """
     # square roots of a distribution are of unit length: their distance is Hellinger's
     first, second = change_points(np.sqrt(histogram), 2)
-    columns = [[row[key] for row in course] for key in ("energy", "density")]
-    condensation, freezing = change_points(standardized(columns), 2)
+    condensation, freezing = course_changes(course)
     rise = change_points(solid, 1)[0]
     froze = solid[rise:].mean() - solid[:rise].mean() > RISE
     return [

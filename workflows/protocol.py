@@ -8,6 +8,11 @@ import numpy as np
 import potentials
 from numpy.typing import NDArray
 
+from hoomd_gala.errors import InputError
+
+#: What neighbor lists reach beyond the cut-off of forces.
+NEIGHBOR_BUFFER = 0.4
+
 #: Timestep and drag of the Langevin thermostat for crystals that are heated.
 SOLID_DT = 0.008
 SOLID_GAMMA = 2.0
@@ -84,6 +89,18 @@ class Protocol:
             list(itertools.islice(itertools.product(range(n), repeat=3), self.n_particles))
         )
         return ((sites + 0.5) / n - 0.5) * self.box_length
+
+
+def check_box(protocol: Protocol, potential: potentials.PairPotential) -> None:
+    """InputError if the box holds a particle and its own image within the reach of forces."""
+    least = 2 * (potential.r_cut + NEIGHBOR_BUFFER)
+    if protocol.box_length < least:
+        needed = int(np.ceil(least**3 * protocol.number_density))
+        raise InputError(
+            f"{protocol.n_particles} particles at number density {protocol.number_density:g} make "
+            f"a box of {protocol.box_length:.2f}; {potential.name} needs {least:.2f}, which takes "
+            f"{needed} particles."
+        )
 
 
 def pair_potential(state_point: Any) -> potentials.PairPotential:

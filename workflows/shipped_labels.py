@@ -1,0 +1,24 @@
+"""What the shipped model says of a solid, to stand beside what is known of it without learning."""
+
+from collections import Counter
+from typing import Any
+
+from order import bulk
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.systems import System
+
+MODEL = "structures"
+
+
+def of_bulk(warm: System, quenched: System) -> dict[str, Any]:
+    """Most frequent labels of the bulk of a warm solid, whose bulk is told without its heat."""
+    result = Analyzer(MODEL).analyze_system(warm)
+    names = [*result.class_names, "unknown"]
+    labels = [names[i] for i in result.label[bulk(quenched)]]
+    shares = Counter(labels).most_common(3)
+    return {
+        f"labels by {MODEL}": ", ".join(
+            f"{name} {100 * count / len(labels):.0f} %" for name, count in shares
+        )
+    }
