@@ -70,10 +70,10 @@ def write_histogram(path: Path, learned: Any, shown: Any) -> None:
     write_table(path, rows)
 
 
-def write_phases(target: Any, shown: Any) -> Any:
+def write_phases(target: Any, shown: Any, name: str) -> Any:
     """Phases of one job's trajectory, from the histogram that lies with another; returns them.
 
-    Both may be the same. Writes ``phases.csv`` and ``phases.png``.
+    Both may be the same. A table and a figure of this name are written.
     """
     import cooling
     import numpy as np
@@ -88,9 +88,9 @@ def write_phases(target: Any, shown: Any) -> Any:
     solid = phases.crystalline(trajectory)
     changes = phases.phase_changes(histogram, course, solid)
     phases.draw(
-        Path(target.fn("phases.png")), title(shown), histogram, learned, course, solid, changes
+        Path(target.fn(f"{name}.png")), title(shown), histogram, learned, course, solid, changes
     )
-    write_table(Path(target.fn("phases.csv")), phases.rows(changes, course))
+    write_table(Path(target.fn(f"{name}.csv")), phases.rows(changes, course))
     return changes
 
 
@@ -119,7 +119,7 @@ def find_phases(job: Any) -> None:
 
     from hoomd_gala import Analyzer
 
-    changes = write_phases(job, job)
+    changes = write_phases(job, job, "phases")
     trajectory = Path(job.fn(TRAJECTORY))
     analyzer = Analyzer(job.fn(FRAME_MODEL))
     chosen = phases.middles(changes[0], len(analyzer.class_names))

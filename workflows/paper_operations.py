@@ -50,10 +50,10 @@ def can_predict_unseen(job: Any) -> bool:
 
 @Study.pre(kind("unseen"))
 @Study.pre(can_predict_unseen)
-@Study.post(has("phases.csv"))
-@Study.post(has("phases.png"))
+@Study.post(has("unseen.csv"))
+@Study.post(has("unseen.png"))
 @Study.operation(directives=DIRECTIVES)
-@alone(has("phases.csv"))
+@alone(has("unseen.csv"))
 def predict_unseen(job: Any) -> None:
     """Phases of a trajectory by the network of another one, of another potential."""
     import torch
@@ -61,8 +61,8 @@ def predict_unseen(job: Any) -> None:
     torch.set_num_threads(threads(job))
     shown = named(job, job.sp.trajectory)
     write_histogram(Path(job.fn(HISTOGRAM)), named(job, job.sp.learned), shown)
-    write_phases(job, shown)
-    publish(job, "phases.csv", "phases.png", under=f"{title(shown)} unseen")
+    write_phases(job, shown, "unseen")
+    publish(job, "unseen.csv", "unseen.png")
 
 
 # ---- figure 3b: liquids ----
@@ -295,7 +295,7 @@ def map_grains(job: Any) -> None:
 
 #: By the kind of job.
 FINISHED: dict[str, Callable[[Any], bool]] = {
-    "unseen": has("phases.csv"),
+    "unseen": has("unseen.csv"),
     "liquid": simulated,
     "liquid_comparison": has("liquids.csv"),
     "embedding_map": has("embedding_map.csv"),
