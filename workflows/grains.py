@@ -21,7 +21,7 @@ The bonds' own directions go through the same procedure, to tell what the networ
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -336,10 +336,10 @@ def trial_rotations(group: Rotation, seed: int) -> Rotation:
     return drawn[abs(drawn.as_quat()[:, 3]) >= cosines.max(axis=1) - 1e-9]
 
 
-def turn_harmonics(turns: Rotation, means: Floats) -> Floats:
-    """Mean harmonics (m, 48) of distributions after each of t rotations, (t, m, 48)."""
-    # of each degree, harmonics of turned points are a matrix times those of the points
-    points = np.random.default_rng(0).normal(size=(4 * _L_MAX, 3))
+def turning(turns: Rotation) -> list[Floats]:
+    """Matrices (t, 2l + 1, 2l + 1) that harmonics of each degree are multiplied by when turned."""
+    # of each degree, harmonics of turned points are those of the points times the matrix
+    points = np.random.default_rng(0).normal(size=(3 * _L_MAX, 3))
     before = harmonics(points)
     after = np.concatenate(
         [
@@ -347,10 +347,13 @@ def turn_harmonics(turns: Rotation, means: Floats) -> Floats:
             for start in range(0, len(turns), 1000)
         ]
     )
-    parts = [
-        means[:, part] @ (np.linalg.pinv(before[:, part]) @ after[:, :, part]) for part in _DEGREES
-    ]
-    return np.concatenate(parts, axis=2).astype(np.float32)
+    return [np.linalg.pinv(before[:, part]) @ after[:, :, part] for part in _DEGREES]
+
+
+def turn(matrices: list[Floats], means: Floats) -> Floats:
+    """Mean harmonics (m, 48) of distributions after each of t rotations, (t, m, 48)."""
+    parts = [means[:, part] @ each for part, each in zip(_DEGREES, matrices, strict=True)]
+    return np.concatenate(parts, axis=2)
 
 
 class Learned(NamedTuple):
@@ -390,14 +393,29 @@ class Learned(NamedTuple):
         return self.turns[np.concatenate(best)]
 
 
-def learn(found: Described, kinds: Integers, group: Rotation, seed: int) -> Learned:
-    """Learn from a crystal that is not turned, with the kind of each site known, (N,)."""
+def learn(
+    found: Described, kinds: Integers, group: Rotation, turns: Rotation, matrices: list[Floats]
+) -> Learned:
+    """Learn from a crystal that is not turned.
+
+    Parameters
+    ----------
+    found : Described
+        Its environments.
+    kinds : (N,) int64
+        Kind of each site.
+    group : Rotation
+        Rotations of its point group.
+    turns : Rotation
+        Orientations that are to be tried.
+    matrices : list
+        :func:`turning` of these.
+    """
     n_kinds = int(kinds.max()) + 1
     means = [found.directions[kinds == kind].mean(axis=0) for kind in range(n_kinds)]
     # what the crystal's rotations make of it is as likely
-    symmetric = turn_harmonics(group, np.concatenate(means)).mean(axis=0)
-    turns = trial_rotations(group, seed)
-    expected = turn_harmonics(turns, symmetric).reshape(len(turns), -1)
+    symmetric = turn(turning(group), np.concatenate(means)).mean(axis=0)
+    expected = turn(matrices, symmetric).reshape(len(turns), -1)
     classifier = LinearDiscriminantAnalysis().fit(found.summary, kinds) if n_kinds > 1 else None
     return Learned(turns, expected, n_kinds, classifier)
 
@@ -464,17 +482,18 @@ def orientations(
     tree = PeriodicTree.build(sample.system.positions, sample.system.box)
     together = np.hstack([own, tree.nearest(n=around).neighbors])
 
-    frames = describe_by_frames(model, sample.system)
-    by_frames = learn(describe_by_frames(model, perfect.system), kinds, known.group, seed)
-    bonds = describe_by_bonds(sample.system)
-    by_bonds = learn(describe_by_bonds(perfect.system), kinds, known.group, seed)
-    every = own[:, 0]
-    found = {
-        "frame": Oriented(every, by_frames.orient(frames, own)),
-        "frames around": Oriented(every, by_frames.orient(frames, together)),
-        "bonds": Oriented(every, by_bonds.orient(bonds, own)),
-        "bonds around": Oriented(every, by_bonds.orient(bonds, together)),
+    turns = trial_rotations(known.group, seed)
+    matrices = turning(turns)
+    methods: dict[str, Callable[[System], Described]] = {
+        "frames": lambda system: describe_by_frames(model, system),
+        "bonds": describe_by_bonds,
     }
+    found = {}
+    for method, describe in methods.items():
+        learned = learn(describe(perfect.system), kinds, known.group, turns, matrices)
+        described = describe(sample.system)
+        found[method] = Oriented(own[:, 0], learned.orient(described, own))
+        found[f"{method} around"] = Oriented(own[:, 0], learned.orient(described, together))
     if sample.cell in TEMPLATES.values():
         found["PTM"] = match_templates(sample)
     return found
@@ -566,7 +585,7 @@ def draw(
 ) -> None:
     """A slice of each polycrystal: its grains, and orientations by each method as colors."""
     shown = {
-        "frame": "frame of each particle",
+        "frames": "frame of each particle",
         "frames around": "frames of its neighborhood",
         "PTM": "template matching",
     }
