@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from analysis import plt, save_figure
+from analysis import matplotlib, plt, save_figure
 from measures import area_under_roc
 from numpy.typing import NDArray
 from ovito.modifiers import PolyhedralTemplateMatchingModifier
@@ -567,55 +567,48 @@ def scores(
     return table
 
 
-def _colors(turned: Rotation, group: Rotation) -> Array:
-    """Colors (m, 3) that are the same for orientations that a symmetry makes equivalent.
-
-    Means over the group of functions of the axes: what is left of them is symmetric.
-    """
-    weights = np.random.default_rng(3).normal(size=(3, 48))
-    values = np.zeros((len(turned), 3))
-    for i in range(len(group)):
-        axes = (turned * group[i]).as_matrix()
-        values += harmonics(axes[:, :, 0] + 0.6 * axes[:, :, 1] + 0.3 * axes[:, :, 2]) @ weights.T
-    return values
+#: What a figure shows, and what it is called there.
+_SHOWN = {
+    "frames": "frame of each particle",
+    "frames around": "frames of a neighborhood",
+    "bonds around": "bonds of a neighborhood",
+    "PTM": "template matching",
+}
 
 
 def draw(
     path: Path, samples: Sequence[tuple[Polycrystal, Mapping[str, Oriented]]], title: str
 ) -> None:
-    """A slice of each polycrystal: its grains, and orientations by each method as colors."""
-    shown = {
-        "frames": "frame of each particle",
-        "frames around": "frames of its neighborhood",
-        "PTM": "template matching",
-    }
+    """A slice of each polycrystal: its grains, and which grain's orientation a method finds."""
+    columns = 1 + len(_SHOWN)
     figure, axes = plt.subplots(
         len(samples),
-        1 + len(shown),
-        figsize=(4 * (1 + len(shown)), 4.3 * len(samples)),
+        columns,
+        figsize=(3.6 * columns, 3.9 * len(samples)),
         layout="constrained",
         squeeze=False,
     )
     for parts, (sample, found) in zip(axes, samples, strict=True):
         group = symmetry(sample.cell).group
-        points = sample.system.positions
-        every = np.arange(len(points))
-        # colors spread over those of the grains
-        grains = _colors(sample.turned, group)
-        low, high = grains.min(axis=0), grains.max(axis=0)
-        width = np.maximum(high - low, 1e-9)
-        for part, method in zip(parts, ["", *shown], strict=True):
-            part.set(aspect="equal", xticks=[], yticks=[])
-            part.set_title(shown.get(method, f"{sample.cell}: grains as they were made"))
-            oriented = found.get(method) if method else Oriented(every, sample.truth)
-            if oriented is None:
-                part.text(0.5, 0.5, "no template", ha="center", transform=part.transAxes)
-                continue
-            layer = abs(points[:, 2]) < 0.8
-            part.scatter(*points[layer, :2].T, s=30, c="0.88", linewidths=0)
-            rows, turned = oriented
-            rgb = np.clip((_colors(turned, group) - low) / width, 0, 1) * 0.9
-            inside = layer[rows]
-            part.scatter(*points[rows[inside], :2].T, s=30, c=rgb[inside], linewidths=0)
-    figure.suptitle(title)
+        every = np.arange(len(sample.site))
+        palette = plt.get_cmap("tab10")(np.arange(len(sample.turned)) % 10)
+        shown = {f"{sample.cell}: grains": Oriented(every, sample.truth)}
+        shown |= {_SHOWN[method]: found[method] for method in _SHOWN if method in found}
+        layer = abs(sample.system.positions[:, 2]) < 0.8
+        points = sample.system.positions[layer, :2]
+        for part in parts[len(shown) :]:
+            part.set_axis_off()
+            part.text(0.5, 0.5, "no template", ha="center", transform=part.transAxes)
+        for part, (name, (rows, turned)) in zip(parts, shown.items(), strict=False):
+            colors = np.full((len(every), 4), matplotlib.colors.to_rgba("0.87"))
+            colors[rows] = matplotlib.colors.to_rgba("0.35")
+            for number, color in enumerate(palette):
+                truth = sample.turned[np.full(len(rows), number)]
+                colors[rows[misorientation(turned, truth, group) < _SAME]] = color
+            part.scatter(*points.T, s=22, c=colors[layer], linewidths=0)
+            part.set(aspect="equal", xticks=[], yticks=[], title=name)
+    figure.suptitle(
+        f"{title}\ncolored by the grain whose orientation is found within {_SAME:g} degrees; "
+        "dark grey: another orientation; light grey: none"
+    )
     save_figure(path, figure)

@@ -283,6 +283,11 @@ def map_grains(job: Any) -> None:
     from hoomd_gala.models import load_model
 
     torch.set_num_threads(threads(job))
+    if not set(job.sp.drawn) <= set(job.sp.cells) or job.sp.drawn_noise not in job.sp.noise_levels:
+        raise InputError(
+            f"grains of {', '.join(job.sp.drawn)} at noise {job.sp.drawn_noise:g} are to be drawn; "
+            "name them under cells and noise_levels, too."
+        )
     model = load_model(job.sp.model)
     rows: list[dict[str, Any]] = []
     drawn = []
@@ -293,7 +298,7 @@ def map_grains(job: Any) -> None:
         rows += grains.scores(sample, noise, found, job.sp.seed)
         if cell in job.sp.drawn and noise == job.sp.drawn_noise:
             drawn.append((sample, found))
-    title = f"slices; a color is an orientation, displacements {job.sp.drawn_noise:g}"
+    title = f"slices of polycrystals, displacements of {job.sp.drawn_noise:g} shortest distances"
     grains.draw(Path(job.fn("grains.png")), drawn, title)
     write_table(Path(job.fn("grains.csv")), rows)
     publish(job, "grains.csv", "grains.png")
