@@ -9,7 +9,8 @@ the crystal. At sites with a single axis (2, 3, mm2, 3m, -4, ...) both vectors l
 the frame is fixed but for a turn about the axis, which is left to heat. At all others (those of
 cF4-Cu, cI2-W, hP2-Mg, cF8-C) the vectors vanish, and only heat and the choice of the twentieth
 neighbor decide. But these know of the crystal, too: frames prefer some directions of it to others,
-and many together tell an orientation that one does not.
+and many together tell an orientation that one does not. Where symmetry fixes a frame, it is still
+up to the network how much heat it bears.
 
 One procedure serves all three. From a crystal that is not turned it is learned how the frames of
 each kind of site are distributed; the orientation of a particle is the one under which the frames
