@@ -276,17 +276,32 @@ def tabulate_transfers(job: Any) -> None:
 @Study.operation(directives=DIRECTIVES)
 @alone(has("grains.csv"))
 def map_grains(job: Any) -> None:
-    """Orientations of a polycrystal's particles by the autoencoder and by template matching."""
+    """Orientations in polycrystals by the autoencoder's frames and by template matching."""
     import grains
     import torch
+    from tqdm.auto import tqdm
+
+    from hoomd_gala.models import load_model
 
     torch.set_num_threads(threads(job))
-    sample = grains.polycrystal(
-        job.sp.cell, job.sp.n_grains, job.sp.edge, job.sp.noise, job.sp.seed
-    )
-    found = grains.orientations(sample, job.sp.model)
-    write_table(Path(job.fn("grains.csv")), grains.scores(sample, found, job.sp.seed))
-    grains.draw(Path(job.fn("grains.png")), sample, found)
+    if not set(job.sp.drawn) <= set(job.sp.cells) or job.sp.drawn_noise not in job.sp.noise_levels:
+        raise InputError(
+            f"grains of {', '.join(job.sp.drawn)} at noise {job.sp.drawn_noise:g} are to be drawn; "
+            "name them under cells and noise_levels, too."
+        )
+    model = load_model(job.sp.model)
+    rows: list[dict[str, Any]] = []
+    drawn = []
+    trials = [(cell, noise) for cell in job.sp.cells for noise in job.sp.noise_levels]
+    for cell, noise in tqdm(trials, desc="grains", unit="polycrystal"):
+        sample = grains.polycrystal(cell, job.sp.n_grains, job.sp.edge, noise, job.sp.seed)
+        found = grains.orientations(sample, model, noise, job.sp.around, job.sp.seed)
+        rows += grains.scores(sample, noise, found, job.sp.seed)
+        if cell in job.sp.drawn and noise == job.sp.drawn_noise:
+            drawn.append((sample, found))
+    title = f"slices of polycrystals, displacements of {job.sp.drawn_noise:g} shortest distances"
+    grains.draw(Path(job.fn("grains.png")), drawn, title)
+    write_table(Path(job.fn("grains.csv")), rows)
     publish(job, "grains.csv", "grains.png")
 
 
