@@ -33,10 +33,6 @@ from hoomd_gala.training import TrainingConfig
 #: How a target task is learned.
 DIRECT, FROZEN, FREE = "direct", "frozen", "free"
 
-#: Added to seeds of sources: they learn from displacements of their own, and have seen none
-#: of the environments that a target is tested on.
-_SOURCE_SEED = 1000
-
 
 class Data(NamedTuple):
     """What is learned from.
@@ -75,15 +71,25 @@ def core(parameters: Mapping[str, Any]) -> CoreConfig:
     )
 
 
+def source_seed(parameters: Mapping[str, Any]) -> int:
+    """Seed of sources, other than that of targets.
+
+    They learn from displacements of their own, and have seen none of the environments that a target
+    is tested on.
+    """
+    return int(parameters["seed"]) + 1000
+
+
 def learn_source(task: str, parameters: Mapping[str, Any], checkpoint: Path) -> Fit:
     """Learn a source task from all data."""
-    data = make_data(parameters, parameters["seed"] + _SOURCE_SEED)
+    seed = source_seed(parameters)
+    data = make_data(parameters, seed)
     return fit(
         task,
         data.frames,
         data.names,
         core(parameters),
-        TrainingConfig(epochs=parameters["source_epochs"], seed=parameters["seed"] + _SOURCE_SEED),
+        TrainingConfig(epochs=parameters["source_epochs"], seed=seed),
         length_scale=1.0,
         device=pick_device("auto"),
         checkpoint=checkpoint,
