@@ -18,6 +18,7 @@ PARAMETERS = {
     "width": 8,
     "hidden": 8,
     "blocks": 1,
+    "tied": True,
     "seed": 1,
     "source_epochs": 2,
     "amounts": [16, 64],
@@ -126,8 +127,13 @@ def test_grid_has_a_panel_for_each_pair(table, tmp_path, monkeypatch):
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
     (figure,) = kept
     assert len(figure.axes) == 4
-    assert [part.get_title() for part in figure.axes] == ["denoising", "noisy-bonds", "", ""]
-    assert [part.get_ylabel() for part in figure.axes] == ["denoising", "", "noisy-bonds", ""]
+    assert [part.get_title() for part in figure.axes] == ["to denoising", "to noisy-bonds", "", ""]
+    assert [part.get_ylabel() for part in figure.axes] == [
+        "from denoising",
+        "",
+        "from noisy-bonds",
+        "",
+    ]
     # best guess and direct on the diagonal; beside it the core frozen and free as well
     assert [len(part.lines) for part in figure.axes] == [2, 4, 4, 2]
     assert [len(part.collections) for part in figure.axes] == [1, 2, 2, 1]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from analysis import plt, save_figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from scipy.stats import false_discovery_control, ttest_ind_from_stats
 
 from hoomd_gala.datasets import Frames, cell_frames
@@ -67,7 +67,7 @@ def core(parameters: Mapping[str, Any]) -> CoreConfig:
         width=parameters["width"],
         hidden=parameters["hidden"],
         blocks=parameters["blocks"],
-        tied=True,
+        tied=parameters["tied"],
     )
 
 
@@ -316,7 +316,7 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     figure, axes = plt.subplots(
         size,
         size,
-        figsize=(1.9 * size + 0.6, 1.5 * size + 0.8),
+        figsize=(1.9 * size + 0.6, 1.6 * size + 1),
         sharex=True,
         sharey="col",
         squeeze=False,
@@ -330,21 +330,21 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
                     row for row in table if (row["target"], row["source"], row["mode"]) == wanted
                 ]
                 _draw_series(axes[i, j], series, mode, dashed=mode == DIRECT and i != j)
-        axes[0, i].set_title(source, fontsize=9)
-        axes[i, 0].set_ylabel(source, fontsize=9)
+        axes[0, i].set_title(f"to {source}", fontsize=8)
+        axes[i, 0].set_ylabel(f"from {source}", fontsize=8)
     amounts = sorted({row["amount"] for row in table})
     for part in axes.flat:
         part.set_xscale("log")
         part.set_yscale("log")
         part.set_xticks(amounts, map(str, amounts))
-        part.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        # losses of most tasks span less than a decade, which would have a label or two
+        part.yaxis.set_major_locator(MaxNLocator(4))
         part.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         for axis in (part.xaxis, part.yaxis):
-            axis.set_minor_formatter(NullFormatter())
+            axis.set_minor_locator(NullLocator())
         part.tick_params(labelsize=6, length=2)
-        part.tick_params(which="minor", length=1)
-    figure.supxlabel("target task (column): environments learned from", fontsize=10)
-    figure.supylabel("source task (row): loss of the target task on held-out data", fontsize=10)
+    figure.supxlabel("environments learned from", fontsize=9)
+    figure.supylabel("loss on held-out data", fontsize=9)
     handles = [
         plt.Line2D([], [], color=color, marker=marker, ms=4, label=label)
         for (color, marker), label in zip(
@@ -352,11 +352,11 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
         )
     ]
     handles += [
-        plt.Line2D([], [], color="k", ls="--", lw=1, label="direct, again"),
+        plt.Line2D([], [], color="k", ls="--", lw=1, label="direct, beside transfers"),
         plt.Line2D([], [], color="0.5", ls=":", lw=1, label="best guess"),
         plt.Rectangle((0, 0), 1, 1, color="0.5", alpha=0.4, lw=0, label="standard error"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=6, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     save_figure(path, figure)
 
 
