@@ -48,20 +48,25 @@ def made_up(losses):
 
 
 @pytest.fixture
-def table():
+def rows():
     """Of two tasks: one transfer clearly helps, one clearly harms, one is too noisy to say."""
-    return transfer.means(
-        made_up(
-            {
-                ("denoising", "", "direct", 16): [4.0, 4.2, 3.8],
-                ("denoising", "noisy-bonds", "frozen", 16): [1.0, 1.1, 0.9],
-                ("denoising", "noisy-bonds", "free", 16): [8.0, 8.2, 7.8],
-                ("noisy-bonds", "", "direct", 16): [7.0, 7.1, 6.9],
-                ("noisy-bonds", "denoising", "frozen", 16): [1.0, 12.0, 5.0],
-                ("noisy-bonds", "denoising", "free", 16): [7.0, 7.1, 6.9],
-            }
-        )
+    return made_up(
+        {
+            # hard and easy data: what is gained is the same
+            ("denoising", "", "direct", 16): [4.0, 8.2, 1.9],
+            ("denoising", "noisy-bonds", "frozen", 16): [1.0, 2.0, 0.5],
+            ("denoising", "noisy-bonds", "free", 16): [8.0, 16.0, 4.0],
+            ("noisy-bonds", "", "direct", 16): [7.0, 7.1, 6.9],
+            ("noisy-bonds", "denoising", "frozen", 16): [1.0, 12.0, 5.0],
+            ("noisy-bonds", "denoising", "free", 16): [7.0, 7.1, 6.9],
+        }
     )
+
+
+@pytest.fixture
+def table(rows):
+    """Means of these."""
+    return transfer.means(rows)
 
 
 def test_plan_has_every_training_once():
@@ -78,43 +83,42 @@ def test_plan_has_every_training_once():
 def test_means_and_standard_errors(table):
     row = next(row for row in table if (row["target"], row["mode"]) == ("denoising", "direct"))
     assert row["replicas"] == 3
-    assert row["loss"] == pytest.approx(4.0)
-    assert row["loss, standard error"] == pytest.approx(0.2 / 3**0.5)
+    assert row["loss"] == pytest.approx(4.7)
+    assert row["loss, standard error"] == pytest.approx(np.std([4.0, 8.2, 1.9], ddof=1) / 3**0.5)
     assert row["accuracy"] == ""
     assert {row["accuracy"] for row in table if row["target"] == "noisy-bonds"} == {0.5}
     (single,) = transfer.means(made_up({("denoising", "", "direct", 16): [4.0]}))
     assert np.isnan(single["loss, standard error"])
 
 
-def test_gains_are_told_from_chance(table):
-    found = transfer.gains(table)
+def test_gains_are_told_from_chance(rows):
+    found = transfer.gains(rows)
     assert len(found) == 4
-    assert [row["times smaller"] for row in found] == pytest.approx([4.0, 7 / 6, 1.0, 0.5])
+    expected = [(4 * 4.1 * 3.8) ** (1 / 3), (7 * 7.1 / 12 * 6.9 / 5) ** (1 / 3), 1, 0.496]
+    assert [row["times smaller"] for row in found] == pytest.approx(expected, abs=1e-3)
     clear = [row["p"] < transfer.CLEAR for row in found]
     assert clear == [True, False, False, True]
 
 
-def test_paragraph_counts_and_names(table):
-    text = transfer.paragraph(transfer.gains(table), 3)
+def test_paragraph_counts_and_names(rows):
+    text = transfer.paragraph(transfer.gains(rows), 3)
     assert "1 of 2 clearly help and 0 clearly harm with the core frozen" in text
     assert "0 of 2 clearly help and 1 clearly harm with the core free" in text
-    assert "noisy-bonds → denoising (frozen, loss 4.00 times smaller)" in text
-    assert "noisy-bonds → denoising (free, loss 2.00 times larger)" in text
+    assert "noisy-bonds → denoising (frozen, loss 3.96 times smaller)" in text
+    assert "noisy-bonds → denoising (free, loss 2.02 times larger)" in text
     # direct training is below the best guess at one of the tasks alone
     assert "does not beat the best guess at noisy-bonds:" in text
 
 
 def test_nothing_is_clear_of_one_replica():
-    table = transfer.means(
-        made_up(
-            {
-                ("denoising", "", "direct", 16): [4.0],
-                ("denoising", "noisy-bonds", "frozen", 16): [1.0],
-                ("denoising", "noisy-bonds", "free", 16): [2.0],
-            }
-        )
+    rows = made_up(
+        {
+            ("denoising", "", "direct", 16): [4.0],
+            ("denoising", "noisy-bonds", "frozen", 16): [1.0],
+            ("denoising", "noisy-bonds", "free", 16): [2.0],
+        }
     )
-    assert [row["p"] for row in transfer.gains(table)] == [1.0, 1.0]
+    assert [row["p"] for row in transfer.gains(rows)] == [1.0, 1.0]
 
 
 def test_grid_has_a_panel_for_each_pair(table, tmp_path, monkeypatch):

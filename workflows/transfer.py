@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from analysis import plt, save_figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
-from scipy.stats import false_discovery_control, ttest_ind_from_stats
+from scipy.stats import false_discovery_control, ttest_1samp
 
 from hoomd_gala.datasets import Frames, cell_frames
 from hoomd_gala.errors import InputError
@@ -214,44 +214,47 @@ def means(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     return table
 
 
-def gains(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def gains(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """How many times smaller the loss is than that of direct training, the largest gain first.
 
-    ``p`` is of Welch's test that the two means are the same, corrected for as many tests as there
-    are transfers with as much data (Benjamini and Hochberg).
+    The geometric mean over replicas, each compared with the direct training that learns from and is
+    tested on the same: how replicas differ is mostly how hard their data are. ``p`` is of Student's
+    test that the logarithms of these ratios have mean zero, corrected for as many tests as there
+    are transfers with as much data (Benjamini and Hochberg); 1 of a single replica.
     """
-    direct = {(row["target"], row["amount"]): row for row in table if row["mode"] == DIRECT}
-    found = []
-    for row in table:
-        other = direct.get((row["target"], row["amount"]))
-        if row["mode"] == DIRECT or other is None:
+    groups: dict[tuple[str, str, str, int], dict[str, Mapping[str, str]]] = {}
+    for row in rows:
+        key = (row["target"], row["source"], row["mode"], int(row["amount"]))
+        groups.setdefault(key, {})[row["replica"]] = row
+    found: list[dict[str, Any]] = []
+    for (target, source, mode, amount), own in groups.items():
+        direct = groups.get((target, "", DIRECT, amount), {})
+        shared = [replica for replica in own if replica in direct]
+        if mode == DIRECT or not shared:
             continue
+        loss = np.array([float(own[replica]["loss"]) for replica in shared])
+        other = np.array([float(direct[replica]["loss"]) for replica in shared])
+        ratios = np.log(other / loss)
+        # no test of one replica, nor of replicas that all gain exactly the same
+        p = ttest_1samp(ratios, 0).pvalue if np.ptp(ratios) > 0 else 1.0
         found.append(
             {
-                **{key: row[key] for key in ("source", "target", "mode", "amount", "loss")},
-                "direct loss": other["loss"],
-                "baseline": other["baseline"],
-                "times smaller": other["loss"] / row["loss"],
-                "p": _same_mean(row, other),
+                "source": source,
+                "target": target,
+                "mode": mode,
+                "amount": amount,
+                "loss": float(loss.mean()),
+                "direct loss": float(other.mean()),
+                "baseline": float(np.mean([float(row["baseline"]) for row in direct.values()])),
+                "times smaller": float(np.exp(ratios.mean())),
+                "p": float(p),
             }
         )
     for amount in {row["amount"] for row in found}:
-        rows = [row for row in found if row["amount"] == amount]
-        for row, p in zip(rows, false_discovery_control([row["p"] for row in rows]), strict=True):
+        same = [row for row in found if row["amount"] == amount]
+        for row, p in zip(same, false_discovery_control([row["p"] for row in same]), strict=True):
             row["p"] = float(p)
     return sorted(found, key=lambda row: -row["times smaller"])
-
-
-def _same_mean(*rows: Mapping[str, Any]) -> float:
-    """Probability by Welch's test that losses differ so by chance; 1 if it is unknown."""
-    if min(row["replicas"] for row in rows) < 2:
-        return 1.0
-    numbers = [
-        (row["loss"], row["loss, standard error"] * row["replicas"] ** 0.5, row["replicas"])
-        for row in rows
-    ]
-    p = ttest_ind_from_stats(*numbers[0], *numbers[1], equal_var=False).pvalue
-    return float(np.nan_to_num(p, nan=1.0))
 
 
 #: Probability below which a difference counts as clear.
@@ -261,9 +264,9 @@ CLEAR = 0.05
 def paragraph(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
     """Which transfers help and by how much, for each amount of data."""
     text = (
-        f"Losses are compared with those of direct training on as many environments, over "
-        f"{replicas} replicas; clear is what a Welch test calls so at a false discovery rate of "
-        f"{CLEAR:g}."
+        f"Losses are compared with those of direct training on the same environments, over "
+        f"{replicas} replicas; clear is what a paired t test calls so at a false discovery rate "
+        f"of {CLEAR:g}."
     )
     amounts = sorted({row["amount"] for row in found})
     for amount in amounts:
