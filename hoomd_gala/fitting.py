@@ -59,6 +59,7 @@ def fit(
     card: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    repeats: int = 1,
     start: Network | None = None,
     frozen: bool = False,
 ) -> Fit:
@@ -93,6 +94,9 @@ def fit(
     limit : int, optional
         Learn from so many environments at most. All that are held out still validate, so that
         trainings on few environments can be compared.
+    repeats : int
+        How often an epoch goes through what is learned from. All that is held out is looked at
+        after each epoch, which would take most of the time if few environments were an epoch.
     start : Network, optional
         Has learned something else: see :func:`~hoomd_gala.networks.inherit`. It has the size that
         ``core`` says, but for the number of types.
@@ -124,7 +128,7 @@ def fit(
     curve, kept, seconds = train(
         network,
         functions.loss,
-        training,
+        {key: torch.cat([value] * repeats) for key, value in training.items()},
         validation,
         config,
         checkpoint,

@@ -260,7 +260,7 @@ def tabulate_transfers(job: Any) -> None:
     table = transfer.means(rows)
     write_table(Path(job.fn("transfer.csv")), table)
     transfer.draw(Path(job.fn("transfer.png")), table)
-    found = transfer.gains(table)
+    found = transfer.gains(rows)
     write_table(Path(job.fn("gains.csv")), found)
     with replacing(job.fn("transfer.md")) as part:
         part.write_text(transfer.paragraph(found, max(row["replicas"] for row in table)) + "\n")

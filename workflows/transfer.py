@@ -2,6 +2,11 @@
 
 Figure 4 of arXiv 2411.14680. A core learns a source task from all data, then a target task from a
 limited number of environments, frozen or free; beside it the target task is learned directly.
+
+A replica is a choice of what is learned from and what is held out, and of the weights that are not
+taken from a source. Within one, all trainings of a target task share these, so that they differ in
+nothing but what the source taught; smaller amounts of data are part of larger ones. All replicas
+share the source's weights, so that a standard error says nothing of how they vary.
 """
 
 import contextlib
@@ -13,20 +18,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from analysis import plt, save_figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from scipy.stats import false_discovery_control, ttest_1samp
 
 from hoomd_gala.datasets import Frames, cell_frames
+from hoomd_gala.errors import InputError
 from hoomd_gala.files import write_table
 from hoomd_gala.fitting import Fit, fit
-from hoomd_gala.models import load_model
+from hoomd_gala.models import load_model, pick_device
 from hoomd_gala.networks import CoreConfig
 from hoomd_gala.tasks import TASKS
 from hoomd_gala.training import TrainingConfig
 
 #: How a target task is learned.
 DIRECT, FROZEN, FREE = "direct", "frozen", "free"
-
-#: Added to seeds of sources, so that no environment of theirs is one that a target is tested on.
-_SOURCE_SEED = 1000
 
 
 class Data(NamedTuple):
@@ -62,20 +67,31 @@ def core(parameters: Mapping[str, Any]) -> CoreConfig:
         width=parameters["width"],
         hidden=parameters["hidden"],
         blocks=parameters["blocks"],
-        tied=True,
+        tied=parameters["tied"],
     )
+
+
+def source_seed(parameters: Mapping[str, Any]) -> int:
+    """Seed of sources, other than that of targets.
+
+    They learn from displacements of their own, and have seen none of the environments that a target
+    is tested on.
+    """
+    return int(parameters["seed"]) + 1000
 
 
 def learn_source(task: str, parameters: Mapping[str, Any], checkpoint: Path) -> Fit:
     """Learn a source task from all data."""
-    data = make_data(parameters, parameters["seed"] + _SOURCE_SEED)
+    seed = source_seed(parameters)
+    data = make_data(parameters, seed)
     return fit(
         task,
         data.frames,
         data.names,
         core(parameters),
-        TrainingConfig(epochs=parameters["source_epochs"], seed=parameters["seed"] + _SOURCE_SEED),
+        TrainingConfig(epochs=parameters["source_epochs"], seed=seed),
         length_scale=1.0,
+        device=pick_device("auto"),
         checkpoint=checkpoint,
         description=f"learn {task}",
     )
@@ -102,17 +118,21 @@ def plan(source: str | None, parameters: Mapping[str, Any]) -> list[Trial]:
 
 def learn_target(
     trial: Trial, task: str, data: Data, source: Path | None, parameters: Mapping[str, Any]
-) -> dict[str, float]:
-    """Validation metrics of one training of a target task.
+) -> dict[str, Any]:
+    """Loss, accuracy if there is one, and loss of the best guess of one training of a target task.
 
-    However few the environments are, the number of steps is the same.
+    However few the environments are, the number of steps is about the same: what differs is the
+    data, not the effort. Weights of the epoch of the least validation loss count, as few
+    environments are soon learned by heart.
     """
-    per_epoch = -(-trial.amount // TrainingConfig.batch_size)
+    epochs = parameters["epochs"]
     config = TrainingConfig(
-        epochs=max(1, parameters["steps"] // per_epoch),
+        epochs=epochs,
         learning_rate=parameters["learning_rate"],
         seed=parameters["seed"] + trial.replica,
+        patience=epochs,
     )
+    rows = parameters["steps"] * config.batch_size / epochs
     # bars of a few seconds each would drown the one that counts them
     with contextlib.redirect_stderr(io.StringIO()):
         model, _ = fit(
@@ -122,15 +142,24 @@ def learn_target(
             core(parameters),
             config,
             length_scale=1.0,
+            device=pick_device("auto"),
             limit=trial.amount,
+            repeats=max(1, round(rows / trial.amount)),
             start=None if source is None else load_model(source).network,
             frozen=trial.mode == FROZEN,
         )
-    metrics = model.info.card["metrics"]
+    card = model.info.card
+    if card["learned from"] < trial.amount:
+        raise InputError(
+            f"{task} cannot be learned from {trial.amount} environments: there are "
+            f"{card['learned from']} beside those held out. Take more of each unit cell "
+            "(n_environments)."
+        )
+    guesses = [guess.get("loss", guess.get("mse")) for guess in card["baselines"].values()]
     return {
-        key.removeprefix("validation_"): float(value)
-        for key, value in metrics.items()
-        if key.startswith("validation")
+        "loss": card["metrics"]["validation_loss"],
+        "accuracy": card["metrics"].get("validation_accuracy", ""),
+        "baseline": min(guesses),
     }
 
 
@@ -156,13 +185,8 @@ def learn_all(
     for trial in plan(source_task or None, parameters):
         if tuple(trial) not in done:
             data = data or make_data(parameters, parameters["seed"])
-            metrics = learn_target(trial, task, data, source, parameters)
-            loss = metrics["loss"]
-            rows.append(
-                {"target": task, "source": source_task}
-                | trial._asdict()
-                | {"loss": loss, "accuracy": metrics.get("accuracy", "")}
-            )
+            result = learn_target(trial, task, data, source, parameters)
+            rows.append({"target": task, "source": source_task} | trial._asdict() | result)
             write_table(path, rows)
         yield trial
 
@@ -185,68 +209,117 @@ def means(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
             error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
             entry[name] = float(values.mean()) if len(values) else ""
             entry[f"{name}, standard error"] = float(error) if len(values) else ""
+        entry["baseline"] = float(np.mean([float(row["baseline"]) for row in members]))
         table.append(entry)
     return table
 
 
-def gains(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """How many times smaller the loss is than that of direct training, the largest gain first."""
-    direct = {(row["target"], row["amount"]): row for row in table if row["mode"] == DIRECT}
-    found = []
-    for row in table:
-        other = direct.get((row["target"], row["amount"]))
-        if row["mode"] == DIRECT or other is None:
+def gains(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """How many times smaller the loss is than that of direct training, the largest gain first.
+
+    The geometric mean over replicas, each compared with the direct training that learns from and is
+    tested on the same: how replicas differ is mostly how hard their data are. ``p`` is of Student's
+    test that the logarithms of these ratios have mean zero, corrected for as many tests as there
+    are transfers with as much data (Benjamini and Hochberg); 1 of a single replica.
+    """
+    groups: dict[tuple[str, str, str, int], dict[str, Mapping[str, str]]] = {}
+    for row in rows:
+        key = (row["target"], row["source"], row["mode"], int(row["amount"]))
+        groups.setdefault(key, {})[row["replica"]] = row
+    found: list[dict[str, Any]] = []
+    for (target, source, mode, amount), own in groups.items():
+        direct = groups.get((target, "", DIRECT, amount), {})
+        shared = [replica for replica in own if replica in direct]
+        if mode == DIRECT or not shared:
             continue
-        difference = other["loss"] - row["loss"]
-        error = np.hypot(other["loss, standard error"], row["loss, standard error"])
+        loss = np.array([float(own[replica]["loss"]) for replica in shared])
+        other = np.array([float(direct[replica]["loss"]) for replica in shared])
+        ratios = np.log(other / loss)
+        # no test of one replica, nor of replicas that all gain exactly the same
+        p = ttest_1samp(ratios, 0).pvalue if np.ptp(ratios) > 0 else 1.0
         found.append(
             {
-                **{key: row[key] for key in ("source", "target", "mode", "amount")},
-                "loss": row["loss"],
-                "direct loss": other["loss"],
-                "times smaller": other["loss"] / row["loss"],
-                "standard errors apart": float(difference / error) if error > 0 else np.nan,
+                "source": source,
+                "target": target,
+                "mode": mode,
+                "amount": amount,
+                "loss": float(loss.mean()),
+                "direct loss": float(other.mean()),
+                "baseline": float(np.mean([float(row["baseline"]) for row in direct.values()])),
+                "times smaller": float(np.exp(ratios.mean())),
+                "p": float(p),
             }
         )
+    for amount in {row["amount"] for row in found}:
+        same = [row for row in found if row["amount"] == amount]
+        for row, p in zip(same, false_discovery_control([row["p"] for row in same]), strict=True):
+            row["p"] = float(p)
     return sorted(found, key=lambda row: -row["times smaller"])
 
 
+#: Probability below which a difference counts as clear.
+CLEAR = 0.05
+
+
 def paragraph(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
-    """Which transfers help and by how much, at the smallest amount of data."""
-    least = min(row["amount"] for row in found)
-    small = [row for row in found if row["amount"] == least]
-    clear = [row for row in small if row["standard errors apart"] > 2]
-    harmful = [row for row in small if row["standard errors apart"] < -2]
+    """Which transfers help and by how much, for each amount of data."""
     text = (
-        f"With {least} environments, {len(clear)} of {len(small)} transfers have a loss clearly "
-        f"(by more than two standard errors over {replicas} replicas) below that of direct "
-        f"training, and {len(harmful)} one clearly above it."
+        f"Losses are compared with those of direct training on the same environments, over "
+        f"{replicas} replicas; clear is what a paired t test calls so at a false discovery rate "
+        f"of {CLEAR:g}."
     )
-    for title, rows in (("Most help", small[:3]), ("Least", small[-3:])):
+    amounts = sorted({row["amount"] for row in found})
+    for amount in amounts:
+        counts = []
+        for mode in (FROZEN, FREE):
+            rows = [row for row in found if (row["amount"], row["mode"]) == (amount, mode)]
+            clear = [row["times smaller"] for row in rows if row["p"] < CLEAR]
+            counts.append(
+                f"{sum(ratio > 1 for ratio in clear)} of {len(rows)} clearly help and "
+                f"{sum(ratio < 1 for ratio in clear)} clearly harm with the core {mode} "
+                f"(median: {_times(np.median([row['times smaller'] for row in rows]))})"
+            )
+        text += f" With {amount} environments, {', '.join(counts)}."
+    small = [row for row in found if row["amount"] == amounts[0]]
+    for title, rows in (("helps most", small[:3]), ("helps least", small[:-4:-1])):
         items = [
-            f"{row['source']} → {row['target']} ({row['mode']}): {row['times smaller']:.2f} times"
+            f"{row['source']} → {row['target']} ({row['mode']}, {_times(row['times smaller'])})"
             for row in rows
         ]
-        text += f" {title}: {'; '.join(items)} smaller."
+        text += f" With {amounts[0]} environments {title}: {'; '.join(items)}."
+    large = [row for row in found if row["amount"] == amounts[-1]]
+    poor = sorted({row["target"] for row in large if row["direct loss"] >= row["baseline"]})
+    if poor:
+        text += (
+            f" Even with {amounts[-1]} environments, direct training does not beat the best guess "
+            f"at {', '.join(poor)}: of these little can be concluded."
+        )
     return text
 
 
-#: Colors of the paper's figure.
-_STYLES = {FROZEN: ("tab:blue", "o-"), FREE: ("tab:red", "s-"), DIRECT: ("k", "^-")}
+def _times(ratio: float) -> str:
+    """A gain in words."""
+    if ratio >= 1:
+        return f"loss {ratio:.2f} times smaller"
+    return f"loss {1 / ratio:.2f} times larger"
+
+
+#: Color and marker of each mode in the paper's figure.
+_STYLES = {FROZEN: ("tab:blue", "o"), FREE: ("tab:red", "s"), DIRECT: ("k", "^")}
 
 
 def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     """Losses against the amount of data: a row for each source, a column for each target.
 
     Direct training stands on the diagonal, and as a dashed line elsewhere; shades are a standard
-    error.
+    error, dots the best guess.
     """
     tasks = [task for task in TASKS if task in {row["target"] for row in table}]
     size = len(tasks)
     figure, axes = plt.subplots(
         size,
         size,
-        figsize=(2.3 * size, 2 * size),
+        figsize=(1.9 * size + 0.6, 1.6 * size + 1),
         sharex=True,
         sharey="col",
         squeeze=False,
@@ -254,38 +327,53 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     )
     for i, source in enumerate(tasks):
         for j, target in enumerate(tasks):
-            part = axes[i, j]
-            for mode, (color, style) in _STYLES.items():
-                wanted = "" if mode == DIRECT else source
+            for mode in (DIRECT,) if i == j else (DIRECT, FROZEN, FREE):
+                wanted = (target, "" if mode == DIRECT else source, mode)
                 series = [
-                    row
-                    for row in table
-                    if (row["target"], row["source"], row["mode"]) == (target, wanted, mode)
+                    row for row in table if (row["target"], row["source"], row["mode"]) == wanted
                 ]
-                if not series or (mode != DIRECT and i == j):
-                    continue
-                x = [row["amount"] for row in series]
-                y = np.array([row["loss"] for row in series])
-                error = np.nan_to_num([row["loss, standard error"] for row in series])
-                if mode == DIRECT and i != j:
-                    part.plot(x, y, "--", color=color, lw=1)
-                else:
-                    part.plot(x, y, style, color=color, ms=3, lw=1.2)
-                    part.fill_between(x, y - error, y + error, color="0.5", alpha=0.4, lw=0)
-            part.set_xscale("log")
-            part.set_yscale("log")
-            if i == 0:
-                part.set_title(target, fontsize=9)
-            if j == 0:
-                part.set_ylabel(source, fontsize=9)
-    figure.supxlabel("environments of the target task")
-    figure.supylabel("source task")
+                _draw_series(axes[i, j], series, mode, dashed=mode == DIRECT and i != j)
+        axes[0, i].set_title(f"to {source}", fontsize=8)
+        axes[i, 0].set_ylabel(f"from {source}", fontsize=8)
+    amounts = sorted({row["amount"] for row in table})
+    for part in axes.flat:
+        part.set_xscale("log")
+        part.set_yscale("log")
+        part.set_xticks(amounts, map(str, amounts))
+        # losses of most tasks span less than a decade, which would have a label or two
+        part.yaxis.set_major_locator(MaxNLocator(4))
+        part.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        for axis in (part.xaxis, part.yaxis):
+            axis.set_minor_locator(NullLocator())
+        part.tick_params(labelsize=6, length=2)
+    figure.supxlabel("environments learned from", fontsize=9)
+    figure.supylabel("loss on held-out data", fontsize=9)
     handles = [
-        plt.Line2D([], [], color=color, marker=style[0], label=label)
-        for (color, style), label in zip(
+        plt.Line2D([], [], color=color, marker=marker, ms=4, label=label)
+        for (color, marker), label in zip(
             _STYLES.values(), ("core frozen", "core free", "direct"), strict=True
         )
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
-    figure.suptitle("loss on held-out data", x=0.2, fontsize=10)
+    handles += [
+        plt.Line2D([], [], color="k", ls="--", lw=1, label="direct, beside transfers"),
+        plt.Line2D([], [], color="0.5", ls=":", lw=1, label="best guess"),
+        plt.Rectangle((0, 0), 1, 1, color="0.5", alpha=0.4, lw=0, label="standard error"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     save_figure(path, figure)
+
+
+def _draw_series(part: Any, series: Sequence[Mapping[str, Any]], mode: str, dashed: bool) -> None:
+    """One kind of training of one pair of tasks; best guesses as well where it is direct."""
+    color, marker = _STYLES[mode]
+    x = [row["amount"] for row in series]
+    y = np.array([row["loss"] for row in series])
+    if mode == DIRECT:
+        part.plot(x, [row["baseline"] for row in series], ":", color="0.5", lw=1)
+    if dashed:
+        part.plot(x, y, "--", color=color, lw=1)
+        return
+    error = np.nan_to_num([row["loss, standard error"] for row in series])
+    part.plot(x, y, marker=marker, color=color, ms=3, lw=1.2)
+    # a logarithmic axis has no place for what is not positive
+    part.fill_between(x, np.maximum(y - error, 0.5 * y), y + error, color="0.5", alpha=0.4, lw=0)
