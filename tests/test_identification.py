@@ -253,3 +253,44 @@ def test_pseudo_twelvefold_axis_of_a_crystal_is_fourfold(rng):
     found = order.symmetry(order.diffraction(points, order.nearest_distance(ball), 192))
     assert found[4] > 0.9
     assert found[4] - evidence.BEHIND > found[12] > evidence.TWELVEFOLD
+
+
+@pytest.fixture(scope="module")
+def quasicrystal():
+    """A ball of the vertices of the three-dimensional Penrose tiling, cut from a lattice in 6 d.
+
+    Projections of the six axes onto physical and perpendicular space are those of Elser, Phys. Rev.
+    B 32, 4892 (1985); the cut is a sphere.
+    """
+    golden = (1 + 5**0.5) / 2
+    pairs = np.array([[1, golden, 0], [-1, golden, 0]])
+    axes = np.concatenate([np.roll(pairs, shift, axis=1) for shift in range(3)])
+    pairs = np.array([[-golden, 1, 0], [golden, 1, 0]])
+    perpendicular = np.concatenate([np.roll(pairs, shift, axis=1) for shift in range(3)])
+    sites = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 6, indexing="ij"), -1).reshape(-1, 6)
+    scale = 1 / np.sqrt(1 + golden**2)
+    kept = np.linalg.norm(sites @ perpendicular * scale, axis=1) < 1.4
+    points = sites[kept] @ axes * scale
+    points = points[np.linalg.norm(points, axis=1) < 4.5]
+    box = np.array([30.0, 30, 30, 0, 0, 0])
+    return System(points, box, np.zeros(len(points), np.int64))
+
+
+def test_a_quasicrystal_is_icosahedral_and_tenfold(quasicrystal, rng):
+    inside = np.linalg.norm(quasicrystal.positions, axis=1) < 3
+    assert evidence.is_icosahedral(order.bond_order(quasicrystal, inside, 1.02))
+    points = quasicrystal.positions
+    # along an axis of the tiling
+    view = Rotation.align_vectors([[0, 0, 1]], [[1, (1 + 5**0.5) / 2, 0]])[0]
+    found = order.symmetry(order.diffraction(view.apply(points), 1.0, 192))
+    assert found[10] > evidence.TENFOLD
+    assert found[10] > max(found[4], found[6], found[8], found[12])
+
+
+@pytest.mark.parametrize("name", ["cP8-Cr3Si", "tP30-CrFe", "cI2-W", "cP20-Mn"])
+def test_crystals_of_icosahedral_coordination_are_no_quasicrystals(name, rng):
+    ball = evidence.ideal_droplet(name, 500)
+    inside = order.bulk(ball)
+    found = order.bond_order(ball, inside, order.shells(ball, inside).radius)
+    tenfold = order.views(ball, rng)[1].symmetry[10]
+    assert not (evidence.is_icosahedral(found) and tenfold > evidence.TENFOLD)

@@ -27,6 +27,7 @@ from hoomd_gala.files import write_table
 from hoomd_gala.fitting import Fit, fit
 from hoomd_gala.models import load_model, pick_device
 from hoomd_gala.networks import CoreConfig
+from hoomd_gala.structures import unit_cells
 from hoomd_gala.tasks import TASKS
 from hoomd_gala.training import TrainingConfig
 
@@ -52,7 +53,7 @@ class Data(NamedTuple):
 def make_data(parameters: Mapping[str, Any], seed: int) -> Data:
     """Environments of a job's unit cells."""
     frames, names = cell_frames(
-        list(parameters["cells"]),
+        parameters.get("cells") or list(unit_cells()),
         list(parameters["noise_levels"]),
         parameters["n_environments"],
         np.random.default_rng(seed),
