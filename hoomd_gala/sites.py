@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import sph_harm_y
 
 from .environments import N_NEIGHBORS, PeriodicTree
-from .structures import crystal, unit_cell
+from .structures import UnitCell, crystal, unit_cell
 from .systems import Array, System
 
 #: Shape of the descriptor: angular momenta, radial functions, and particles that may count.
@@ -88,8 +88,12 @@ SAME = 5e-3
 
 
 def sites(name: str) -> list[Site]:
+    """Kinds of sites of a named unit cell; see :func:`sites_of`."""
+    return sites_of(unit_cell(name))
+
+
+def sites_of(cell: UnitCell) -> list[Site]:
     """Kinds of sites of a unit cell, by surroundings alone and not by symmetry or type."""
-    cell = unit_cell(name)
     grown = crystal(cell, 512)
     count = len(cell.system.positions)
     rows = descriptors(grown, np.arange(count))
@@ -97,7 +101,7 @@ def sites(name: str) -> list[Site]:
     found = []
     while len(left):
         same = np.linalg.norm(rows[left] - rows[left[0]], axis=1) < SAME
-        found.append(Site(name, tuple(left[same].tolist()), rows[left[same]].mean(axis=0)))
+        found.append(Site(cell.name, tuple(left[same].tolist()), rows[left[same]].mean(axis=0)))
         left = left[~same]
     return found
 

@@ -12,7 +12,9 @@ from identification import (
     KnownSites,
     energies,
     match_cells,
+    prototype,
     quench,
+    reference_cell,
     templates,
 )
 from lattice_energies import LatticeEnergy, lowest
@@ -33,7 +35,7 @@ from potentials import PairPotential
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing
-from hoomd_gala.structures import crystal, droplet, unit_cell
+from hoomd_gala.structures import crystal, droplet
 from hoomd_gala.systems import System, lattice_vectors
 
 #: Coordinations, by Voronoi cells, of tetrahedrally close-packed (Frank-Kasper) structures; the
@@ -93,7 +95,7 @@ def measure(system: System, inside: Mask) -> Measured:
 
 def ideal_droplet(cell: str, n_particles: int) -> System:
     """A ball of about so many particles, cut out of a perfect crystal, alone in a cubic box."""
-    perfect = crystal(unit_cell(cell), 4 * n_particles)
+    perfect = crystal(reference_cell(cell), 4 * n_particles)
     lattice = lattice_vectors(perfect.box)
     height = float((1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)).min())
     volume = n_particles * float(np.linalg.det(lattice)) / len(perfect.positions)
@@ -174,9 +176,8 @@ def row(evidence: Evidence) -> dict[str, Any]:
     """The evidence in numbers, for a table: what was found, and of the ideal crystal beside it."""
     found, ideal = evidence.found, evidence.ideal
     best = evidence.matches[0]
-    unlike = next(
-        (it for it in evidence.matches[1:] if it.score > best.score + 0.01), evidence.matches[-1]
-    )
+    others = [it for it in evidence.matches if prototype(it.cell) != prototype(best.cell)]
+    unlike = next((it for it in others if it.score > best.score + 0.01), others[-1])
     numbers: dict[str, Any] = {
         "verdict": verdict(evidence),
         "bulk particles": int(found.inside.sum()),

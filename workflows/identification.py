@@ -19,8 +19,8 @@ from tqdm.auto import tqdm
 
 from hoomd_gala.environments import PeriodicTree
 from hoomd_gala.files import replacing
-from hoomd_gala.sites import descriptors, sites
-from hoomd_gala.structures import unit_cell, unit_cells
+from hoomd_gala.sites import descriptors, sites_of
+from hoomd_gala.structures import UnitCell, unit_cell, unit_cells
 from hoomd_gala.systems import Array, System, make_system
 
 #: Timesteps without heat that bring a solid to the nearest minimum of its energy.
@@ -28,6 +28,12 @@ QUENCH_STEPS = 3000
 
 #: Largest unit cell whose sites are compared.
 MAX_PARTICLES = 60
+
+#: Largest cell that is compared at other axial ratios as well, and those ratios.
+MAX_STRETCHED, AXIAL_RATIOS = 4, np.exp(np.arange(np.log(0.5), np.log(2.0), 0.025))
+
+#: Stands between the name of a cell and the axial ratio that it was brought to.
+_RATIO = " c/a="
 
 #: Weight of wrong proportions of sites, as a distance of descriptors.
 _PROPORTIONS = 0.2
@@ -78,15 +84,48 @@ class KnownSites(NamedTuple):
     descriptor: Array
 
 
+def reference_cell(name: str) -> UnitCell:
+    """A unit cell of the database, or one of them at another axial ratio: ``hP2-Mg c/a=0.64``."""
+    known, at, ratio = name.partition(_RATIO)
+    cell = unit_cell(known)
+    if not at:
+        return cell
+    positions, box, types = cell.system
+    stretch = np.array([1, 1, float(ratio) * box[0] / box[2]])
+    box = np.concatenate([box[:3] * stretch, box[3:]])
+    return UnitCell(name, cell.space_group, System(positions * stretch, box, types))
+
+
+def prototype(name: str) -> str:
+    """The database's name of a cell that :func:`reference_cell` gives."""
+    return name.partition(_RATIO)[0]
+
+
+def stretched(name: str) -> list[str]:
+    """Names of a cell at other axial ratios, if it is hexagonal, trigonal or tetragonal.
+
+    These keep its symmetry; isotropic particles often prefer another ratio than the element does.
+    Only small cells of one element are stretched.
+    """
+    cell = unit_cell(name)
+    small = len(cell.system.positions) <= MAX_STRETCHED and len(set(cell.system.types)) == 1
+    if not small or not 75 <= cell.space_group <= 194:
+        return []
+    return [f"{name}{_RATIO}{ratio:.2f}" for ratio in AXIAL_RATIOS]
+
+
 def collect_sites(names: Sequence[str] | None = None) -> KnownSites:
     """Sites of some unit cells, or of all that are not too large, types ignored."""
-    small = [name for name, it in unit_cells().items() if len(it.system.positions) <= MAX_PARTICLES]
+    chosen = names or [
+        name for name, it in unit_cells().items() if len(it.system.positions) <= MAX_PARTICLES
+    ]
+    everything = [each for name in chosen for each in (name, *stretched(name))]
     cells, shares, rows = [], [], []
-    for name in tqdm(names or small, desc="sites of unit cells", unit="cell"):
-        total = len(unit_cell(name).system.positions)
-        for site in sites(name):
+    for name in tqdm(everything, desc="sites of unit cells", unit="cell"):
+        cell = reference_cell(name)
+        for site in sites_of(cell):
             cells.append(name)
-            shares.append(len(site.members) / total)
+            shares.append(len(site.members) / len(cell.system.positions))
             rows.append(site.descriptor)
     return KnownSites(np.array(cells), np.array(shares), np.array(rows))
 
@@ -139,10 +178,17 @@ def match_cells(system: System, inside: Mask, known: KnownSites) -> list[CellMat
         found = np.bincount(nearest, minlength=len(own)) / len(rows)
         wrong = float(abs(found - known.share[own]).sum() / 2)
         matches.append(CellMatch(cell, float(distance[:, own].min(axis=1).mean()), wrong))
-    size = {cell: len(unit_cell(cell).system.positions) for cell in set(known.cell.tolist())}
-    kinds = {cell: len(set(unit_cell(cell).system.types)) for cell in size}
+    systems = {cell: reference_cell(cell).system for cell in set(known.cell.tolist())}
     # cells that are the same but for types come with the simplest first
-    return sorted(matches, key=lambda it: (round(it.score, 2), kinds[it.cell], size[it.cell]))
+    return sorted(
+        matches,
+        key=lambda it: (
+            round(it.score, 2),
+            _RATIO in it.cell,
+            len(set(systems[it.cell].types)),
+            len(systems[it.cell].positions),
+        ),
+    )
 
 
 def templates(system: System, inside: Mask) -> dict[str, tuple[str, float]]:

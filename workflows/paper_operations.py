@@ -209,7 +209,7 @@ def has_source(job: Any) -> bool:
 
 def transferred(job: Any) -> bool:
     """Condition: all trainings of a transfer are done."""
-    if not job.isfile("transfer.csv"):
+    if job.sp.kind != "transfer" or not job.isfile("transfer.csv"):
         return False
     # counted here, as status asks for it and had to import torch otherwise
     modes = 1 if job.sp.source == "" else 2
