@@ -278,6 +278,8 @@ def tabulate_transfers(job: Any) -> None:
 def map_grains(job: Any) -> None:
     """Orientations in polycrystals by the autoencoder's frames and by template matching."""
     import grains
+    import orientations
+    import polycrystals
     import torch
     from tqdm.auto import tqdm
 
@@ -294,8 +296,8 @@ def map_grains(job: Any) -> None:
     drawn = []
     trials = [(cell, noise) for cell in job.sp.cells for noise in job.sp.noise_levels]
     for cell, noise in tqdm(trials, desc="grains", unit="polycrystal"):
-        sample = grains.polycrystal(cell, job.sp.n_grains, job.sp.edge, noise, job.sp.seed)
-        found = grains.orientations(sample, model, noise, job.sp.around, job.sp.seed)
+        sample = polycrystals.polycrystal(cell, job.sp.n_grains, job.sp.edge, noise, job.sp.seed)
+        found = orientations.orientations(sample, model, noise, job.sp.around, job.sp.seed)
         rows += grains.scores(sample, noise, found, job.sp.seed)
         if cell in job.sp.drawn and noise == job.sp.drawn_noise:
             drawn.append((sample, found))
