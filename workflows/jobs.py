@@ -13,6 +13,7 @@ from typing import Any
 import studies
 from flow import FlowProject
 
+from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing
 
 FOLDER = Path(__file__).resolve().parent
@@ -153,5 +154,11 @@ def run_simulation(job: Any, model: Path | None) -> None:
         position=siblings(job).index(job) if sys.stderr.isatty() else 0,
         mininterval=0.5 if sys.stderr.isatty() else 20,
     ) as bar:
-        ran = engines.pick().run(steps, potential, Path(job.path), model, threads(job), bar)
+        try:
+            ran = engines.pick().run(steps, potential, Path(job.path), model, threads(job), bar)
+        except RuntimeError as error:
+            raise InputError(
+                f"{title(job)} came to grief after timestep {bar.n} ({error}); if particles flew "
+                "apart, take a smaller dt."
+            ) from error
     job.doc.simulation = ran | {"seconds": round(time.monotonic() - started, 1)}
