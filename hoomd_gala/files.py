@@ -47,3 +47,9 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Rows of a table that :func:`write_table` wrote."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,20 +1,15 @@
 """The paper's results from end to end, on next to nothing."""
 
-import csv
-
 import pytest
 from test_workflow import fresh_copy, run
+
+from hoomd_gala.files import read_table
 
 PICTURES = [
     "assemblies.png", "embedding_map.png", "liquids.png", "transfer.png", "unseen.png",
     "grains.png", "OPP_k=6.25_phi=0.62/phases.png", "OPP_k=6.25_phi=0.62/snapshots.png",
     "OPP_k=6.25_phi=0.62/evidence.png", "Lennard-Jones/evidence.png",
 ]  # fmt: skip
-
-
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +41,7 @@ def test_every_figure_is_drawn(summary):
 
 
 def test_assemblies_stand_beside_the_labels_of_the_shipped_model(summary):
-    found = {row["system"]: row for row in rows(summary / "assemblies.csv")}
+    found = {row["system"]: row for row in read_table(summary / "assemblies.csv")}
     assert set(found) == {"OPP k=6.25 phi=0.62", "Lennard-Jones"}
     for row in found.values():
         # nothing freezes in so few steps, and nothing says that it did
@@ -56,14 +51,14 @@ def test_assemblies_stand_beside_the_labels_of_the_shipped_model(summary):
 
 
 def test_liquids_are_compared_by_every_descriptor(summary):
-    compared = rows(summary / "liquids.csv")
+    compared = read_table(summary / "liquids.csv")
     assert len(compared) == 2 * 5
     assert all(0.3 < float(row["accuracy"]) <= 1 for row in compared)
-    assert len(rows(summary / "liquid_runs.csv")) == 4
+    assert len(read_table(summary / "liquid_runs.csv")) == 4
 
 
 def test_transfers_have_every_pair_and_amount(summary):
-    table = rows(summary / "transfer.csv")
+    table = read_table(summary / "transfer.csv")
     kinds = {(row["source"], row["target"], row["mode"]) for row in table}
     pairs = (("denoising", "noisy-bonds"), ("noisy-bonds", "denoising"))
     expected = {(*pair, mode) for pair in pairs for mode in ("frozen", "free")}
@@ -75,7 +70,7 @@ def test_transfers_have_every_pair_and_amount(summary):
 
 def test_phases_of_the_learned_and_of_the_unseen_trajectory(summary):
     for table in (summary / "OPP_k=6.25_phi=0.62" / "phases.csv", summary / "unseen.csv"):
-        measures = {row["measure"]: row for row in rows(table)}
+        measures = {row["measure"]: row for row in read_table(table)}
         assert set(measures) == {"predicted frames", "energy and density", "PTM"}
         first = measures["predicted frames"]
         assert int(first["condensation, timestep"]) < int(first["freezing, timestep"])
@@ -83,7 +78,7 @@ def test_phases_of_the_learned_and_of_the_unseen_trajectory(summary):
 
 
 def test_grains_are_scored_by_every_method(summary):
-    methods = {row["method"] for row in rows(summary / "grains.csv")}
+    methods = {row["method"] for row in read_table(summary / "grains.csv")}
     assert {"frames", "frames around", "PTM"} <= methods
 
 

@@ -1,13 +1,8 @@
 """The scan from end to end, on next to nothing."""
 
-import csv
-
 from test_workflow import fresh_copy, run
 
-
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+from hoomd_gala.files import read_table
 
 
 def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
@@ -15,18 +10,20 @@ def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
     code, output = run(folder, "run", "--study", "scan-smoke")
     assert code == 0, output
     summary = folder / "summary" / "scan-smoke"
-    (assembly,) = rows(summary / "assemblies.csv")
+    (assembly,) = read_table(summary / "assemblies.csv")
     assert assembly["system"] == "OPP k=6.25 phi=0.62"
     assert int(assembly["bulk particles"]) >= 20
     assert assembly["lowest cells"].startswith("cI2-W")
     assert float(assembly["Q6"]) < 1
-    lowest = {(row["k or epsilon"], row["cell"]) for row in rows(summary / "lattice_energies.csv")}
+    lowest = {
+        (row["k or epsilon"], row["cell"]) for row in read_table(summary / "lattice_energies.csv")
+    }
     assert ("6.0", "cI2-W") in lowest
     for name in ("assemblies.png", "lattice_energies.png"):
         assert (summary / name).read_bytes().startswith(b"\x89PNG")
     (job,) = [path.parent for path in (folder / "workspace").glob("*/evidence.json")]
     assert (job / "evidence.png").read_bytes().startswith(b"\x89PNG")
-    course = rows(job / "course.csv")
+    course = read_table(job / "course.csv")
     assert [float(row["kT"]) for row in course][-1] == 0.4
     # a gas has condensed
     assert float(course[-1]["density"]) > 1.5 * float(course[0]["density"])

@@ -8,6 +8,7 @@ import torch
 import transfer
 
 from hoomd_gala.errors import InputError
+from hoomd_gala.files import read_table
 from hoomd_gala.models import load_model, save_model
 
 PARAMETERS = {
@@ -161,7 +162,7 @@ def learned(path, source, stop_after=None):
     for count, _ in enumerate(trainings, start=1):
         if count == stop_after:
             break
-    return transfer.read_rows(path)
+    return read_table(path)
 
 
 def test_interrupted_trainings_go_on_where_they_were(source, tmp_path):

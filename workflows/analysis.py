@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from protocol import Protocol
+from references import HOT_CUTOFF
 
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.files import replacing
@@ -18,9 +19,6 @@ import matplotlib.pyplot as plt
 
 #: Structures that OVITO's polyhedral template matching knows, by the names of ours.
 PTM_STRUCTURES = {"cF4-Cu": "FCC", "hP2-Mg": "HCP", "cI2-W": "BCC"}
-
-#: RMSD cut-off of template matching that labels are checked against.
-PTM_RMSD = 0.15
 
 #: Temperature above which nothing is solid.
 FLUID_KT = 0.8
@@ -85,7 +83,7 @@ def template_matching(trajectory: Path, frame: int) -> NDArray[np.str_]:
     from ovito.modifiers import PolyhedralTemplateMatchingModifier
 
     pipeline = import_file(str(trajectory))
-    modifier = PolyhedralTemplateMatchingModifier(rmsd_cutoff=PTM_RMSD)
+    modifier = PolyhedralTemplateMatchingModifier(rmsd_cutoff=HOT_CUTOFF)
     pipeline.modifiers.append(modifier)
     data = pipeline.compute(frame)
     kinds: Any = data.particles["Structure Type"]

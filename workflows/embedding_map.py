@@ -10,7 +10,6 @@ from analysis import plt, save_figure
 from descriptors import Descriptor
 from numpy.typing import NDArray
 from order import bulk
-from phases import CRYSTALLINE
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
@@ -53,8 +52,8 @@ def solid(warm: System, quenched: System, verdict: str) -> Solid:
     """
     labels, rmsd = references.template_matching(quenched)
     found = references.within(labels, rmsd, references.DEFAULT_CUTOFF)
-    if verdict in CRYSTALLINE:
-        structure = np.where(np.isin(found, CRYSTALLINE), found, "")
+    if verdict in references.CRYSTALLINE:
+        structure = np.where(np.isin(found, references.CRYSTALLINE), found, "")
     else:
         structure = np.full(len(found), verdict)
     return Solid(warm, bulk(quenched), structure)

@@ -13,7 +13,6 @@ import references
 from analysis import plt, save_figure
 from descriptors import Descriptor
 from numpy.typing import NDArray
-from phases import CRYSTALLINE, PTM_RMSD
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix
@@ -81,14 +80,12 @@ def check(path: Path, structure: str, run: int) -> dict[str, Any]:
     with open_trajectory(path) as frames:
         first, last = (as_system(frames[i]) for i in (0, -1))
         step, end = (int(frames[i].configuration.step) for i in (0, -1))
-    labels, rmsd = references.template_matching(last)
-    crystalline = np.isin(references.within(labels, rmsd, PTM_RMSD), CRYSTALLINE)
     return {
         "structure": structure,
         "run": run,
         "timesteps apart": end - step,
         "neighbors kept": round(kept_neighbors(first, last), 3),
-        "crystalline by PTM": round(float(crystalline.mean()), 3),
+        "crystalline by PTM": round(references.crystalline(last), 3),
     }
 
 

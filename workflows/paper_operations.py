@@ -22,7 +22,7 @@ from jobs import (
 )
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.files import write_table
+from hoomd_gala.files import read_table, write_table
 
 
 def every(wanted: str, done: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -253,9 +253,7 @@ def tabulate_transfers(job: Any) -> None:
     from hoomd_gala.files import replacing
 
     rows = [
-        row
-        for other in of_kind(job, "transfer")
-        for row in transfer.read_rows(Path(other.fn("transfer.csv")))
+        row for other in of_kind(job, "transfer") for row in read_table(other.fn("transfer.csv"))
     ]
     table = transfer.means(rows)
     write_table(Path(job.fn("transfer.csv")), table)

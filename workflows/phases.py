@@ -25,12 +25,6 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.systems import System, as_system
 from hoomd_gala.trajectories import open_trajectory
 
-#: RMSD up to which template matching counts a particle as crystalline: crystals are hot here.
-PTM_RMSD = 0.15
-
-#: Templates that make a particle crystalline.
-CRYSTALLINE = ("cF4-Cu", "hP2-Mg", "cI2-W", "cF8-C", "hP4-C.3", "cP1-Po")
-
 #: Rise of the crystalline fraction below which nothing has frozen.
 RISE = 0.1
 
@@ -40,12 +34,11 @@ _COLORS = {"predicted frames": "tab:red", "energy and density": "tab:blue", "PTM
 
 def crystalline(trajectory: Path) -> NDArray[np.float64]:
     """Fraction of particles that template matching finds crystalline, frame by frame."""
-    shares = []
     with open_trajectory(trajectory) as frames:
-        for frame in tqdm(frames, desc="template matching", unit="frame"):
-            labels, rmsd = references.template_matching(as_system(frame))
-            found = references.within(labels, rmsd, PTM_RMSD)
-            shares.append(float(np.isin(found, CRYSTALLINE).mean()))
+        shares = [
+            references.crystalline(as_system(frame))
+            for frame in tqdm(frames, desc="template matching", unit="frame")
+        ]
     return np.array(shares)
 
 

@@ -43,6 +43,12 @@ DIAMONDS = {
 #: RMSD above which OVITO's template matching calls a particle other, unless told otherwise.
 DEFAULT_CUTOFF = 0.1
 
+#: RMSD up to which template matching counts a particle of a hot crystal as crystalline.
+HOT_CUTOFF = 0.15
+
+#: Templates that make a particle crystalline.
+CRYSTALLINE = ("cF4-Cu", "hP2-Mg", "cI2-W", "cF8-C", "hP4-C.3", "cP1-Po")
+
 Labels = NDArray[np.str_]
 
 
@@ -86,6 +92,12 @@ def template_matching(system: System, cutoff: float = 0.0) -> tuple[Labels, Arra
 def within(labels: Labels, rmsd: Array, cutoff: float) -> Labels:
     """Labels of template matching under a cut-off; 0 for no limit."""
     return np.where((rmsd <= cutoff) | (cutoff == 0), labels, OTHER)
+
+
+def crystalline(system: System) -> float:
+    """Fraction of particles that template matching finds in a crystal, which may be hot."""
+    labels, rmsd = template_matching(system)
+    return float(np.isin(within(labels, rmsd, HOT_CUTOFF), CRYSTALLINE).mean())
 
 
 def common_neighbor_analysis(system: System) -> Labels:

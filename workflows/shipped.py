@@ -6,7 +6,6 @@ that network fixed, a second small one learns to name the class from an environm
 those of its neighbors, on whole samples.
 """
 
-import csv
 import dataclasses
 import itertools
 import json
@@ -27,7 +26,7 @@ from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.datasets import Data, Frames, join, to_tensors
-from hoomd_gala.files import replacing, write_table
+from hoomd_gala.files import read_table, replacing, write_table
 from hoomd_gala.models import Model, ModelInfo, load_model, save_model, write_card
 from hoomd_gala.networks import CoreConfig, Familiarity, FrameClassifier, inherit
 from hoomd_gala.plots import draw_curve
@@ -621,8 +620,7 @@ def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[
     """What the tables of :mod:`quality` say of a model, and of the methods beside it."""
 
     def read(table: str) -> list[dict[str, str]]:
-        with open(folder / f"{table}.csv", newline="") as file:
-            return list(csv.DictReader(file))
+        return read_table(folder / f"{table}.csv")
 
     means = read("mean_accuracy")
     columns = [key for key in means[0] if key not in ("kind", "level", "rms")]

@@ -1,17 +1,11 @@
 """The summary of a study: what ran, what came of it, and where everything lies."""
 
-import csv
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hoomd_gala.files import write_table
-
-
-def _rows(path: str) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+from hoomd_gala.files import read_table, write_table
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
@@ -27,7 +21,7 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
     for job in jobs:
         where = os.path.relpath(job.path)
         if job.sp.kind == "structure_model":
-            last = _rows(job.fn("learning_curve.csv"))[-1]
+            last = read_table(job.fn("learning_curve.csv"))[-1]
             accuracy = float(last["validation_accuracy"])
             model = f"Structure model: validation accuracy {accuracy:.3f}, in {where}.\n"
             continue
@@ -43,7 +37,7 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
         )
         if job.sp.kind != "system":
             continue
-        last = _rows(job.fn("structures.csv"))[-1]
+        last = read_table(job.fn("structures.csv"))[-1]
         shares = {key: float(last[key]) for key in list(last)[3:]}
         shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
         fractions += [
@@ -54,7 +48,7 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
         checks += [
             {"system": title(job), "check": row["check"], "particles": row["particles"]}
             | {"agreement": f"{float(row['agreement']):.3f}"}
-            for row in _rows(job.fn("checks.csv"))
+            for row in read_table(job.fn("checks.csv"))
         ]
         shown = ["trajectory.gsd", "structures.png", "last_frame.png"]
         shown += ["phases.csv", "phases.png", "snapshots.png"]

@@ -10,7 +10,6 @@ share the source's weights, so that a standard error says nothing of how they va
 """
 
 import contextlib
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from scipy.stats import false_discovery_control, ttest_1samp
 
 from hoomd_gala.datasets import Frames, cell_frames
 from hoomd_gala.errors import InputError
-from hoomd_gala.files import write_table
+from hoomd_gala.files import read_table, write_table
 from hoomd_gala.fitting import Fit, fit
 from hoomd_gala.models import load_model, pick_device
 from hoomd_gala.networks import CoreConfig
@@ -164,14 +163,6 @@ def learn_target(
     }
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a table, none if there is no such file yet."""
-    if not path.is_file():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def learn_all(
     path: Path, task: str, source_task: str, source: Path | None, parameters: Mapping[str, Any]
 ) -> Iterator[Trial]:
@@ -180,7 +171,7 @@ def learn_all(
     The table is written after each, so that an interruption costs no more than one of them; yields
     each training that is done.
     """
-    rows: list[dict[str, Any]] = list(read_rows(path))
+    rows: list[dict[str, Any]] = list(read_table(path)) if path.is_file() else []
     done = {(row["mode"], int(row["amount"]), int(row["replica"])) for row in rows}
     data: Data | None = None
     for trial in plan(source_task or None, parameters):
