@@ -205,21 +205,39 @@ def test_init_status_submit(tmp_path):
     code, output = run(folder, "status")
     assert code == 0, output
     assert "simulate_fluid" in output
-    # a scheduler to write scripts for, as flow finds it: by its command
+    output = pretend_to_submit(folder, tmp_path, "--study", "smoke")
+    assert "#SBATCH -t 00:12:00" in output
+    assert "project.py" in output
+    assert "simulate_fluid" in output
+    assert "--gpus" not in output
+
+
+def pretend_to_submit(folder, tmp_path, *arguments):
+    """Scripts for a scheduler, which flow finds by its command."""
     tools = tmp_path / "tools"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     for name in ("sbatch", "squeue"):
         (tools / name).write_text("#!/bin/sh\nexit 0\n")
         (tools / name).chmod(0o755)
     variables = environment(folder)
     variables["PATH"] = f"{tools}{os.pathsep}{variables['PATH']}"
     done = subprocess.run(
-        [sys.executable, str(folder / "project.py"), "submit", "--pretend", "--study", "smoke"],
+        [sys.executable, str(folder / "project.py"), "submit", "--pretend", *arguments],
         env=variables, cwd=folder, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    assert "#SBATCH -t 00:12:00" in done.stdout
-    assert "project.py" in done.stdout
-    assert "simulate_fluid" in done.stdout
+    return done.stdout
+
+
+def test_gpus_are_asked_for_where_they_are_of_use(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    options = ("--study", "paper", "--partition", "gpu", "--account", "me")
+    output = pretend_to_submit(folder, tmp_path, *options, "-o", "simulate_assembly")
+    assert output.count("#SBATCH --gpus=1") == output.count("#SBATCH -t 24:00:00") == 8
+    assert "#SBATCH --partition=gpu" in output
+    assert "#SBATCH --account=me" in output
+    output = pretend_to_submit(folder, tmp_path, *options, "-o", "collect_reference")
+    assert "#SBATCH -t 24:00:00" in output
+    assert "--gpus" not in output
 
 
 def test_unknown_study_is_answered_with_the_known_ones(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 from frame_operations import learns_frames
 from jobs import (
     DIRECTIVES,
+    ON_CPU,
     TRAJECTORY,
     Study,
     alone,
@@ -54,7 +55,7 @@ def simulate_assembly(job: Any) -> None:
 
 @Study.pre(kind("reference"))
 @Study.post(has(SITES))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has(SITES))
 def collect_reference(job: Any) -> None:
     """Describe the sites of unit cells, to compare solids with."""
@@ -74,7 +75,7 @@ def has_grid(job: Any) -> bool:
 @Study.pre(has_grid)
 @Study.post(has("lattice_energies.csv"))
 @Study.post(has("lattice_energies.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("lattice_energies.png"))
 def map_lattice_energies(job: Any) -> None:
     """Find which unit cells are lowest in energy over a grid of both potentials' parameters."""
@@ -95,7 +96,7 @@ def map_lattice_energies(job: Any) -> None:
 @Study.post(has("evidence.json"))
 @Study.post(has("evidence.png"))
 @Study.post(has("solid.gsd"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("evidence.json"))
 def identify(job: Any) -> None:
     """Say what an assembly formed, by methods that learn nothing, and draw the evidence."""
@@ -146,7 +147,7 @@ def all_identified(job: Any) -> bool:
 @Study.pre(all_identified)
 @Study.post(has("assemblies.csv"))
 @Study.post(has("assemblies.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("assemblies.csv"))
 def tabulate_assemblies(job: Any) -> None:
     """Put all assemblies, their parameters and the evidence into one table and one picture.

@@ -5,6 +5,7 @@ from typing import Any
 
 from jobs import (
     DIRECTIVES,
+    ON_CPU,
     TRAJECTORY,
     Study,
     alone,
@@ -96,7 +97,7 @@ def write_phases(target: Any, shown: Any, name: str) -> Any:
 
 @Study.pre(has(FRAME_MODEL))
 @Study.post(has(HISTOGRAM))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has(HISTOGRAM))
 def predict_frames(job: Any) -> None:
     """Tabulate which frames the particles of each frame seem to be from."""
@@ -111,7 +112,7 @@ def predict_frames(job: Any) -> None:
 @Study.post(has("snapshots.png"))
 @Study.post(has("phases.csv"))
 @Study.post(has("phases.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("snapshots.png"))
 def find_phases(job: Any) -> None:
     """Find gas, liquid and solid from predicted frames, and compare with independent measures."""

@@ -54,12 +54,15 @@ def cluster(key: str) -> Callable[[Any], Any]:
     return lambda job: studies.load(job.sp.study)["cluster"][key]
 
 
-DIRECTIVES = {
-    "ngpu": cluster("gpus"),
+#: Of operations that need no GPU.
+ON_CPU = {
     "walltime": cluster("walltime_hours"),
     # every operation in a process of its own, with its own threads
     "fork": True,
 }
+
+#: Of simulations and trainings.
+DIRECTIVES = ON_CPU | {"ngpu": cluster("gpus")}
 
 
 def alone(done: Callable[[Any], bool]) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:

@@ -8,6 +8,7 @@ from assembly_operations import assemblies
 from frame_operations import FRAME_MODEL, HISTOGRAM, write_histogram, write_phases
 from jobs import (
     DIRECTIVES,
+    ON_CPU,
     TRAJECTORY,
     Study,
     alone,
@@ -52,7 +53,7 @@ def can_predict_unseen(job: Any) -> bool:
 @Study.pre(can_predict_unseen)
 @Study.post(has("unseen.csv"))
 @Study.post(has("unseen.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("unseen.csv"))
 def predict_unseen(job: Any) -> None:
     """Phases of a trajectory by the network of another one, of another potential."""
@@ -81,7 +82,7 @@ def simulate_liquid(job: Any) -> None:
 @Study.pre(every("liquid", simulated))
 @Study.post(has("liquids.csv"))
 @Study.post(has("liquids.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("liquids.csv"))
 def compare_liquids(job: Any) -> None:
     """Tell liquids apart by embeddings and by Steinhardt's order parameters."""
@@ -128,7 +129,7 @@ def compare_liquids(job: Any) -> None:
 @Study.pre(every("assembly", has("evidence.json")))
 @Study.post(has("embedding_map.csv"))
 @Study.post(has("embedding_map.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("embedding_map.csv"))
 def map_embeddings(job: Any) -> None:
     """Draw what a model of unit cells makes of simulated solids, and score it."""
@@ -244,7 +245,7 @@ def learn_targets(job: Any) -> None:
 @Study.post(has("transfer.md"))
 @Study.post(has("transfer.csv"))
 @Study.post(has("transfer.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("transfer.md"))
 def tabulate_transfers(job: Any) -> None:
     """Means and standard errors of all transfers, as the paper's grid and as tables."""
@@ -271,7 +272,7 @@ def tabulate_transfers(job: Any) -> None:
 @Study.pre(kind("grains"))
 @Study.post(has("grains.csv"))
 @Study.post(has("grains.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("grains.csv"))
 def map_grains(job: Any) -> None:
     """Orientations in polycrystals by the autoencoder's frames and by template matching."""

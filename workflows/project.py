@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import assembly_operations
+import clusters  # noqa: F401  (flow finds environments by their definition)
 import paper_operations
 import signac
 import studies
@@ -21,6 +22,7 @@ from frame_operations import learns_frames
 from jobs import (
     DIRECTIVES,
     FOLDER,
+    ON_CPU,
     TRAJECTORY,
     Study,
     alone,
@@ -294,7 +296,7 @@ def measure(job):
 @Study.post(has("structures.csv"))
 @Study.post(has("structures.png"))
 @Study.post(has("checks.csv"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("checks.csv"))
 def analyze(job):
     """Structures against time, and the labels against independent methods."""
@@ -312,7 +314,7 @@ def analyze(job):
 @Study.pre(kind("system"))
 @Study.pre(simulated)
 @Study.post(has("last_frame.png"))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(has("last_frame.png"))
 def render(job):
     """Picture of the last frame by OVITO, colored by structure."""
@@ -353,7 +355,7 @@ def summarized(job: Any) -> bool:
 @Study.pre(kind("structure_model"))
 @Study.pre(study_finished)
 @Study.post(summarized)
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=ON_CPU)
 @alone(summarized)
 def summarize(job):
     """What ran, what came of it, and where everything lies."""
