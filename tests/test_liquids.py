@@ -1,11 +1,14 @@
 """Telling liquids apart: folds by run, intervals, and what counts as liquid."""
 
+import gsd.hoomd
 import liquids
 import numpy as np
 import pytest
 
+from hoomd_gala.errors import InputError
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import make_system
+from hoomd_gala.trajectories import make_frame
 
 N_RUNS, N_PARTICLES = 4, 120
 
@@ -75,6 +78,17 @@ def test_neighbors_are_kept_in_a_crystal_and_not_in_a_gas():
         rng.uniform(-0.5, 0.5, perfect.positions.shape) * perfect.box[:3], perfect.box
     )
     assert liquids.kept_neighbors(perfect, gas) < 0.1
+
+
+def test_a_liquid_that_has_frozen_is_refused(tmp_path):
+    frozen = displace(crystal(unit_cell("cI2-W"), 500), 0.05, np.random.default_rng(4))
+    with gsd.hoomd.open(tmp_path / "run.gsd", "w") as file:
+        file.append(make_frame(frozen, 0))
+        file.append(make_frame(frozen, 100))
+    with pytest.raises(
+        InputError, match="run 3 of the liquid that forms cI2-W, [0-9]+% are crystalline"
+    ):
+        liquids.check(tmp_path / "run.gsd", "cI2-W", 3)
 
 
 def test_liquids_are_drawn(tmp_path):

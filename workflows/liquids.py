@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hoomd_gala.environments import PeriodicTree
+from hoomd_gala.errors import InputError
 from hoomd_gala.systems import System, as_system
 from hoomd_gala.trajectories import open_trajectory
 
@@ -75,17 +76,33 @@ def read_samples(
     return samples
 
 
+#: Share of particles in a crystal, by template matching, above which a liquid has begun to freeze.
+FROZEN = 0.1
+
+
 def check(path: Path, structure: str, run: int) -> dict[str, Any]:
-    """Whether a run is liquid: neighbors leave, and template matching finds no crystal."""
+    """Whether a run is liquid: neighbors leave, and template matching finds no crystal.
+
+    Raises
+    ------
+    InputError
+        If it has begun to freeze.
+    """
     with open_trajectory(path) as frames:
         first, last = (as_system(frames[i]) for i in (0, -1))
         step, end = (int(frames[i].configuration.step) for i in (0, -1))
+    crystalline = references.crystalline(last)
+    if crystalline > FROZEN:
+        raise InputError(
+            f"of run {run} of the liquid that forms {structure}, {crystalline:.0%} are crystalline "
+            "by template matching: it has begun to freeze; raise its temperature."
+        )
     return {
         "structure": structure,
         "run": run,
         "timesteps apart": end - step,
         "neighbors kept": round(kept_neighbors(first, last), 3),
-        "crystalline by PTM": round(references.crystalline(last), 3),
+        "crystalline by PTM": round(crystalline, 3),
     }
 
 
@@ -221,9 +238,10 @@ def draw(path: Path, comparison: Comparison) -> None:
         )
     axes[0].axhline(1 / len(names), color="0.5", ls=":", label="chance")
     axes[0].set_xticks(places, list(confusion), rotation=25, ha="right")
-    axes[0].set(ylabel="accuracy for a particle of a run not learned from", ylim=(0, 1))
+    axes[0].set(ylabel="accuracy for a particle of a run not learned from", ylim=(0, 1.15))
     axes[0].set_title("liquids told apart before they freeze")
-    axes[0].legend(frameon=False, loc="upper right")
+    axes[0].set_yticks(np.arange(0, 1.01, 0.2))
+    axes[0].legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
     # what others lose to, and what the paper compares it with
     for part, descriptor in zip(axes[1:], list(confusion)[:2], strict=True):
         shares = confusion[descriptor]
