@@ -86,7 +86,7 @@ def test_a_liquid_that_has_frozen_is_refused(tmp_path):
         file.append(make_frame(frozen, 0))
         file.append(make_frame(frozen, 100))
     with pytest.raises(
-        InputError, match="run 3 of the liquid that forms cI2-W, [0-9]+% are crystalline"
+        InputError, match=r"run 3 of the liquid that forms cI2-W, [0-9]+% are crystalline"
     ):
         liquids.check(tmp_path / "run.gsd", "cI2-W", 3)
 
