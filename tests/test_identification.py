@@ -251,9 +251,13 @@ def test_verdict_of_a_warm_crystal(known, rng):
     assert numbers["CNA"] == "cF4-Cu"
     assert numbers["PTM share"] > 0.9
     assert numbers["energy of the bulk"] == pytest.approx(-8.1, abs=0.4)
+    assert found.close_packed > 0.9
     # without a cell that is like it, nothing else in it makes it a quasicrystal or Frank-Kasper
     far = [match._replace(distance=1.0) for match in found.matches]
-    assert evidence.verdict(found._replace(matches=far)) == evidence.NOT_IDENTIFIED
+    unlike = found._replace(matches=far, close_packed=0.0)
+    assert evidence.verdict(unlike) == evidence.NOT_IDENTIFIED
+    stacked = found._replace(matches=far, close_packed=0.9)
+    assert evidence.verdict(stacked) == evidence.CLOSE_PACKED
     # whatever its sites: no crystal looks the same when turned by 30 degrees
     bright, other = found.views
     turned = bright._replace(symmetry=dict.fromkeys(order.FOLDS, 0.8))

@@ -8,6 +8,7 @@ import numpy as np
 import references
 from analysis import plt, save_figure
 from descriptors import Descriptor
+from evidence import CLOSE_PACKED
 from numpy.typing import NDArray
 from order import bulk
 from sklearn.metrics import silhouette_score
@@ -52,7 +53,7 @@ def solid(warm: System, quenched: System, verdict: str) -> Solid:
     """
     labels, rmsd = references.template_matching(quenched)
     found = references.within(labels, rmsd, references.DEFAULT_CUTOFF)
-    if verdict in references.CRYSTALLINE:
+    if verdict in references.CRYSTALLINE or verdict == CLOSE_PACKED:
         structure = np.where(np.isin(found, references.CRYSTALLINE), found, "")
     else:
         structure = np.full(len(found), verdict)

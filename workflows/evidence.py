@@ -10,6 +10,7 @@ from identification import (
     NEAR,
     CellMatch,
     KnownSites,
+    close_packed,
     energies,
     match_cells,
     prototype,
@@ -42,6 +43,10 @@ from hoomd_gala.systems import System, lattice_vectors
 #: share of the bulk that has one of them before a structure is called so; and the share that has
 #: 12 neighbors, and more, as no such structure has only one kind.
 FRANK_KASPER, MOST, EACH = (12, 14, 15, 16), 0.8, 0.15
+
+#: What a solid is called whose layers are close-packed and stacked at random, as no cell says it,
+#: and the share of the bulk that is at least.
+CLOSE_PACKED, LAYERED = "close-packed layers", 0.6
 
 #: What a solid is called that fits no rule.
 NOT_IDENTIFIED = "not identified"
@@ -82,6 +87,7 @@ class Evidence(NamedTuple):
     energy: float
     matches: list[CellMatch]
     templates: dict[str, tuple[str, float]]
+    close_packed: float
     views: tuple[View, View]
     lowest: list[LatticeEnergy]
 
@@ -130,6 +136,7 @@ def gather(
         float(energies(solid, potential)[inside].mean()),
         matches,
         templates(solid, inside),
+        close_packed(solid, inside),
         views(solid, rng),
         lowest(potential, 3),
     )
@@ -153,6 +160,9 @@ def verdict(evidence: Evidence) -> str:
         return "dodecagonal order"
     if best.distance < NEAR and best.proportions < PROPORTIONS:
         return best.cell
+    if evidence.close_packed > LAYERED:
+        # before icosahedral order, which twins of tetrahedra about a common edge have as well
+        return CLOSE_PACKED
     if icosahedral and tenfold:
         return "icosahedral quasicrystal"
     if icosahedral:
@@ -190,6 +200,7 @@ def row(evidence: Evidence) -> dict[str, Any]:
     }
     for method, (name, share) in evidence.templates.items():
         numbers |= {method: name, f"{method} share": round(share, 3)}
+    numbers["PTM, close-packed"] = round(evidence.close_packed, 3)
     numbers |= {
         "first shell": _shares(found.shells.coordination),
         "first shell, ideal": _shares(ideal.shells.coordination),

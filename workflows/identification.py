@@ -202,8 +202,15 @@ def templates(system: System, inside: Mask) -> dict[str, tuple[str, float]]:
         "PTM": references.within(labels, rmsd, references.DEFAULT_CUTOFF),
         "CNA": references.common_neighbor_analysis(system),
     }
-    answers = {}
+    answers: dict[str, tuple[str, float]] = {}
     for method, names in methods.items():
         name, count = Counter(names[inside].tolist()).most_common(1)[0]
         answers[method] = (name, count / int(inside.sum()))
     return answers
+
+
+def close_packed(system: System, inside: Mask) -> float:
+    """Share of the bulk that template matching finds in close-packed layers, however stacked."""
+    labels, rmsd = references.template_matching(system)
+    found = references.within(labels, rmsd, references.DEFAULT_CUTOFF)
+    return float(np.isin(found[inside], ("cF4-Cu", "hP2-Mg")).mean())
