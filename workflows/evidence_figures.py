@@ -22,7 +22,7 @@ _BINS = (90, 45)
 _DISC, _BLUR = 90, 0.06
 
 #: Numbers of neighbors that the overview's legend explains.
-_COORDINATIONS = range(10, 17)
+_COORDINATIONS = range(7, 17)
 
 #: Pixels of a diffraction pattern.
 _PIXELS = 256
