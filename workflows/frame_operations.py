@@ -9,10 +9,10 @@ from jobs import (
     TRAJECTORY,
     Study,
     alone,
+    cores,
     has,
     publish,
     simulated,
-    threads,
     title,
 )
 
@@ -32,14 +32,14 @@ def learns_frames(job: Any) -> bool:
 @Study.pre(learns_frames)
 @Study.pre(simulated)
 @Study.post(has(FRAME_MODEL))
-@Study.operation(directives=DIRECTIVES)
+@Study.operation(directives=DIRECTIVES | {"np": 2})
 @alone(has(FRAME_MODEL))
 def train_frames(job: Any) -> None:
     """Train a network to tell the frames of the job's own trajectory apart."""
     import learning
     import torch
 
-    torch.set_num_threads(threads(job))
+    torch.set_num_threads(cores())
     folder, path = Path(job.path), Path(job.fn(TRAJECTORY))
     learning.frame_model(folder, path, job.sp.trajectory_epochs, job.sp.seed)
 
@@ -103,7 +103,7 @@ def predict_frames(job: Any) -> None:
     """Tabulate which frames the particles of each frame seem to be from."""
     import torch
 
-    torch.set_num_threads(threads(job))
+    torch.set_num_threads(cores())
     write_histogram(Path(job.fn(HISTOGRAM)), job, job)
 
 
