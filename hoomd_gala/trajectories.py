@@ -23,7 +23,7 @@ from .analyzer import UNKNOWN, Result
 from .colors import label_colors
 from .errors import InputError
 from .files import replacing
-from .systems import System, lattice_vectors
+from .systems import System, as_system, lattice_vectors
 
 #: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
 NAMESPACE = "hoomd_gala/Classifier"
@@ -58,6 +58,12 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTra
         ) from None
     with trajectory:
         yield trajectory
+
+
+def last_system(path: str | os.PathLike[str]) -> System:
+    """The particles of a GSD file's last frame; raises what :func:`open_trajectory` does."""
+    with open_trajectory(path) as frames:
+        return as_system(frames[-1])
 
 
 # A GSD file starts with a header of 256 bytes; the index lists every chunk of data by frame, and is

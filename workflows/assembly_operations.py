@@ -11,6 +11,8 @@ from jobs import (
     TRAJECTORY,
     Study,
     alone,
+    every,
+    find_file,
     has,
     kind,
     of_kind,
@@ -33,15 +35,19 @@ def assemblies(job: Any) -> list[Any]:
 
 def reference_sites(job: Any) -> Path | None:
     """Path of the sites that a study compares with, or None while there are none."""
-    for other in of_kind(job, "reference"):
-        if other.isfile(SITES):
-            return Path(other.fn(SITES))
-    return None
+    return find_file(job, "reference", SITES)
 
 
 def has_reference(job: Any) -> bool:
     """Condition: the sites of unit cells are there to compare with."""
     return reference_sites(job) is not None
+
+
+def solid_states(job: Any) -> tuple[Any, Any]:
+    """The last frame of an assembly as it is, and without its heat."""
+    from hoomd_gala.trajectories import last_system
+
+    return last_system(job.fn(TRAJECTORY)), last_system(job.fn("solid.gsd"))
 
 
 @Study.pre(kind("assembly"))
@@ -73,10 +79,9 @@ def has_grid(job: Any) -> bool:
 
 @Study.pre(kind("reference"))
 @Study.pre(has_grid)
-@Study.post(has("lattice_energies.csv"))
-@Study.post(has("lattice_energies.png"))
+@Study.post(has("lattice_energies.csv", "lattice_energies.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("lattice_energies.png"))
+@alone(has("lattice_energies.csv", "lattice_energies.png"))
 def map_lattice_energies(job: Any) -> None:
     """Find which unit cells are lowest in energy over a grid of both potentials' parameters."""
     import lattice_energies
@@ -93,11 +98,9 @@ def map_lattice_energies(job: Any) -> None:
 @Study.pre(kind("assembly"))
 @Study.pre(simulated)
 @Study.pre(has_reference)
-@Study.post(has("evidence.json"))
-@Study.post(has("evidence.png"))
-@Study.post(has("solid.gsd"))
+@Study.post(has("evidence.json", "evidence.png", "solid.gsd"))
 @Study.operation(directives=ON_CPU)
-@alone(has("evidence.json"))
+@alone(has("evidence.json", "evidence.png", "solid.gsd"))
 def identify(job: Any) -> None:
     """Say what an assembly formed, by methods that learn nothing, and draw the evidence."""
     import changes
@@ -110,17 +113,14 @@ def identify(job: Any) -> None:
     import protocol
 
     from hoomd_gala.files import replacing
-    from hoomd_gala.systems import as_system
-    from hoomd_gala.trajectories import make_frame, open_trajectory
+    from hoomd_gala.trajectories import last_system, make_frame
 
     steps = protocol.Protocol.of(job.sp)
     trajectory = Path(job.fn(TRAJECTORY))
-    with open_trajectory(trajectory) as frames:
-        last = as_system(frames[-1])
     known = reference_sites(job)
     assert known is not None
     found = evidence.gather(
-        last,
+        last_system(trajectory),
         protocol.pair_potential(job.sp),
         identification.read_sites(known),
         np.random.default_rng(steps.seed),
@@ -138,17 +138,11 @@ def identify(job: Any) -> None:
     evidence.write(Path(job.fn("evidence.json")), numbers)
 
 
-def all_identified(job: Any) -> bool:
-    """Condition: all of the study's assemblies are identified."""
-    return all(other.isfile("evidence.json") for other in assemblies(job))
-
-
 @Study.pre(kind("reference"))
-@Study.pre(all_identified)
-@Study.post(has("assemblies.csv"))
-@Study.post(has("assemblies.png"))
+@Study.pre(every("assembly", has("evidence.json")))
+@Study.post(has("assemblies.csv", "assemblies.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("assemblies.csv"))
+@alone(has("assemblies.csv", "assemblies.png"))
 def tabulate_assemblies(job: Any) -> None:
     """Put all assemblies, their parameters and the evidence into one table and one picture.
 
@@ -159,17 +153,11 @@ def tabulate_assemblies(job: Any) -> None:
     import protocol
     import shipped_labels
 
-    from hoomd_gala.systems import as_system
-    from hoomd_gala.trajectories import open_trajectory
-
     rows, shown = [], []
     for other in assemblies(job):
         numbers = evidence.read(Path(other.fn("evidence.json")))
         view = numbers.pop("view")
-        with open_trajectory(other.fn("solid.gsd")) as frames:
-            solid = as_system(frames[0])
-        with open_trajectory(other.fn(TRAJECTORY)) as frames:
-            warm = as_system(frames[-1])
+        warm, solid = solid_states(other)
         shown.append((f"{title(other)}\n{numbers['verdict']}", solid, view))
         steps = protocol.Protocol.of(other.sp)
         ran = other.doc.simulation

@@ -9,7 +9,7 @@ from order import nearest_distance, rescaled
 
 from hoomd_gala import sites
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.environments import N_NEIGHBORS, PeriodicTree
+from hoomd_gala.environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from hoomd_gala.systems import System
 
 #: Takes a system and the particles that are asked for, returns (m, D) numbers.
@@ -47,13 +47,12 @@ def power_spectrum(system: System, particles: NDArray[np.int64]) -> NDArray[np.f
 
 
 def neighbor_distances(system: System, particles: NDArray[np.int64]) -> NDArray[np.floating]:
-    """Distances of the 20 nearest neighbors, in units of their mean, (m, 20).
+    """Distances of the 20 nearest neighbors, in units of twice their mean, (m, 20).
 
     What they alone can tell, nothing that looks at angles has to be credited with.
     """
     bonds = PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
-    r = np.linalg.norm(bonds, axis=-1)
-    return np.asarray(r / r.mean(axis=1, keepdims=True))
+    return np.asarray(np.linalg.norm(scale_bonds(bonds), axis=-1))
 
 
 def embedding(analyzer: Analyzer) -> Descriptor:

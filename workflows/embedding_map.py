@@ -51,8 +51,7 @@ def solid(warm: System, quenched: System, verdict: str) -> Solid:
     Template matching of the quenched solid tells them one by one where it knows the structure; a
     close-packed solid may be of two. Otherwise all of the bulk is what the solid as a whole is.
     """
-    labels, rmsd = references.template_matching(quenched)
-    found = references.within(labels, rmsd, references.DEFAULT_CUTOFF)
+    found, _ = references.template_matching(quenched, references.DEFAULT_CUTOFF)
     if verdict in references.CRYSTALLINE or verdict == CLOSE_PACKED:
         structure = np.where(np.isin(found, references.CRYSTALLINE), found, "")
     else:

@@ -10,7 +10,6 @@ from identification import (
     NEAR,
     CellMatch,
     KnownSites,
-    close_packed,
     energies,
     match_cells,
     prototype,
@@ -135,8 +134,7 @@ def gather(
         measure(ideal, bulk(ideal)),
         float(energies(solid, potential)[inside].mean()),
         matches,
-        templates(solid, inside),
-        close_packed(solid, inside),
+        *templates(solid, inside),
         views(solid, rng),
         lowest(potential, 3),
     )

@@ -54,16 +54,13 @@ def write_histogram(path: Path, learned: Any, shown: Any) -> None:
     import phases
 
     from hoomd_gala import Analyzer
-    from hoomd_gala.systems import as_system
-    from hoomd_gala.trajectories import open_trajectory
+    from hoomd_gala.trajectories import last_system
 
     analyzer = Analyzer(learned.fn(FRAME_MODEL))
-    distances = []
-    for job in (learned, shown):
-        with open_trajectory(job.fn(TRAJECTORY)) as frames:
-            distances.append(order.nearest_distance(as_system(frames[-1])))
-    scale = distances[0] / distances[1]
-    times, histogram = phases.predicted_frames(Path(shown.fn(TRAJECTORY)), analyzer, scale)
+    known, own = (
+        order.nearest_distance(last_system(job.fn(TRAJECTORY))) for job in (learned, shown)
+    )
+    times, histogram = phases.predicted_frames(Path(shown.fn(TRAJECTORY)), analyzer, known / own)
     rows = [
         {"timestep": time} | dict(zip(analyzer.class_names, shares, strict=True))
         for time, shares in zip(times, histogram.tolist(), strict=True)
@@ -109,11 +106,9 @@ def predict_frames(job: Any) -> None:
 
 @Study.pre(learns_frames)
 @Study.pre(has(HISTOGRAM))
-@Study.post(has("snapshots.png"))
-@Study.post(has("phases.csv"))
-@Study.post(has("phases.png"))
+@Study.post(has("snapshots.png", "phases.csv", "phases.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("snapshots.png"))
+@alone(has("snapshots.png", "phases.csv", "phases.png"))
 def find_phases(job: Any) -> None:
     """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
     import phases

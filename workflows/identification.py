@@ -191,26 +191,22 @@ def match_cells(system: System, inside: Mask, known: KnownSites) -> list[CellMat
     )
 
 
-def templates(system: System, inside: Mask) -> dict[str, tuple[str, float]]:
-    """Most frequent answer of methods that know a few structures, and its share of the bulk.
+def templates(system: System, inside: Mask) -> tuple[dict[str, tuple[str, float]], float]:
+    """What methods say of the bulk that know a few structures.
 
     Polyhedral template matching with OVITO's default cut-off, and common neighbor analysis with its
     variant for diamond.
+
+    Returns
+    -------
+    dict of str to (str, float), float
+        Most frequent answer of each method and its share; and the share that template matching
+        finds in close-packed layers, however stacked.
     """
-    labels, rmsd = references.template_matching(system)
-    methods = {
-        "PTM": references.within(labels, rmsd, references.DEFAULT_CUTOFF),
-        "CNA": references.common_neighbor_analysis(system),
-    }
+    matched, _ = references.template_matching(system, references.DEFAULT_CUTOFF)
+    methods = {"PTM": matched, "CNA": references.common_neighbor_analysis(system)}
     answers: dict[str, tuple[str, float]] = {}
     for method, names in methods.items():
         name, count = Counter(names[inside].tolist()).most_common(1)[0]
         answers[method] = (name, count / int(inside.sum()))
-    return answers
-
-
-def close_packed(system: System, inside: Mask) -> float:
-    """Share of the bulk that template matching finds in close-packed layers, however stacked."""
-    labels, rmsd = references.template_matching(system)
-    found = references.within(labels, rmsd, references.DEFAULT_CUTOFF)
-    return float(np.isin(found[inside], ("cF4-Cu", "hP2-Mg")).mean())
+    return answers, float(np.isin(matched[inside], ("cF4-Cu", "hP2-Mg")).mean())

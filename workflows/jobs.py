@@ -94,9 +94,22 @@ def kind(name: str) -> Callable[[Any], bool]:
     return lambda job: job.sp.kind == name
 
 
-def has(filename: str) -> Callable[[Any], bool]:
-    """Condition: the job has a file."""
-    return lambda job: job.isfile(filename)
+def has(*filenames: str) -> Callable[[Any], bool]:
+    """Condition: the job has these files."""
+    return lambda job: all(map(job.isfile, filenames))
+
+
+def every(wanted: str, done: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Condition: something holds of all of the study's jobs of a kind."""
+    return lambda job: all(map(done, of_kind(job, wanted)))
+
+
+def find_file(job: Any, wanted: str, filename: str) -> Path | None:
+    """Path of a file that one of the study's jobs of a kind has, or None while none has it."""
+    for other in of_kind(job, wanted):
+        if other.isfile(filename):
+            return Path(other.fn(filename))
+    return None
 
 
 def simulated(job: Any) -> bool:

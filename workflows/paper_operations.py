@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from assembly_operations import assemblies
+from assembly_operations import assemblies, solid_states
 from frame_operations import FRAME_MODEL, HISTOGRAM, write_histogram, write_phases
 from jobs import (
     DIRECTIVES,
@@ -12,6 +12,7 @@ from jobs import (
     TRAJECTORY,
     Study,
     alone,
+    every,
     has,
     kind,
     of_kind,
@@ -24,12 +25,6 @@ from jobs import (
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import read_table, write_table
-
-
-def every(wanted: str, done: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Condition: something holds of all of the study's jobs of a kind."""
-    return lambda job: all(map(done, of_kind(job, wanted)))
-
 
 # ---- a trajectory that the network has never seen ----
 
@@ -51,10 +46,9 @@ def can_predict_unseen(job: Any) -> bool:
 
 @Study.pre(kind("unseen"))
 @Study.pre(can_predict_unseen)
-@Study.post(has("unseen.csv"))
-@Study.post(has("unseen.png"))
+@Study.post(has("unseen.csv", "unseen.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("unseen.csv"))
+@alone(has("unseen.csv", "unseen.png"))
 def predict_unseen(job: Any) -> None:
     """Phases of a trajectory by the network of another one, of another potential."""
     import torch
@@ -80,10 +74,9 @@ def simulate_liquid(job: Any) -> None:
 
 @Study.pre(kind("liquid_comparison"))
 @Study.pre(every("liquid", simulated))
-@Study.post(has("liquids.csv"))
-@Study.post(has("liquids.png"))
+@Study.post(has("liquids.csv", "liquids.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("liquids.csv"))
+@alone(has("liquids.csv", "liquids.png"))
 def compare_liquids(job: Any) -> None:
     """Tell liquids apart by embeddings and by Steinhardt's order parameters."""
     import descriptors
@@ -127,10 +120,9 @@ def compare_liquids(job: Any) -> None:
 
 @Study.pre(kind("embedding_map"))
 @Study.pre(every("assembly", has("evidence.json")))
-@Study.post(has("embedding_map.csv"))
-@Study.post(has("embedding_map.png"))
+@Study.post(has("embedding_map.csv", "embedding_map.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("embedding_map.csv"))
+@alone(has("embedding_map.csv", "embedding_map.png"))
 def map_embeddings(job: Any) -> None:
     """Draw what a model of unit cells makes of simulated solids, and score it."""
     import descriptors
@@ -140,19 +132,13 @@ def map_embeddings(job: Any) -> None:
     import torch
 
     from hoomd_gala import Analyzer
-    from hoomd_gala.systems import as_system
-    from hoomd_gala.trajectories import open_trajectory
 
     torch.set_num_threads(threads(job))
     solids = []
     for assembly in assemblies(job):
         verdict = evidence.read(Path(assembly.fn("evidence.json")))["verdict"]
-        with open_trajectory(assembly.fn(TRAJECTORY)) as frames:
-            warm = as_system(frames[-1])
-        with open_trajectory(assembly.fn("solid.gsd")) as frames:
-            quenched = as_system(frames[0])
         name = title(assembly) if verdict == evidence.NOT_IDENTIFIED else verdict
-        solids.append(embedding_map.solid(warm, quenched, name))
+        solids.append(embedding_map.solid(*solid_states(assembly), name))
     points = embedding_map.collect(
         solids,
         {
@@ -242,11 +228,9 @@ def learn_targets(job: Any) -> None:
 
 @Study.pre(kind("transfer_table"))
 @Study.pre(every("transfer", transferred))
-@Study.post(has("transfer.md"))
-@Study.post(has("transfer.csv"))
-@Study.post(has("transfer.png"))
+@Study.post(has("transfer.md", "transfer.csv", "transfer.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("transfer.md"))
+@alone(has("transfer.md", "transfer.csv", "transfer.png"))
 def tabulate_transfers(job: Any) -> None:
     """Means and standard errors of all transfers, as the paper's grid and as tables."""
     import transfer
@@ -270,10 +254,9 @@ def tabulate_transfers(job: Any) -> None:
 
 
 @Study.pre(kind("grains"))
-@Study.post(has("grains.csv"))
-@Study.post(has("grains.png"))
+@Study.post(has("grains.csv", "grains.png"))
 @Study.operation(directives=ON_CPU)
-@alone(has("grains.csv"))
+@alone(has("grains.csv", "grains.png"))
 def map_grains(job: Any) -> None:
     """Orientations in polycrystals by the autoencoder's frames and by template matching."""
     import grains

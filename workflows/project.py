@@ -28,6 +28,8 @@ from jobs import (
     alone,
     copy,
     cores,
+    every,
+    find_file,
     has,
     kind,
     of_kind,
@@ -49,10 +51,7 @@ MODEL_CARD = "structures.json"
 
 def structure_model(job: Any) -> Path | None:
     """Path of the study's structure model, or None while it is not trained."""
-    for other in of_kind(job, "structure_model"):
-        if other.isfile(MODEL):
-            return Path(other.fn(MODEL))
-    return None
+    return find_file(job, "structure_model", MODEL)
 
 
 def has_structure_model(job: Any) -> bool:
@@ -65,9 +64,8 @@ def fluids(job: Any) -> list[Any]:
     return of_kind(job, "fluid")
 
 
-def has_fluids(job: Any) -> bool:
-    """Condition: all of the study's disordered simulations have come to their end."""
-    return all(map(simulated, fluids(job)))
+#: Condition: all of the study's disordered simulations have come to their end.
+has_fluids = every("fluid", simulated)
 
 
 # ---- simulations ----
@@ -97,10 +95,9 @@ def simulate(job):
 
 @Study.pre(kind("structure_model"))
 @Study.pre(has_fluids)
-@Study.post(has(MODEL))
-@Study.post(has(MODEL_CARD))
+@Study.post(has(MODEL, MODEL_CARD))
 @Study.operation(directives=DIRECTIVES | {"np": 2})
-@alone(has(MODEL_CARD))
+@alone(has(MODEL, MODEL_CARD))
 def train_structures(job):
     """Train the network that names structures, on unit cells and simulated disorder."""
     import learning
@@ -182,9 +179,8 @@ def train_labels(job):
         shipped.learn_labels(Path(job.path), job.sp, training_fluids(job))
 
 
-def all_models(job: Any) -> bool:
-    """Condition: the shipped model is trained from all of its starts."""
-    return all(other.isfile(MODEL) for other in siblings(job))
+#: Condition: the shipped model is trained from all of its starts.
+all_models = every("shipped_model", has(MODEL))
 
 
 def ships(job: Any) -> bool:
@@ -293,11 +289,9 @@ def measure(job):
 
 @Study.pre(kind("system"))
 @Study.pre(simulated)
-@Study.post(has("structures.csv"))
-@Study.post(has("structures.png"))
-@Study.post(has("checks.csv"))
+@Study.post(has("structures.csv", "structures.png", "checks.csv"))
 @Study.operation(directives=ON_CPU)
-@alone(has("checks.csv"))
+@alone(has("structures.csv", "structures.png", "checks.csv"))
 def analyze(job):
     """Structures against time, and the labels against independent methods."""
     import analysis

@@ -96,8 +96,8 @@ def within(labels: Labels, rmsd: Array, cutoff: float) -> Labels:
 
 def crystalline(system: System) -> float:
     """Fraction of particles that template matching finds in a crystal, which may be hot."""
-    labels, rmsd = template_matching(system)
-    return float(np.isin(within(labels, rmsd, HOT_CUTOFF), CRYSTALLINE).mean())
+    labels, _ = template_matching(system, HOT_CUTOFF)
+    return float(np.isin(labels, CRYSTALLINE).mean())
 
 
 def common_neighbor_analysis(system: System) -> Labels:
