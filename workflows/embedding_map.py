@@ -51,11 +51,11 @@ def solid(warm: System, quenched: System, verdict: str) -> Solid:
     Template matching of the quenched solid tells them one by one where it knows the structure; a
     close-packed solid may be of two. Otherwise all of the bulk is what the solid as a whole is.
     """
-    found, _ = references.template_matching(quenched, references.DEFAULT_CUTOFF)
     if verdict in references.CRYSTALLINE or verdict == CLOSE_PACKED:
+        found, _ = references.template_matching(quenched, references.DEFAULT_CUTOFF)
         structure = np.where(np.isin(found, references.CRYSTALLINE), found, "")
     else:
-        structure = np.full(len(found), verdict)
+        structure = np.full(len(quenched.positions), verdict)
     return Solid(warm, bulk(quenched), structure)
 
 
