@@ -117,6 +117,19 @@ def test_a_crystal_at_another_axial_ratio_is_told(known, rng):
     assert plain.cell == "hP2-Mg"
 
 
+def test_of_cells_that_fit_alike_the_most_symmetric_comes_first(rng):
+    """Indium's cell is that of copper, strained by 8 %; ordered alloys are it but for types."""
+    cells = ["tI2-In", "cP4-AuCu3", "hR2-CuPt", "cF4-Cu"]
+    system = warm("cF4-Cu", rng)
+    best, *others = identification.match_cells(
+        system, whole(system), identification.collect_sites(cells)
+    )
+    # warm, the strained cell seems to fit a little better
+    strained = next(match for match in others if match.cell == "tI2-In")
+    assert strained.score < best.score < strained.score + 0.01
+    assert best.cell == "cF4-Cu"
+
+
 def test_a_gas_matches_no_cell(known, rng):
     gas = System(
         rng.uniform(-5, 5, (600, 3)), np.array([10.0, 10, 10, 0, 0, 0]), np.zeros(600, int)

@@ -38,6 +38,9 @@ _RATIO = " c/a="
 #: Weight of wrong proportions of sites, as a distance of descriptors.
 _PROPORTIONS = 0.2
 
+#: How much farther than the best a cell may be to explain a solid as well.
+_ALIKE = 0.01
+
 #: Mean distance of descriptors up to which a solid is said to be a crystal of a unit cell. For
 #: scale: cubic and hexagonal diamond are 0.2 apart, cF4-Cu and cI2-W 0.4; a liquid stays further
 #: than this from every cell.
@@ -178,15 +181,18 @@ def match_cells(system: System, inside: Mask, known: KnownSites) -> list[CellMat
         found = np.bincount(nearest, minlength=len(own)) / len(rows)
         wrong = float(abs(found - known.share[own]).sum() / 2)
         matches.append(CellMatch(cell, float(distance[:, own].min(axis=1).mean()), wrong))
-    systems = {cell: reference_cell(cell).system for cell in set(known.cell.tolist())}
-    # cells that are the same but for types come with the simplest first
+    matches.sort(key=lambda it: it.score)
+    cells = {cell: reference_cell(cell) for cell in dict.fromkeys(known.cell.tolist())}
+    # of cells that explain it alike, being the same but for types or a slight strain, the simplest
+    # and most symmetric comes first
     return sorted(
         matches,
         key=lambda it: (
-            round(it.score, 2),
+            max(it.score, matches[0].score + _ALIKE),
             _RATIO in it.cell,
-            len(set(systems[it.cell].types)),
-            len(systems[it.cell].positions),
+            len(set(cells[it.cell].system.types)),
+            -cells[it.cell].space_group,
+            len(cells[it.cell].system.positions),
         ),
     )
 
