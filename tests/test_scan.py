@@ -15,6 +15,10 @@ def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
     assert int(assembly["bulk particles"]) >= 20
     assert assembly["lowest cells"].startswith("cI2-W")
     assert float(assembly["Q6"]) < 1
+    header, _, line = (summary / "assemblies.md").read_text().splitlines()
+    assert header.count("|") == line.count("|") == 8
+    assert line.startswith("| OPP k=6.25 phi=0.62 | ")
+    assert assembly["nearest cell"] in line
     lowest = {
         (row["k or epsilon"], row["cell"]) for row in read_table(summary / "lattice_energies.csv")
     }

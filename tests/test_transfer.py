@@ -101,12 +101,15 @@ def test_gains_are_told_from_chance(rows):
     assert clear == [True, False, False, True]
 
 
-def test_paragraph_counts_and_names(rows):
-    text = transfer.paragraph(transfer.gains(rows), 3)
+def test_summary_counts_and_names(rows):
+    text = transfer.summary(transfer.gains(rows), 3)
     assert "1 of 2 clearly help and 0 clearly harm with the core frozen" in text
     assert "0 of 2 clearly help and 1 clearly harm with the core free" in text
-    assert "noisy-bonds → denoising (frozen, loss 3.96 times smaller)" in text
-    assert "noisy-bonds → denoising (free, loss 2.02 times larger)" in text
+    assert "With the core frozen, 2 of 2 transfers end at a smaller loss." in text
+    assert "over sources: noisy-bonds 1.00, denoising 0.50; and over targets:" in text
+    pair = "noisy-bonds → denoising"
+    assert f"gains: {pair} (frozen, 16 environments, loss 3.96 times smaller)." in text
+    assert f"Losses: {pair} (free, 16 environments, loss 2.02 times larger)." in text
     # direct training is below the best guess at one of the tasks alone
     assert "does not beat the best guess at noisy-bonds:" in text
 

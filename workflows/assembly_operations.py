@@ -140,21 +140,24 @@ def identify(job: Any) -> None:
 
 @Study.pre(kind("reference"))
 @Study.pre(every("assembly", has("evidence.json")))
-@Study.post(has("assemblies.csv", "assemblies.png"))
+@Study.post(has("assemblies.csv", "assemblies.png", "assemblies.md"))
 @Study.operation(directives=ON_CPU)
-@alone(has("assemblies.csv", "assemblies.png"))
+@alone(has("assemblies.csv", "assemblies.png", "assemblies.md"))
 def tabulate_assemblies(job: Any) -> None:
     """Put all assemblies, their parameters and the evidence into one table and one picture.
 
     Beside the evidence stands what the shipped model says of the same particles while still warm.
     """
+    import assembly_table
     import evidence
     import evidence_figures
     import protocol
     import shipped_labels
 
+    from hoomd_gala.files import replacing
+
     rows, shown = [], []
-    for other in assemblies(job):
+    for other in sorted(assemblies(job), key=title):
         numbers = evidence.read(Path(other.fn("evidence.json")))
         view = numbers.pop("view")
         warm, solid = solid_states(other)
@@ -179,7 +182,9 @@ def tabulate_assemblies(job: Any) -> None:
         publish(other, "evidence.png", "course.csv", under=title(other))
     evidence_figures.draw_overview(Path(job.fn("assemblies.png")), shown)
     write_table(Path(job.fn("assemblies.csv")), rows)
-    publish(job, "assemblies.csv", "assemblies.png")
+    with replacing(job.fn("assemblies.md")) as part:
+        part.write_text(assembly_table.markdown(rows))
+    publish(job, "assemblies.csv", "assemblies.png", "assemblies.md")
 
 
 def assembled(job: Any) -> bool:
@@ -192,5 +197,5 @@ def assembled(job: Any) -> bool:
 #: When all operations on a job of a kind are done.
 FINISHED: dict[str, Callable[[Any], bool]] = {
     "assembly": assembled,
-    "reference": has("assemblies.csv"),
+    "reference": has("assemblies.md"),
 }

@@ -246,7 +246,7 @@ def tabulate_transfers(job: Any) -> None:
     found = transfer.gains(rows)
     write_table(Path(job.fn("gains.csv")), found)
     with replacing(job.fn("transfer.md")) as part:
-        part.write_text(transfer.paragraph(found, max(row["replicas"] for row in table)) + "\n")
+        part.write_text(transfer.summary(found, max(row["replicas"] for row in table)) + "\n")
     publish(job, "transfer.csv", "transfer.png", "gains.csv", "transfer.md")
 
 

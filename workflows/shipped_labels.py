@@ -10,6 +10,9 @@ from hoomd_gala.systems import System
 
 MODEL = "structures"
 
+#: Column of a table that it goes to.
+COLUMN = f"labels by {MODEL}"
+
 
 def of_bulk(warm: System, quenched: System) -> dict[str, Any]:
     """Most frequent labels of the bulk of a warm solid, whose bulk is told without its heat."""
@@ -18,7 +21,5 @@ def of_bulk(warm: System, quenched: System) -> dict[str, Any]:
     labels = [names[i] for i in result.label[bulk(quenched)]]
     shares = Counter(labels).most_common(3)
     return {
-        f"labels by {MODEL}": ", ".join(
-            f"{name} {100 * count / len(labels):.0f} %" for name, count in shares
-        )
+        COLUMN: ", ".join(f"{name} {100 * count / len(labels):.0f} %" for name, count in shares)
     }

@@ -253,40 +253,74 @@ def gains(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
 CLEAR = 0.05
 
 
-def paragraph(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
-    """Which transfers help and by how much, for each amount of data."""
-    text = (
+def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
+    """Which transfers help and by how much, in a few paragraphs."""
+    amounts = sorted({row["amount"] for row in found})
+    most = [row for row in found if row["amount"] == amounts[-1]]
+    clear = [row for row in found if row["p"] < CLEAR]
+    paragraphs = [
         f"Losses are compared with those of direct training on the same environments, over "
         f"{replicas} replicas; clear is what a paired t test calls so at a false discovery rate "
         f"of {CLEAR:g}."
-    )
-    amounts = sorted({row["amount"] for row in found})
+    ]
     for amount in amounts:
         counts = []
         for mode in (FROZEN, FREE):
-            rows = [row for row in found if (row["amount"], row["mode"]) == (amount, mode)]
-            clear = [row["times smaller"] for row in rows if row["p"] < CLEAR]
+            ratios = [
+                row["times smaller"]
+                for row in found
+                if (row["amount"], row["mode"]) == (amount, mode)
+            ]
+            sure = [
+                row["times smaller"]
+                for row in clear
+                if (row["amount"], row["mode"]) == (amount, mode)
+            ]
             counts.append(
-                f"{sum(ratio > 1 for ratio in clear)} of {len(rows)} clearly help and "
-                f"{sum(ratio < 1 for ratio in clear)} clearly harm with the core {mode} "
-                f"(median: {_times(np.median([row['times smaller'] for row in rows]))})"
+                f"{sum(ratio > 1 for ratio in sure)} of {len(ratios)} clearly help and "
+                f"{sum(ratio < 1 for ratio in sure)} clearly harm with the core {mode} "
+                f"(median: {_times(np.median(ratios))})"
             )
-        text += f" With {amount} environments, {', '.join(counts)}."
-    small = [row for row in found if row["amount"] == amounts[0]]
-    for title, rows in (("helps most", small[:3]), ("helps least", small[:-4:-1])):
-        items = [
-            f"{row['source']} → {row['target']} ({row['mode']}, {_times(row['times smaller'])})"
-            for row in rows
-        ]
-        text += f" With {amounts[0]} environments {title}: {'; '.join(items)}."
-    large = [row for row in found if row["amount"] == amounts[-1]]
-    poor = sorted({row["target"] for row in large if row["direct loss"] >= row["baseline"]})
+        paragraphs[0] += f" With {amount} environments, {', '.join(counts)}."
+    for mode in (FREE, FROZEN):
+        ratios = [row["times smaller"] for row in found if row["mode"] == mode]
+        rows = [row for row in most if row["mode"] == mode]
+        paragraphs.append(
+            f"With the core {mode}, {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} "
+            f"transfers end at a smaller loss. With {amounts[-1]} environments it is so many times "
+            f"smaller on average over sources: {_average(rows, 'target')}; and over targets: "
+            f"{_average(rows, 'source')}."
+        )
+    gained = [row for row in clear if row["times smaller"] > 1]
+    lost = [row for row in reversed(clear) if row["times smaller"] < 1]
+    paragraphs.append(f"The largest clear gains: {_list(gained)}. Losses: {_list(lost)}.")
+    poor = sorted({row["target"] for row in most if row["direct loss"] >= row["baseline"]})
     if poor:
-        text += (
-            f" Even with {amounts[-1]} environments, direct training does not beat the best guess "
+        paragraphs.append(
+            f"Even with {amounts[-1]} environments, direct training does not beat the best guess "
             f"at {', '.join(poor)}: of these little can be concluded."
         )
-    return text
+    return "\n\n".join(paragraphs)
+
+
+def _list(found: Sequence[Mapping[str, Any]]) -> str:
+    """The first few transfers in words."""
+    items = [
+        f"{row['source']} → {row['target']} ({row['mode']}, {row['amount']} environments, "
+        f"{_times(row['times smaller'])})"
+        for row in found[:4]
+    ]
+    return "; ".join(items) or "none"
+
+
+def _average(found: Sequence[Mapping[str, Any]], key: str) -> str:
+    """Geometric means of the gains of all transfers to a target, or from a source, best first."""
+    means = {
+        name: np.exp(np.mean([np.log(row["times smaller"]) for row in found if row[key] == name]))
+        for name in {row[key] for row in found}
+    }
+    order = sorted(means, key=lambda name: -means[name])
+    return ", ".join(f"{name} {means[name]:.2f}" for name in order)
 
 
 def _times(ratio: float) -> str:

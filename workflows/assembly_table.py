@@ -1,0 +1,63 @@
+"""The evidence of all assemblies as a table to read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evidence import ICOSAHEDRAL_DEGREES, OTHER_DEGREES
+from references import CRYSTALLINE
+from shipped_labels import COLUMN
+
+HEADER = (
+    "system",
+    "particles, timesteps, seed",
+    "identified as",
+    "nearest cell (distance; sites misplaced)",
+    "other evidence",
+    "liquid, solid from kT",
+    "shipped model says of the bulk, warm",
+)
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of :func:`evidence.row`, with what a study adds to them, as a Markdown table."""
+    lines = [HEADER, ("---",) * len(HEADER)]
+    lines += [
+        (
+            row["system"],
+            f"{row['particles']}, {row['timesteps']}, {row['seed']}",
+            row["verdict"],
+            f"{row['nearest cell']} ({row['distance']}; {row['proportions']})",
+            _other(row),
+            f"{row['condensation, kT']:.2f}, {row['freezing, kT']:.2f}",
+            row[COLUMN],
+        )
+        for row in rows
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _other(row: Mapping[str, Any]) -> str:
+    """The evidence beside the unit cells that counts most for a solid of its kind."""
+    if row["PTM"] in CRYSTALLINE:
+        text = f"PTM {row['PTM']} {100 * row['PTM share']:.0f} %"
+        other = row["PTM, close-packed"] - row["PTM share"]
+        return text if other < 0.01 else f"{text}, {100 * other:.0f} % stacked otherwise"
+    if row["verdict"].startswith("icosahedral"):
+        return (
+            f"tenfold diffraction ({row['tenfold']}); common bond order of degrees "
+            f"{_degrees(row, ICOSAHEDRAL_DEGREES)} beside {_degrees(row, OTHER_DEGREES)}"
+        )
+    fold = max(("fourfold", "sixfold", "twelvefold"), key=lambda name: row[name])
+    return (
+        f"first shell {_first(row['first shell'], 1)}; Voronoi {_first(row['Voronoi'], 3)} "
+        f"({_first(row['Voronoi, ideal'], 3)} in the cell); diffraction {fold} by {row[fold]}"
+    )
+
+
+def _degrees(row: Mapping[str, Any], degrees: Sequence[int]) -> str:
+    return ", ".join(f"{degree} ({row[f'Q{degree}']})" for degree in degrees)
+
+
+def _first(shares: str, n: int) -> str:
+    """The first of the shares of coordinations: ``14: 54 %, 12: 36 %``."""
+    return ", ".join(shares.split(", ")[:n])
