@@ -232,12 +232,21 @@ def test_gpus_are_asked_for_where_they_are_of_use(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     options = ("--study", "paper", "--partition", "gpu", "--account", "me")
     output = pretend_to_submit(folder, tmp_path, *options, "-o", "simulate_assembly")
-    assert output.count("#SBATCH --gpus=1") == output.count("#SBATCH -t 24:00:00") == 8
+    assert output.count("#SBATCH --gpus=1") == output.count("#SBATCH -t 24:00:00") == 11
     assert "#SBATCH --partition=gpu" in output
     assert "#SBATCH --account=me" in output
     output = pretend_to_submit(folder, tmp_path, *options, "-o", "collect_reference")
     assert "#SBATCH -t 24:00:00" in output
     assert "--gpus" not in output
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="a scheduler is here")
+def test_without_a_scheduler_nothing_is_submitted(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    code, output = run(folder, "submit", "--study", "paper", "-o", "collect_reference")
+    assert code == 2
+    assert "a scheduler such as SLURM has to be at hand" in output
+    assert "Traceback" not in output
 
 
 def test_unknown_study_is_answered_with_the_known_ones(tmp_path):

@@ -18,6 +18,7 @@ import clusters  # noqa: F401  (flow finds environments by their definition)
 import paper_operations
 import signac
 import studies
+from flow.errors import NoSchedulerError, SubmitError
 from frame_operations import learns_frames
 from jobs import (
     DIRECTIVES,
@@ -440,4 +441,12 @@ if __name__ == "__main__":
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (NoSchedulerError, SubmitError) as error:
+        reason = str(error).rstrip(" .,")
+        print(
+            f"error: jobs cannot be submitted from here ({reason}); a scheduler such as SLURM has "
+            "to be at hand.",
+            file=sys.stderr,
+        )
         sys.exit(2)
