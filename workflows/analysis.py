@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from protocol import Protocol
 from references import HOT_CUTOFF
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.files import replacing
 from hoomd_gala.trajectories import NAMESPACE, decode_strings, open_trajectory
@@ -24,11 +25,13 @@ PTM_STRUCTURES = {"cF4-Cu": "FCC", "hP2-Mg": "HCP", "cI2-W": "BCC"}
 FLUID_KT = 0.8
 
 
-def colors(names: Sequence[str]) -> list[Any]:
-    """One color for each class: grey for what is disordered or unknown."""
-    palette = iter(plt.get_cmap("tab10").colors)  # type: ignore[attr-defined]
-    greys = {"disordered": "0.75", "unknown": "0.4"}
-    return [greys[name] if name in greys else next(palette) for name in names]
+#: What is disordered is nearly white, which would not show on white.
+_DISORDERED = (0.8, 0.8, 0.8)
+
+
+def colors(names: Sequence[str]) -> list[tuple[float, float, float]]:
+    """Color of each class, the same as in OVITO."""
+    return [_DISORDERED if name == "disordered" else structure_color(name) for name in names]
 
 
 def fractions(trajectory: Path, protocol: Protocol) -> tuple[list[str], list[dict[str, float]]]:
@@ -132,7 +135,7 @@ def render(path: Path, trajectory: Path, frame: int) -> None:
         shown = frames[frame]
     names = [*decode_strings(shown.log[f"{NAMESPACE}/names"]), "unknown"]
     label = shown.log[f"particles/{NAMESPACE}/label"] % len(names)  # -1 is the last: unknown
-    rgb = np.array([matplotlib.colors.to_rgb(color) for color in colors(names)])
+    rgb = np.array(colors(names))
     box = shown.configuration.box
     positions = centered(shown.particles.position, box[:3])
     nearest = nearest_neighbors(positions, box, n=1).bonds
