@@ -232,7 +232,7 @@ def test_gpus_are_asked_for_where_they_are_of_use(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     options = ("--study", "paper", "--partition", "gpu", "--account", "me")
     output = pretend_to_submit(folder, tmp_path, *options, "-o", "simulate_assembly")
-    assert output.count("#SBATCH --gpus=1") == output.count("#SBATCH -t 24:00:00") == 11
+    assert output.count("#SBATCH --gpus=1") == output.count("#SBATCH -t 24:00:00") == 10
     assert "#SBATCH --partition=gpu" in output
     assert "#SBATCH --account=me" in output
     output = pretend_to_submit(folder, tmp_path, *options, "-o", "collect_reference")
