@@ -317,7 +317,7 @@ def _average(found: Sequence[Mapping[str, Any]], key: str) -> str:
     """Geometric means of the gains of all transfers to a target, or from a source, best first."""
     means = {
         name: np.exp(np.mean([np.log(row["times smaller"]) for row in found if row[key] == name]))
-        for name in {row[key] for row in found}
+        for name in dict.fromkeys(row[key] for row in found)
     }
     order = sorted(means, key=lambda name: -means[name])
     return ", ".join(f"{name} {means[name]:.2f}" for name in order)
