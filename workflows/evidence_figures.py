@@ -196,6 +196,8 @@ def draw_overview(path: Path, solids: Sequence[tuple[str, System, Sequence[float
     figure, axes = plt.subplots(
         lines, columns, figsize=(3.6 * columns, 4 * lines), squeeze=False, layout="constrained"
     )
+    # the layout does not see titles of axes that are off
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.1 / lines))
     for part in axes.flat:
         part.set_axis_off()
     palette = np.asarray(plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]

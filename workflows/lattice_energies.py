@@ -192,6 +192,11 @@ def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
                 color=palette[i] if i < 20 else "0.8",
             )
         part.set(xlabel=first, ylabel=second, title=f"{title}: unit cell of lowest energy")
+    # depths of the Gaussian well span decades
+    depths = sorted({row["k or epsilon"] for row in rows if row["potential"] == "ljg"})
+    axes[1].set_xscale("log")
+    axes[1].set_xticks(depths, [f"{depth:g}" for depth in depths])
+    axes[1].minorticks_off()
     handles = [
         plt.Line2D([], [], marker="s", ls="", color=palette[i], label=name)
         for i, name in enumerate(names[:20])
