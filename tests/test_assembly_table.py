@@ -29,7 +29,7 @@ ROW = {
 
 def cells(row):
     """What stands in the line of an assembly."""
-    line = assembly_table.markdown([row]).splitlines()[2]
+    line = assembly_table.table([row]).splitlines()[2]
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 

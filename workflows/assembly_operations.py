@@ -183,7 +183,7 @@ def tabulate_assemblies(job: Any) -> None:
     evidence_figures.draw_overview(Path(job.fn("assemblies.png")), shown)
     write_table(Path(job.fn("assemblies.csv")), rows)
     with replacing(job.fn("assemblies.md")) as part:
-        part.write_text(assembly_table.markdown(rows))
+        part.write_text(assembly_table.table(rows))
     publish(job, "assemblies.csv", "assemblies.png", "assemblies.md")
 
 

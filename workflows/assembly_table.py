@@ -6,34 +6,31 @@ from typing import Any
 from evidence import ICOSAHEDRAL_DEGREES, OTHER_DEGREES
 from references import CRYSTALLINE
 from shipped_labels import COLUMN
-
-HEADER = (
-    "system",
-    "particles, timesteps, seed",
-    "identified as",
-    "nearest cell (distance; sites misplaced)",
-    "other evidence",
-    "liquid, solid from kT",
-    "shipped model says of the bulk, warm",
-)
+from text_tables import markdown
 
 
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of :func:`evidence.row`, with what a study adds to them, as a Markdown table."""
-    lines = [HEADER, ("---",) * len(HEADER)]
-    lines += [
-        (
-            row["system"],
-            f"{row['particles']}, {row['timesteps']}, {row['seed']}",
-            row["verdict"],
-            f"{row['nearest cell']} ({row['distance']}; {row['proportions']})",
-            _other(row),
-            f"{row['condensation, kT']:.2f}, {row['freezing, kT']:.2f}",
-            row[COLUMN],
-        )
-        for row in rows
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown(
+        [
+            {
+                "system": row["system"],
+                "particles, timesteps, seed": (
+                    f"{row['particles']}, {row['timesteps']}, {row['seed']}"
+                ),
+                "identified as": row["verdict"],
+                "nearest cell (distance; sites misplaced)": (
+                    f"{row['nearest cell']} ({row['distance']}; {row['proportions']})"
+                ),
+                "other evidence": _other(row),
+                "liquid, solid from kT": (
+                    f"{row['condensation, kT']:.2f}, {row['freezing, kT']:.2f}"
+                ),
+                "shipped model says of the bulk, warm": row[COLUMN],
+            }
+            for row in rows
+        ]
+    )
 
 
 def _other(row: Mapping[str, Any]) -> str:

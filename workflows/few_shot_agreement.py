@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality import markdown, percent
+from quality import percent
+from text_tables import markdown
 from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import UNKNOWN, Analyzer

@@ -181,18 +181,19 @@ def match_cells(system: System, inside: Mask, known: KnownSites) -> list[CellMat
         found = np.bincount(nearest, minlength=len(own)) / len(rows)
         wrong = float(abs(found - known.share[own]).sum() / 2)
         matches.append(CellMatch(cell, float(distance[:, own].min(axis=1).mean()), wrong))
-    matches.sort(key=lambda it: it.score)
-    cells = {cell: reference_cell(cell) for cell in dict.fromkeys(known.cell.tolist())}
+    best = min(match.score for match in matches)
+    cells = {cell: reference_cell(cell) for cell in set(known.cell.tolist())}
     # of cells that explain it alike, being the same but for types or a slight strain, the simplest
     # and most symmetric comes first
     return sorted(
         matches,
         key=lambda it: (
-            max(it.score, matches[0].score + _ALIKE),
+            max(it.score, best + _ALIKE),
             _RATIO in it.cell,
             len(set(cells[it.cell].system.types)),
             -cells[it.cell].space_group,
             len(cells[it.cell].system.positions),
+            it.score,
         ),
     )
 

@@ -20,6 +20,7 @@ import references
 import thermal
 from numpy.typing import NDArray
 from references import Labels
+from text_tables import markdown
 from thermal import HotCrystal
 from tqdm.auto import tqdm
 
@@ -300,13 +301,6 @@ def knows(row: Mapping[str, Any], name: str) -> bool:
 
 
 # ---- for people ----
-
-
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table."""
-    head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([str(row[key]) for key in head] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def percent(value: float) -> str:

@@ -5,14 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from text_tables import markdown
+
 from hoomd_gala.files import read_table, write_table
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as a Markdown table."""
-    head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([str(row[key]) for key in head] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str:
@@ -58,12 +53,12 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
             write_table(folder / f"{name}.csv", rows)
     parts = [
         f"# Study {jobs[0].sp.study}\n",
-        _table(simulations),
+        markdown(simulations),
         model,
         "## Structures at the end\n",
-        _table(fractions),
+        markdown(fractions),
         "## Labels against independent methods\n",
-        _table(checks),
+        markdown(checks),
         "## Files\n",
         "\n".join(files) + "\n",
     ]

@@ -266,16 +266,9 @@ def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
     for amount in amounts:
         counts = []
         for mode in (FROZEN, FREE):
-            ratios = [
-                row["times smaller"]
-                for row in found
-                if (row["amount"], row["mode"]) == (amount, mode)
-            ]
-            sure = [
-                row["times smaller"]
-                for row in clear
-                if (row["amount"], row["mode"]) == (amount, mode)
-            ]
+            rows = [row for row in found if (row["amount"], row["mode"]) == (amount, mode)]
+            ratios = [row["times smaller"] for row in rows]
+            sure = [row["times smaller"] for row in rows if row["p"] < CLEAR]
             counts.append(
                 f"{sum(ratio > 1 for ratio in sure)} of {len(ratios)} clearly help and "
                 f"{sum(ratio < 1 for ratio in sure)} clearly harm with the core {mode} "
