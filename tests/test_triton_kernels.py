@@ -6,12 +6,14 @@ as a GPU does, and are compiled for GPUs that are not there.
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import needs_cuda
 from test_kernels import LAYERS, make, run
 
 from hoomd_gala import attention
@@ -169,3 +171,20 @@ def test_kernels_compile_for_gpus(capability):
         assert needs["shared"] < 99 * 1024, name
     # inference keeps all that belongs to a pair in registers
     assert kernels["inference"]["spilled"] == 0
+
+
+@needs_cuda
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(
+    ("clouds", "n", "hidden"),
+    # points of one cloud, and of all of them, about as many as a tile has rows
+    [(2, 64, 16), (3, 65, 17), (1, 63, 15), (64, 1, 32), (9, 1, 32), (7, 9, 64), (13, 20, 33)],
+)
+def test_edges_of_tiles(kind, clouds, n, hidden):
+    for _ in range(3):
+        seed = secrets.randbits(31)  # other numbers every time; a failure shows which
+        layer, vectors, values = make(kind, clouds % 2 == 0, clouds, n, hidden)
+        generator = torch.Generator().manual_seed(seed)
+        vectors, values = (torch.randn(x.shape, generator=generator) for x in (vectors, values))
+        print(f"seed {seed}")
+        compare(layer, 0.5 * vectors, values)
