@@ -31,9 +31,7 @@ bench: $(STAMP)
 		|| echo "HOOMD-blue is not installed: no benchmark of the attached run."
 
 gpu: $(STAMP)
-	$(BIN)/python -m pytest tests/test_triton_kernels.py tests/test_cells.py tests/test_analyzer.py \
-		tests/test_training.py tests/test_models.py
-	$(BIN)/python tests/benchmarks/gpu.py
+	PYTHON=$(BIN)/python tests/gpu
 
 .venv: $(STAMP)
 

@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import cells
 from .device_arrays import host_system
+from .device_inference import CHUNK as DEVICE_CHUNK
+from .device_inference import device_embedder
+from .device_inference import surroundings as device_surroundings
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
 from .inference import Embedder, embeds, surroundings
@@ -113,6 +116,7 @@ class Analyzer:
         self._embedder: Embedder | None = None
         if embeds(network):
             self._embedder = Embedder(network, self.model.info.core.max_types)
+        self._device_embedder = device_embedder(network, self.model.info.core.max_types)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -199,24 +203,36 @@ class Analyzer:
         with torch.inference_mode():
             for found in cells.environments(positions, system.box):
                 neighbors[found.particles] = found.neighbors.int()
-                for rows, bonds, near in zip(*(part.split(CHUNK) for part in found), strict=True):
+                parts = (part.split(DEVICE_CHUNK) for part in found)
+                for rows, bonds, near in zip(*parts, strict=True):
                     scaled = cells.scale_bonds(bonds, info.length_scale).float()
-                    types = encode_types(kinds[rows], kinds[near], info.core.max_types)
-                    embedding[rows] = network.embed(scaled, types)
-            for start in range(0, total if self.class_names else 0, CHUNK):
+                    embedding[rows] = self._embed_on_device(scaled, kinds[rows], kinds[near])
+            if self.class_names:
                 assert isinstance(network, FrameClassifier)
-                some = slice(start, start + CHUNK)
-                hidden = network.hidden(embedding[some], embedding[neighbors[some]])
-                familiarity = None if network.familiarity is None else network.familiarity(hidden)
-                label[some], confidence[some] = decide(
-                    network.classify[-1](hidden), info, familiarity
-                )
-        return Result(
-            label.cpu().numpy(),
-            confidence.cpu().numpy(),
-            embedding.cpu().numpy(),
-            self.class_names,
-        )
+                units = embedding
+                if network.context is not None:
+                    around = device_surroundings(network.context, embedding, neighbors)
+                    units = torch.cat((embedding, around), dim=-1)
+                for start in range(0, total, DEVICE_CHUNK):
+                    some = slice(start, start + DEVICE_CHUNK)
+                    label[some], confidence[some] = self._decide(units[some])
+        results = label, confidence, embedding
+        # the pages of the host's memory are made while the GPU is still busy
+        host = [torch.zeros(part.shape, dtype=part.dtype) for part in results]
+        for to, part in zip(host, results, strict=True):
+            to.copy_(part)
+        labels, confidences, embeddings = (part.numpy() for part in host)
+        return Result(labels, confidences, embeddings, self.class_names)
+
+    def _embed_on_device(
+        self, bonds: torch.Tensor, types: torch.Tensor, neighbor_types: torch.Tensor
+    ) -> torch.Tensor:
+        """Embeddings of scaled bonds (m, n, 3) on the device, types (m,) and (m, n)."""
+        if self._device_embedder is not None:
+            return self._device_embedder(bonds, types, neighbor_types)
+        encoded = encode_types(types, neighbor_types, self.model.info.core.max_types)
+        embedding: torch.Tensor = self.model.network.embed(bonds, encoded)
+        return embedding
 
     def embed_system(self, system: System) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Embeddings of all particles, and who their neighbors are.
@@ -349,17 +365,21 @@ class Analyzer:
         self, embedding: NDArray[np.float32], around: torch.Tensor | None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Labels and confidences of embeddings, given what surrounds them."""
-        network, info = self.model.network, self.model.info
-        assert isinstance(network, FrameClassifier)
         with torch.inference_mode():
             units = torch.as_tensor(embedding, device=self.device)
             if around is not None:
                 units = torch.cat((units, around), dim=-1)
-            hidden = network.classify[:-1](units)
-            logits = network.classify[-1](hidden)
-            familiarity = None if network.familiarity is None else network.familiarity(hidden)
-            label, confidence = decide(logits, info, familiarity)
+            label, confidence = self._decide(units)
         return label.to(torch.int32).cpu().numpy(), confidence.cpu().numpy()
+
+    def _decide(self, units: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels and confidences from embeddings and, if the model has a context, what surrounds
+        them, side by side."""
+        network = self.model.network
+        assert isinstance(network, FrameClassifier)
+        hidden = network.classify[:-1](units)
+        familiarity = None if network.familiarity is None else network.familiarity(hidden)
+        return decide(network.classify[-1](hidden), self.model.info, familiarity)
 
 
 def class_indices(

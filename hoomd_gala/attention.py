@@ -26,7 +26,7 @@ weights and the logarithm of what these were divided by follow sums over all pai
 import functools
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -161,7 +161,7 @@ class FusedPairSums(torch.autograd.Function):
 
 
 @functools.cache
-def _gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
+def gpu_kernels(device: torch.device, training: bool) -> ModuleType | None:
     """The kernels for GPUs, if they can be had for a device; torch does without."""
     try:
         from . import triton_kernels
@@ -212,7 +212,7 @@ def pair_sums(
     if own.dtype == torch.float32 and own.device.type == "cpu":
         return FusedPairSums.apply(pairs.vectors, own, other, values, first, middle, last, bias)
     if own.dtype == torch.float32 and own.device.type == "cuda":
-        kernels = _gpu_kernels(own.device, torch.is_grad_enabled())
+        kernels = gpu_kernels(own.device, torch.is_grad_enabled())
         if kernels is not None:
             return kernels.FusedPairSums.apply(
                 pairs.vectors, own, other, values, first, middle, last, bias
@@ -243,6 +243,27 @@ def linear_maps(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
 def _padded(tensor: Tensor, extra: tuple[int, ...]) -> Tensor:
     """A tensor with zeros added, or as it is where none are wanted."""
     return pad(tensor, extra) if any(extra) else tensor
+
+
+class PairWeights(NamedTuple):
+    """Weights of a layer in the form in which a pass over the pairs takes them.
+
+    Attributes
+    ----------
+    members : (heads·H, width)
+        From the values of the points to what they add to the hidden units of the heads.
+    own : (heads·H,)
+        What the first member of a pair adds beside that.
+    first, middle, last, bias
+        See :func:`pair_sums`.
+    """
+
+    members: Tensor
+    own: Tensor
+    first: Tensor
+    middle: Tensor
+    last: Tensor
+    bias: Tensor
 
 
 class PairAttention(nn.Module):
@@ -283,21 +304,18 @@ class PairAttention(nn.Module):
             to_hidden.weight.normal_(0, 6)
             to_hidden.bias.copy_(-(to_hidden.weight * bend).sum(-1))
 
-    def _attend(self, pairs: Pairs, values: Tensor, *heads: nn.Sequential) -> list[Tensor]:
-        """Logarithmic weights of the points, and the averages over j of :func:`pair_sums`."""
+    def pair_weights(self) -> PairWeights:
+        """The weights that :func:`pair_sums` takes, of the score and, where there is one, of α."""
         to_hidden, to_value = linear_maps(self.value)
-        firsts, lasts = zip(*(linear_maps(head) for head in (self.score, *heads)), strict=True)
+        firsts, lasts = zip(*(linear_maps(head) for head in self.heads()), strict=True)
         # the kernels take hidden units of V by fours and those of the heads by sixteens
         units = len(to_hidden.bias)
         extra, more = -units % 4, -units % 16
         first = torch.cat([_padded(layer.weight, (0, 0, 0, more)) for layer in firsts])
         bias = torch.cat([_padded(layer.bias, (0, more)) for layer in firsts])
-        members = linear(values, 0.25 * first)
-        sums = pair_sums(
-            pairs,
-            members + (bias + 0.5 * first @ to_value.bias),
-            members,
-            values,
+        return PairWeights(
+            0.25 * first,
+            bias + 0.5 * first @ to_value.bias,
             _padded(
                 torch.cat((to_hidden.weight, to_hidden.bias.unsqueeze(-1)), -1), (0, 0, 0, extra)
             ),
@@ -306,7 +324,19 @@ class PairAttention(nn.Module):
             # what all scores have in common changes nothing
             torch.cat([lasts[0].bias.detach(), *(layer.bias for layer in lasts[1:])]),
         )
-        moments = [1, 3] if heads else []
+
+    def heads(self) -> tuple[nn.Sequential, ...]:
+        """The perceptrons whose outputs every pair has."""
+        return (self.score,)
+
+    def _attend(self, pairs: Pairs, values: Tensor) -> list[Tensor]:
+        """Logarithmic weights of the points, and the averages over j of :func:`pair_sums`."""
+        weights = self.pair_weights()
+        members = linear(values, weights.members)
+        sums = pair_sums(pairs, members + weights.own, members, values, *weights[2:])
+        units = len(linear_maps(self.value)[0].bias)
+        extra = len(weights.first) - units
+        moments = [1, 3] if len(weights.last) > 1 else []
         total, pooled, _, *rest = sums.split([1, units, extra, values.shape[-1], *moments], dim=-1)
         return [total, pooled, *rest]
 
@@ -350,6 +380,10 @@ class VectorAttention(PairAttention):
         #: Weights of r_i × r_j, r_i and r_j.
         self.covariant_weights = nn.Parameter(0.05 * torch.randn(3))
 
+    def heads(self) -> tuple[nn.Sequential, ...]:
+        """The perceptrons whose outputs every pair has."""
+        return self.score, self.scale
+
     def _covariants(self, vectors: Tensor, scale: Tensor, moment: Tensor) -> Tensor:
         """Sum over j of covariants, from the sums of their scales and of these times r_j."""
         dual, first, second = self.covariant_weights
@@ -357,7 +391,7 @@ class VectorAttention(PairAttention):
         return dual * cross + first * scale * vectors + second * moment
 
     def forward(self, pairs: Pairs, values: Tensor) -> Tensor:
-        total, _, _, scale, moment = self._attend(pairs, values, self.scale)
+        total, _, _, scale, moment = self._attend(pairs, values)
         return self._over_points(total, self._covariants(pairs.vectors, scale, moment))
 
 
@@ -370,7 +404,7 @@ class TiedAttention(VectorAttention):
     """
 
     def forward(self, pairs: Pairs, values: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        total, pooled, members, scale, moment = self._attend(pairs, values, self.scale)
+        total, pooled, members, scale, moment = self._attend(pairs, values)
         vectors = self._over_points(total, self._covariants(pairs.vectors, scale, moment))
         return vectors, self._invariant_sum(total, pooled, members, values)
 

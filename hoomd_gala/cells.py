@@ -21,7 +21,7 @@ from .errors import InputError
 from .systems import Array, System, lattice_vectors, make_system
 
 #: Distances computed at a time; bounds the memory whatever the number of particles.
-PAIRS = 1 << 22
+PAIRS = 1 << 24
 
 #: Cells along an axis at most, so that all can be numbered.
 _MOST_CELLS = 1 << 20

@@ -78,7 +78,7 @@ class TiedBlock(nn.Module):
 LONGEST = 1.5
 
 
-def _compress(bonds: Tensor) -> Tensor:
+def compress(bonds: Tensor) -> Tensor:
     """Bonds of usual length as they are, and long ones shortened to at most a fixed length.
 
     In some molecular crystals the 20th neighbor is fifteen times as far away as the first, and
@@ -103,7 +103,7 @@ class Core(nn.Module):
         self.blocks = nn.ModuleList(block(config) for _ in range(config.blocks))
 
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
-        vectors, values = _compress(bonds), self.embed_types(types.to(bonds.dtype))
+        vectors, values = compress(bonds), self.embed_types(types.to(bonds.dtype))
         for block in self.blocks:
             vectors, values = block(vectors, values)
         return vectors, values
@@ -397,7 +397,7 @@ class Autoencoder(Network):
     def forward(self, bonds: Tensor, types: Tensor, noise: Tensor | None = None) -> Reconstruction:
         vectors, values = self.core(bonds, types)
         axes = self._frame(vectors, values)
-        seen = self.norm(self.look(_compress(bonds), values, axes, self.axis_values))
+        seen = self.norm(self.look(compress(bonds), values, axes, self.axis_values))
         mean, log_variance = self.encode(seen).chunk(2, dim=-1)
         latent = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)
         reference_values = self.reference_values.expand(len(axes), -1, -1)

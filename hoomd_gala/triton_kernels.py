@@ -21,6 +21,7 @@ With ``TRITON_INTERPRET=1`` in the environment all of this runs on tensors of th
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,13 @@ from torch.autograd.function import once_differentiable
 
 #: Rows of a tile.
 ROWS = 64
+#: Particles whose neighbors a program looks at together.
+CONTEXT_ROWS = 32
 #: Clouds that the rows of a tile are of, at most.
 CLOUDS = 8
+#: Pairs of a row whose loads the forward pass has under way; one or two took 1.1 to 1.7 times as
+#: long on an H200.
+STAGES = 3
 #: The largest half.
 LARGEST = tl.constexpr(65504.0)
 INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
@@ -42,7 +48,12 @@ INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
 @triton.jit
 def _halves(x):
     """Two halves whose sum is x."""
-    x = tl.clamp(x, -LARGEST, LARGEST, tl.PropagateNan.ALL)
+    return _parts(tl.clamp(x, -LARGEST, LARGEST, tl.PropagateNan.ALL))
+
+
+@triton.jit
+def _parts(x):
+    """Two halves whose sum is x, which no half is too small for."""
     high = x.to(tl.float16)
     return high, (x - high.to(tl.float32)).to(tl.float16)
 
@@ -107,11 +118,16 @@ def _load_first(first, F: tl.constexpr, PADDED: tl.constexpr):
 
 
 @triton.jit
+def _products(x, y, z, xj, yj, zj):
+    """Scalar part of the geometric product, its bivector, and the norm of that."""
+    a, b, c = y * zj - z * yj, z * xj - x * zj, x * yj - y * xj
+    return x * xj + y * yj + z * zj, a, b, c, tl.sqrt(a * a + b * b + c * c)
+
+
+@triton.jit
 def _invariants(x, y, z, norm, xj, yj, zj, norm_j):
     """Invariants, (rows, 16), three times; the bivector; and its norm."""
-    a, b, c = y * zj - z * yj, z * xj - x * zj, x * yj - y * xj
-    cross = tl.sqrt(a * a + b * b + c * c)
-    dot = x * xj + y * yj + z * zj
+    dot, a, b, c, cross = _products(x, y, z, xj, yj, zj)
     part = tl.arange(0, 16)
     q = tl.where((part % 5 == 0)[None, :], dot[:, None], 1.0)
     q = tl.where((part % 5 == 1)[None, :], cross[:, None], q)
@@ -144,6 +160,33 @@ def _head(g, last):
 
 
 @triton.jit
+def _own_features(first, norm, F: tl.constexpr, PADDED: tl.constexpr):
+    """What hidden units of V have from the first vector of a pair alone.
+
+    It is a product of matrices so that what is added to it, pair by pair, lies in registers as the
+    matrix units want the factors of the next product.
+    """
+    part, feature = tl.arange(0, 16), tl.arange(0, PADDED)
+    inside = feature < F
+    of_norm = tl.load(first + feature[None, :] * 5 + 2, (part < 3)[:, None] & inside[None, :], 0.0)
+    high, low = _halves(of_norm)
+    w = tl.where((part == 2)[:, None], low, high)
+    high, low = _halves(norm)
+    q = tl.where((part == 1)[None, :], low[:, None], high[:, None])
+    constant = tl.load(first + feature * 5 + 4, inside, 0.0)
+    return tl.dot(q, w, acc=tl.zeros_like(norm)[:, None] + constant[None, :])
+
+
+@triton.jit
+def _score(member, other, high, low, m_high, m_low, own, last):
+    """Output of a head from the hidden units of V and the second members' terms, in parts."""
+    g = tl.dot(member, other, acc=own)
+    g = tl.dot(high, m_high, acc=g)
+    g = tl.dot(low, m_high, acc=g)
+    return _head(tl.dot(high, m_low, acc=g), last)
+
+
+@triton.jit
 def _forward(
     vectors,
     own,
@@ -167,8 +210,13 @@ def _forward(
     ROWS: tl.constexpr,
     STEP: tl.constexpr,
     KEEP: tl.constexpr,
+    POOLED: tl.constexpr,
 ):
-    """The sums of ``STEP`` of ``total`` points, and if they are to be kept the heads' outputs."""
+    """The sums of ``STEP`` of ``total`` points, and if they are to be kept the heads' outputs.
+
+    ``other`` and ``values`` are in parts, (2, total, …). Without ``POOLED`` the averages of hidden
+    units and of values are left out.
+    """
     U: tl.constexpr = HEADS * H
     stride: tl.constexpr = 1 + F + WIDTH + (4 if HEADS > 1 else 0)
     start = tl.program_id(0).to(tl.int64) * STEP
@@ -183,15 +231,17 @@ def _forward(
     member = tl.where(cloud[None, :] == (row // N)[:, None], 1.0, 0.0).to(tl.float16)
     vectors += start * 3
     own += start * U
-    other += start * U
-    values += start * WIDTH
     sums += start * stride
     scores += start * N
+    # where point 0 of each cloud is: its high parts, then its low parts
+    of_cloud = start + cloud * N + tl.where(tl.arange(0, 16) < 8, 0, 1) * tl.cast(total, tl.int64)
+    other += of_cloud[:, None] * U
+    values += of_cloud[:, None] * WIDTH
+    column = tl.arange(0, WIDTH_PADDED)[None, :]
 
     unit, feature = tl.arange(0, H_PADDED), tl.arange(0, F_PADDED)
     inside = (unit < H)[None, :] & (feature < F)[:, None]
     at = unit[None, :] * F + feature[:, None]
-    w = _load_first(first, F, F_PADDED)
     m_high, m_low = _halves(tl.load(middle + at, inside, 0.0))
     to_head = tl.load(last + unit, unit < H, 0.0)[None, :]
     u = _load_rows(own, row, valid, U, H, H_PADDED)
@@ -203,31 +253,38 @@ def _forward(
         b2 = tl.load(bias + 1)
 
     x, y, z, norm = _load_vectors(vectors, row, valid)
+    h_own = _own_features(first, norm, F, F_PADDED)
+    w_dot = tl.load(first + feature * 5, feature < F, 0.0)[None, :]
+    w_cross = tl.load(first + feature * 5 + 1, feature < F, 0.0)[None, :]
+    w_norm = tl.load(first + feature * 5 + 3, feature < F, 0.0)[None, :]
     highest = tl.full((ROWS,), float("-inf"), tl.float32)
     weight = tl.zeros((ROWS,), tl.float32)
     pooled = tl.zeros((ROWS, F_PADDED), tl.float32)
     average = tl.zeros((ROWS, WIDTH_PADDED), tl.float32)
     scale, along_x, along_y, along_z = weight, weight, weight, weight
     for j in range(N):
-        second = cloud * N + j
         xj, yj, zj, norm_j = _load_vectors(vectors, begin + j, valid)
-        q, _, _, _, _ = _invariants(x, y, z, norm, xj, yj, zj, norm_j)
-        h = _features(q, w)
-        high, low = _halves(h)
-        u_j = _load_parts(other, second, present, U, H, H_PADDED)
-        score = _head(_hidden(member, u_j, high, low, m_high, m_low, u), to_head) + b
+        dot, _, _, _, cross = _products(x, y, z, xj, yj, zj)
+        h = h_own + dot[:, None] * w_dot + cross[:, None] * w_cross + norm_j[:, None] * w_norm
+        h = tl.clamp(h, 0.0, LARGEST, tl.PropagateNan.ALL)
+        high, low = _parts(h)
+        to_first = other + (j * U + unit[None, :])
+        u_j = tl.load(to_first, present[:, None] & (unit < H)[None, :], 0.0)
+        score = _score(member, u_j, high, low, m_high, m_low, u, to_head) + b
         # the running softmax: what was summed so far shrinks when a higher score turns up
         before, highest = highest, tl.maximum(highest, score)
         shrink, e = tl.exp(before - highest), tl.exp(score - highest)
         weight = weight * shrink + e
-        pooled = pooled * shrink[:, None] + e[:, None] * h
-        v = tl.dot(member, _load_parts(values, second, present, WIDTH, WIDTH, WIDTH_PADDED))
-        average = average * shrink[:, None] + e[:, None] * v
+        if POOLED:
+            pooled = pooled * shrink[:, None] + e[:, None] * h
+            v = tl.load(values + (j * WIDTH + column), present[:, None] & (column < WIDTH), 0.0)
+            average = average * shrink[:, None] + e[:, None] * tl.dot(member, v)
         if KEEP:
             tl.store(scores + row * N + j, score, valid)
         if HEADS > 1:
-            u_j = _load_parts(other + H, second, present, U, H, H_PADDED)
-            alpha = _head(_hidden(member, u_j, high, low, m2_high, m2_low, u2), to_head_2) + b2
+            to_second = other + (j * U + H + unit[None, :])
+            u_j = tl.load(to_second, present[:, None] & (unit < H)[None, :], 0.0)
+            alpha = _score(member, u_j, high, low, m2_high, m2_low, u2, to_head_2) + b2
             if KEEP:
                 tl.store(scores + total * N + row * N + j, alpha, valid)
             e *= alpha
@@ -238,15 +295,162 @@ def _forward(
 
     part = 1 / weight
     tl.store(sums + row * stride, highest + tl.log(weight), valid)
-    _store_rows(sums + 1, row, valid, pooled * part[:, None], stride, F, F_PADDED)
-    average *= part[:, None]
-    _store_rows(sums + 1 + F, row, valid, average, stride, WIDTH, WIDTH_PADDED)
+    if POOLED:
+        pooled *= part[:, None]
+        _store_rows(sums + 1, row, valid, pooled, stride, F, F_PADDED)
+        average *= part[:, None]
+        _store_rows(sums + 1 + F, row, valid, average, stride, WIDTH, WIDTH_PADDED)
     if HEADS > 1:
         moments = sums + 1 + F + WIDTH + row * stride
         tl.store(moments, scale * part, valid)
         tl.store(moments + 1, along_x * part, valid)
         tl.store(moments + 2, along_y * part, valid)
         tl.store(moments + 3, along_z * part, valid)
+
+
+@triton.jit
+def _product(x, matrix, add, N_IN: tl.constexpr, N_OUT: tl.constexpr, PADDED: tl.constexpr):
+    """x (rows, inputs) times the transpose of a matrix of weights (N_OUT, N_IN), and more."""
+    column, k = tl.arange(0, PADDED), tl.arange(0, x.shape[1])
+    inside = (k < N_IN)[:, None] & (column < N_OUT)[None, :]
+    w_high, w_low = _halves(tl.load(matrix + column[None, :] * N_IN + k[:, None], inside, 0.0))
+    high, low = _halves(x)
+    g = tl.dot(high, w_high, acc=add)
+    g = tl.dot(low, w_high, acc=g)
+    return tl.dot(high, w_low, acc=g)
+
+
+@triton.jit
+def _bias(x, vector, SIZE: tl.constexpr, PADDED: tl.constexpr):
+    """A vector of numbers for every row of x."""
+    column = tl.arange(0, PADDED)
+    numbers = tl.load(vector + column, column < SIZE, 0.0)
+    return tl.zeros((x.shape[0], PADDED), tl.float32) + numbers[None, :]
+
+
+@triton.jit
+def _update(
+    sums,
+    vectors,
+    values,
+    covariants,
+    to_value,
+    value_bias,
+    norm,
+    norm_bias,
+    up,
+    up_bias,
+    down,
+    down_bias,
+    members,
+    more,
+    own,
+    other,
+    value_parts,
+    total,
+    F: tl.constexpr,
+    WIDTH: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    U: tl.constexpr,
+    VALUES: tl.constexpr,
+    VECTORS: tl.constexpr,
+    EPSILON: tl.constexpr,
+    F_PADDED: tl.constexpr,
+    WIDTH_PADDED: tl.constexpr,
+    HIDDEN_PADDED: tl.constexpr,
+    U_PADDED: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """What happens to each point between the passes of two layers over the pairs, in place.
+
+    With ``VECTORS`` the sums change the vectors, with ``VALUES`` the values, which then go through
+    the perceptron of their block; what the values add to hidden units of the next layer's heads is
+    ``own`` and ``other``.
+    """
+    stride: tl.constexpr = 1 + F + WIDTH + (4 if VECTORS else 0)
+    start = tl.program_id(0).to(tl.int64) * ROWS
+    row = tl.arange(0, ROWS)
+    valid = start + row < total
+    sums += start * stride
+    vectors += start * 3
+    values += start * WIDTH
+    v = _load_rows(values, row, valid, WIDTH, WIDTH, WIDTH_PADDED)
+    if VECTORS:
+        x, y, z, _ = _load_vectors(vectors, row, valid)
+        moments = sums + 1 + F + WIDTH + row * stride
+        scale = tl.load(moments, valid, 0.0)
+        mx = tl.load(moments + 1, valid, 0.0)
+        my = tl.load(moments + 2, valid, 0.0)
+        mz = tl.load(moments + 3, valid, 0.0)
+        dual, along, second = tl.load(covariants), tl.load(covariants + 1), tl.load(covariants + 2)
+        along = along * scale + 1
+        to = vectors + row * 3
+        tl.debug_barrier()  # threads that hold the same row have all read it
+        tl.store(to, dual * (y * mz - z * my) + along * x + second * mx, valid)
+        tl.store(to + 1, dual * (z * mx - x * mz) + along * y + second * my, valid)
+        tl.store(to + 2, dual * (x * my - y * mx) + along * z + second * mz, valid)
+    if VALUES:
+        pooled = _load_rows(sums + 1, row, valid, stride, F, F_PADDED)
+        average = _load_rows(sums + 1 + F, row, valid, stride, WIDTH, WIDTH_PADDED)
+        add = 1.25 * v + 0.25 * average + 0.5 * _bias(v, value_bias, WIDTH, WIDTH_PADDED)
+        v = _product(0.5 * pooled, to_value, add, F, WIDTH, WIDTH_PADDED)
+        # normalized over the columns that there are
+        column = (tl.arange(0, WIDTH_PADDED) < WIDTH)[None, :]
+        centered = tl.where(column, v - tl.sum(v, 1)[:, None] / WIDTH, 0.0)
+        spread = tl.rsqrt(tl.sum(centered * centered, 1) / WIDTH + EPSILON)
+        normed = centered * spread[:, None] * _bias(v, norm, WIDTH, WIDTH_PADDED)
+        normed += _bias(v, norm_bias, WIDTH, WIDTH_PADDED)
+        add = _bias(v, up_bias, HIDDEN, HIDDEN_PADDED)
+        h = _product(normed, up, add, WIDTH, HIDDEN, HIDDEN_PADDED)
+        h = tl.maximum(h, 0.0, propagate_nan=tl.PropagateNan.ALL)
+        add = v + _bias(v, down_bias, WIDTH, WIDTH_PADDED)
+        v = _product(h, down, add, HIDDEN, WIDTH, WIDTH_PADDED)
+        _store_rows(values, row, valid, v, WIDTH, WIDTH, WIDTH_PADDED)
+    if U > 0:
+        at = tl.cast(total, tl.int64) + start
+        high, low = _halves(v)
+        _store_rows(value_parts + start * WIDTH, row, valid, high, WIDTH, WIDTH, WIDTH_PADDED)
+        _store_rows(value_parts + at * WIDTH, row, valid, low, WIDTH, WIDTH, WIDTH_PADDED)
+        nothing = tl.zeros((ROWS, U_PADDED), tl.float32)
+        u = _product(v, members, nothing, WIDTH, U, U_PADDED)
+        high, low = _halves(u)
+        _store_rows(other + start * U, row, valid, high, U, U, U_PADDED)
+        _store_rows(other + at * U, row, valid, low, U, U, U_PADDED)
+        u += _bias(v, more, U, U_PADDED)
+        _store_rows(own + start * U, row, valid, u, U, U, U_PADDED)
+
+
+@triton.jit
+def _split(x, parts, size, BLOCK: tl.constexpr):
+    """Numbers in parts: first all high ones, then all low ones."""
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    high, low = _halves(tl.load(x + at, at < size, 0.0))
+    tl.store(parts + at, high, at < size)
+    tl.store(parts + size + at, low, at < size)
+
+
+@triton.jit
+def _around(
+    own,
+    other,
+    neighbors,
+    out,
+    total,
+    N: tl.constexpr,
+    SIZE: tl.constexpr,
+    PADDED: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """Mean over the neighbors of the rectified sum of what a particle and each of them give."""
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    valid = row < total
+    mine = _load_rows(own, row, valid, SIZE, SIZE, PADDED)
+    added = tl.zeros((ROWS, PADDED), tl.float32)
+    for k in range(N):
+        near = tl.load(neighbors + row * N + k, valid, 0).to(tl.int64)
+        unit = mine + _load_rows(other, near, valid, SIZE, SIZE, PADDED)
+        added += tl.maximum(unit, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    _store_rows(out, row, valid, added / N, SIZE, SIZE, PADDED)
 
 
 @triton.jit
@@ -482,6 +686,150 @@ def _sizes(vectors: Tensor, values: Tensor, first: Tensor, last: Tensor) -> dict
     }
 
 
+def split(x: Tensor) -> Tensor:
+    """Numbers in parts, (2, …) halves whose sum they are."""
+    parts = torch.empty(2, *x.shape, dtype=torch.float16, device=x.device)
+    if x.numel():
+        with torch.cuda.device_of(x):
+            _split[(triton.cdiv(x.numel(), 1024),)](x, parts, x.numel(), BLOCK=1024)
+    return parts
+
+
+def forward(
+    inputs: Sequence[Tensor],
+    sums: Tensor,
+    scores: Tensor | None = None,
+    *,
+    keep: bool = False,
+    pooled: bool = True,
+) -> None:
+    """Write the sums of :func:`~hoomd_gala.attention.pair_sums`, all of them or the moments alone.
+
+    Parameters
+    ----------
+    inputs : sequence of Tensor
+        The arguments of ``pair_sums``, the vectors in place of the pairs, ``other`` and ``values``
+        in parts as :func:`split` makes them; contiguous.
+    sums : (B, n, 1 + h + width [+ 4])
+        Written to.
+    scores : (heads, B, n, n), optional
+        Outputs of the heads, written to with ``keep``.
+    pooled : bool
+        Whether averages of hidden units and of values are wanted.
+    """
+    vectors, _, _, values, first, _, last, _ = inputs
+    clouds, n, _ = vectors.shape
+    if not clouds * n:
+        return
+    sizes = _sizes(vectors, values, first, last)
+    step = min(ROWS, CLOUDS * n)
+    with torch.cuda.device_of(vectors):
+        _forward[(triton.cdiv(clouds * n, step),)](
+            *inputs,
+            sums,
+            sums if scores is None else scores,
+            clouds * n,
+            ROWS=ROWS,
+            STEP=step,
+            KEEP=keep,
+            POOLED=pooled,
+            num_stages=STAGES,
+            **sizes,
+        )
+
+
+def update(
+    sums: Tensor,
+    vectors: Tensor,
+    values: Tensor,
+    change: Sequence[Tensor],
+    members: Sequence[Tensor],
+    own: Tensor,
+    other: Tensor,
+    value_parts: Tensor,
+    *,
+    of_vectors: bool,
+    of_values: bool,
+    epsilon: float = 1e-5,
+) -> None:
+    """Change vectors and values by the sums of a layer, in place, and prepare the next layer.
+
+    Parameters
+    ----------
+    sums : (B, n, 1 + h + width [+ 4])
+        From :func:`forward`.
+    vectors, values : (B, n, 3) and (B, n, width)
+    change : sequence of Tensor
+        Weights of covariants (3,); the last map of V, (width, h), and its bias; weight and bias of
+        the norm; weights and biases of the perceptron's two maps.
+    members : sequence of Tensor
+        ``members`` and ``own`` of the next layer's :class:`~hoomd_gala.attention.PairWeights`.
+    own, other, value_parts : (B, n, heads·H), (2, B, n, heads·H) and (2, B, n, width)
+        Written to; the last two in parts.
+    of_vectors, of_values : bool
+        What the sums change: vectors, values, or both.
+    """
+    to_value, up = change[1], change[5]
+    points, width = len(values) * values.shape[1], values.shape[-1]
+    f, hidden, u = to_value.shape[1], len(up), len(members[0])
+    if not points:
+        return
+    with torch.cuda.device_of(vectors):
+        _update[(triton.cdiv(points, ROWS),)](
+            sums,
+            vectors,
+            values,
+            *change,
+            *members,
+            own,
+            other,
+            value_parts,
+            points,
+            F=f,
+            WIDTH=width,
+            HIDDEN=hidden,
+            U=u,
+            VALUES=of_values,
+            VECTORS=of_vectors,
+            EPSILON=epsilon,
+            F_PADDED=_padded(f),
+            WIDTH_PADDED=_padded(width),
+            HIDDEN_PADDED=_padded(hidden),
+            U_PADDED=_padded(u),
+            ROWS=ROWS,
+        )
+
+
+def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
+    """What a :class:`~hoomd_gala.networks.Context` makes of particles, (m, size).
+
+    Parameters
+    ----------
+    own : (m, size)
+        Its map of the particles' own embeddings.
+    other : (N, size)
+        Its map of everybody's.
+    neighbors : (m, n) int32
+        Rows of ``other``.
+    """
+    out = torch.empty_like(own)
+    if len(own):
+        size = own.shape[1]
+        with torch.cuda.device_of(own):
+            _around[(triton.cdiv(len(own), CONTEXT_ROWS),)](
+                own,
+                other,
+                neighbors,
+                out,
+                len(own),
+                N=neighbors.shape[1],
+                SIZE=size,
+                PADDED=_padded(size),
+                ROWS=CONTEXT_ROWS,
+            )
+    return out
+
+
 class FusedPairSums(torch.autograd.Function):
     """:func:`~hoomd_gala.attention.pair_sums` on the GPU."""
 
@@ -490,17 +838,12 @@ class FusedPairSums(torch.autograd.Function):
         keep = any(ctx.needs_input_grad)
         inputs = tuple(tensor.detach().contiguous() for tensor in inputs)
         vectors, _, _, values, first, _, last, _ = inputs
-        sizes = _sizes(vectors, values, first, last)
         clouds, n, _ = vectors.shape
         moments = 4 if len(last) > 1 else 0
         sums = vectors.new_empty(clouds, n, 1 + len(first) + values.shape[-1] + moments)
         scores = vectors.new_empty(len(last), clouds, n, n if keep else 0)
-        step = min(ROWS, CLOUDS * n)
-        if clouds * n:
-            with torch.cuda.device_of(vectors):
-                _forward[(triton.cdiv(clouds * n, step),)](
-                    *inputs, sums, scores, clouds * n, ROWS=ROWS, STEP=step, KEEP=keep, **sizes
-                )
+        first_ones, other, more = inputs[:2], inputs[2], inputs[4:]
+        forward((*first_ones, split(other), split(values), *more), sums, scores, keep=keep)
         ctx.save_for_backward(*inputs, sums, scores)
         return sums
 
@@ -534,6 +877,7 @@ class FusedPairSums(torch.autograd.Function):
                 HEAD=head,
                 ROWS=rows,
                 GROUP=group,
+                num_stages=1,
                 **sizes,
             )
         grad_own, grad_other, grad_values = members

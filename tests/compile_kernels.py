@@ -22,6 +22,8 @@ from hoomd_gala import attention
 from hoomd_gala import triton_kernels as kernels
 from hoomd_gala.algebra import pair_products
 from hoomd_gala.attention import TiedAttention
+from hoomd_gala.device_inference import DeviceEmbedder
+from hoomd_gala.networks import CoreConfig, FrameClassifier
 
 N, WIDTH, HIDDEN = 20, 32, 32
 
@@ -58,7 +60,7 @@ class Compiled:
 
 
 def main() -> None:
-    """Both kernels, in inference and in training."""
+    """All kernels, the one for pairs in inference and in training."""
     target = GPUTarget("cuda", int(sys.argv[1]), 32)
     driver = SimpleNamespace(
         get_current_device=lambda: 0,
@@ -67,7 +69,11 @@ def main() -> None:
     )
     triton.runtime.driver.set_active(driver)
     forward, backward = Compiled(kernels._forward), Compiled(kernels._backward)
-    kernels._forward, kernels._backward = forward, backward
+    update, around, split = (
+        Compiled(kernel) for kernel in (kernels._update, kernels._around, kernels._split)
+    )
+    kernels._forward, kernels._backward, kernels._split = forward, backward, split
+    kernels._update, kernels._around = update, around
     # what layers on the CPU run on
     attention.FusedPairSums = kernels.FusedPairSums
     layer = TiedAttention(WIDTH, HIDDEN)
@@ -76,8 +82,15 @@ def main() -> None:
         layer(pair_products(vectors.detach()), values)
     sums, _ = layer(pair_products(vectors), values)
     sums.sum().backward()
-    inference, training = forward.launches
+    network = FrameClassifier(CoreConfig(width=WIDTH, hidden=HIDDEN, blocks=1, tied=True), 5)
+    types = torch.zeros(64, dtype=torch.int64)
+    with torch.inference_mode():
+        embedder = DeviceEmbedder(network, 1, kernels)
+        embedder(vectors.detach(), types, types[:, None].expand(-1, N))
+        kernels.around(values[:, 0], values[:, 0], torch.zeros(64, N, dtype=torch.int32))
+    inference, training, *_ = forward.launches
     results = {"inference": inference, "training": training}
+    results |= {"update": update.launches[0], "around": around.launches[0]}
     results |= {f"backward, head {k}": needs for k, needs in enumerate(backward.launches)}
     print(json.dumps(results))
 

@@ -115,7 +115,9 @@ def test_not_contiguous_input():
     layer, vectors, values = (x.to(DEVICE) for x in (layer, vectors, values))
     strided = vectors.mT.contiguous().mT, values.mT.contiguous().mT
     ours, theirs = run(layer, *strided), run(layer, vectors, values)
-    assert all(torch.equal(x, theirs[name]) for name, x in ours.items())
+    for name, x in ours.items():
+        # cuBLAS takes another algorithm for other strides
+        torch.testing.assert_close(x, theirs[name], rtol=1e-5, atol=1e-5 if ON_GPU else 0)
 
 
 def test_no_clouds():
@@ -151,10 +153,10 @@ def test_torch_takes_over_where_the_kernels_do_not_work(monkeypatch, capsys):
         raise RuntimeError("no compiler\nat all")
 
     monkeypatch.setattr(triton_kernels, "try_out", fail)
-    assert attention._gpu_kernels.__wrapped__(torch.device(DEVICE), True) is None
+    assert attention.gpu_kernels.__wrapped__(torch.device(DEVICE), True) is None
     assert capsys.readouterr().err.endswith("slower: no compiler\n")
     monkeypatch.undo()
-    found = attention._gpu_kernels.__wrapped__(torch.device(DEVICE), True)
+    found = attention.gpu_kernels.__wrapped__(torch.device(DEVICE), True)
     assert found is triton_kernels
 
 
@@ -164,13 +166,14 @@ def test_kernels_compile_for_gpus(capability):
     environment = os.environ | {"TRITON_INTERPRET": "0"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     kernels = json.loads(done.stdout)
-    assert list(kernels) == ["inference", "training", "backward, head 0", "backward, head 1"]
+    for name in ("inference", "training", "update", "backward, head 0", "backward, head 1"):
+        assert kernels[name]["tensor_core_products"] > 0, name
     for name, needs in kernels.items():
-        assert needs["tensor_core_products"] > 0, name
         # what every GPU of compute capability 8.0 or newer has for a block
         assert needs["shared"] < 99 * 1024, name
-    # inference keeps all that belongs to a pair in registers
-    assert kernels["inference"]["spilled"] == 0
+    assert kernels["update"]["spilled"] == kernels["around"]["spilled"] == 0
+    # inference keeps all that belongs to a pair in registers, or all but a little
+    assert kernels["inference"]["spilled"] <= (0 if capability >= 90 else 128)
 
 
 @needs_cuda

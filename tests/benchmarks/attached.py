@@ -19,9 +19,10 @@ import torch
 from tqdm.auto import tqdm
 
 import hoomd_gala
+from hoomd_gala import cells
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.structures import crystal, unit_cell
-from hoomd_gala.systems import as_system
+from hoomd_gala.systems import System, as_system
 from hoomd_gala.trajectories import add_labels, append_frame, make_frame
 
 
@@ -67,6 +68,15 @@ def seconds(clock: Clock, function: Callable[[], object]) -> float:
     return clock() - started
 
 
+def find_neighbors(system: System, classifier: hoomd_gala.Classifier) -> None:
+    """Search where the classifier does."""
+    if classifier.analyzer.device.type == "cuda":
+        cells.nearest_neighbors(torch.as_tensor(system.positions, device="cuda"), system.box)
+        torch.cuda.synchronize()
+    else:
+        nearest_neighbors(system.positions, system.box)
+
+
 def measure(
     simulation: hoomd.Simulation, period: int, rounds: int, model: str, folder: Path, clock: Clock
 ) -> list[float]:
@@ -88,7 +98,7 @@ def measure(
         result = classifier.result
         writers.clear()
         system = as_system(simulation.state.get_snapshot())
-        search = seconds(clock, lambda: nearest_neighbors(*system[:2]))  # noqa: B023
+        search = seconds(clock, lambda: find_neighbors(system, classifier))  # noqa: B023
         labels = seconds(clock, lambda: classifier.analyzer.analyze_system(system))  # noqa: B023
         # a frame that the run did not write, in a file of its own
         frame = add_labels(make_frame(system, simulation.timestep), result)

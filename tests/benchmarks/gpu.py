@@ -7,20 +7,23 @@ to run on it.
 
 import copy
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import geometric_algebra_attention.pytorch as reference
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from hoomd_gala import cells
 from hoomd_gala.algebra import Pairs
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.attention import InvariantAttention, PairAttention, TiedAttention, VectorAttention
+from hoomd_gala.device_inference import device_embedder
 from hoomd_gala.environments import scale_bonds
 from hoomd_gala.models import load_model
 from hoomd_gala.networks import CoreConfig, FrameClassifier
@@ -95,14 +98,30 @@ def bcc(n: int) -> System:
     return displace(crystal(unit_cell("cI2-W"), n), 0.05, np.random.default_rng(1))
 
 
-def embed(network: FrameClassifier, bonds: Tensor, types: Tensor, batch: int) -> Tensor:
+class Fused:
+    """Our networks as the analyzer embeds with them."""
+
+    def __init__(self, network: FrameClassifier) -> None:
+        self.network = network
+        self.embedder = device_embedder(network, 1)
+
+    def embed(self, bonds: Tensor, types: Tensor) -> Tensor:
+        assert self.embedder is not None
+        kinds = types[:, 0, 0].long()
+        return self.embedder(bonds, kinds, types[..., 0].long())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+
+def embed(network: Any, bonds: Tensor, types: Tensor, batch: int) -> Tensor:
     """Embeddings of environments, some at a time."""
     with torch.no_grad():  # the library keeps tensors, which it trains with later
         parts = zip(bonds.split(batch), types.split(batch), strict=True)
         return torch.cat([network.embed(*part) for part in parts])
 
 
-def fastest(network: FrameClassifier, bonds: Tensor, types: Tensor) -> float:
+def fastest(network: Any, bonds: Tensor, types: Tensor) -> float:
     """Time for all environments with the batches that suit a network best."""
     some = slice(0, 2 * max(BATCHES))
     batch = min(
@@ -114,11 +133,11 @@ def fastest(network: FrameClassifier, bonds: Tensor, types: Tensor) -> float:
 def inference(name: str, network: FrameClassifier, bonds: Tensor, wanted: str) -> None:
     """Embeddings, ours against the library's, and how much they differ."""
     types = torch.zeros(len(bonds), 20, 2, device=bonds.device)
-    library = on_library(network)
+    library, fused = on_library(network), Fused(network)
     report(
         f"{name}, forward: geometric-algebra-attention",
         len(bonds),
-        fastest(network, bonds, types),
+        fastest(fused, bonds, types),
         fastest(library, bonds, types),
         wanted,
     )
@@ -126,7 +145,7 @@ def inference(name: str, network: FrameClassifier, bonds: Tensor, wanted: str) -
     with torch.no_grad():
         ours, theirs = (
             net.classify[-1](net.hidden(values, values.unsqueeze(1)))
-            for net in (network, library)
+            for net in (fused, library)
             for values in [embed(net, bonds[few], types[few], 512)]
         )
     print(f"{'':4}logits differ by at most {float((ours - theirs).abs().max()):.1e} (wanted 1e-4)")
@@ -186,6 +205,49 @@ def whole(name: str, system: System, device: str, wanted: str) -> None:
     print(f"{'':4}first call {first:.1f} s{peak}")
 
 
+def ceilings(device: str) -> tuple[float, float]:
+    """Bytes per second of a large copy, read and written, and multiply-adds per second of a large
+    product of halves, measured."""
+    a = torch.randn(1 << 28, device=device)
+    b = torch.empty_like(a)
+    copied = 2 * a.nbytes / seconds(lambda: b.copy_(a))
+    x, y = torch.randn(2, 8192, 8192, device=device).half()
+    return copied, 8192**3 / seconds(lambda: x @ y)
+
+
+def floors(name: str, config: CoreConfig, pooled: bool, limits: tuple[float, float]) -> None:
+    """The least time that N environments can take, by arithmetic and by traffic with memory.
+
+    Counted are the products of matrices of the pair layers, each of which is three of halves here,
+    and the bonds, the embeddings, and what passes from launch to launch.
+    """
+    n, hidden, width = 20, config.hidden, config.width
+    heads = [2, 1] * config.blocks if not config.tied else [2] * config.blocks
+    heads += [1] if pooled else []
+    products = sum(n * n * 3 * count * hidden * hidden for count in heads)
+    between = 0
+    for count in heads:
+        sums = 1 + hidden + width + (4 if count > 1 else 0)
+        members, points = 2 * count * hidden, 2 * width + 2 * 3
+        between += 4 * n * (2 * sums + 2 * members + points + width)
+    moved = 4 * (3 * n + width) + between
+    copied, multiplied = limits
+    print(
+        f"{name}: {products / 1e6:.1f} million multiply-adds of halves and {moved / 1e3:.0f} kB an "
+        f"environment; no faster than {multiplied / products:,.0f} /s by arithmetic, "
+        f"{copied / moved:,.0f} /s by memory"
+    )
+
+
+def resources() -> None:
+    """Registers, spills and shared memory of the kernels, from the compiler."""
+    major, minor = torch.cuda.get_device_capability()
+    script = Path(__file__).parents[1] / "compile_kernels.py"
+    command = [sys.executable, str(script), f"{major}{minor}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(f"kernels for compute capability {major}.{minor}: {done.stdout or done.stderr[-400:]}")
+
+
 def compare(device: str, n: int, batches: tuple[int, ...]) -> None:
     """All comparisons, with n environments or about as many particles."""
     torch.manual_seed(1)
@@ -198,11 +260,17 @@ def compare(device: str, n: int, batches: tuple[int, ...]) -> None:
     bonds = bonds[:n].to(device)
     inference("width 32, hidden 64, 3 blocks", full, bonds, "wanted 20 x")
     inference("structures", structures, bonds, "wanted 20 x")
+    limits = ceilings(device)
+    print(
+        f"copy {limits[0] / 1e12:.2f} TB/s, products of halves {2 * limits[1] / 1e12:.0f} TFLOP/s"
+    )
+    floors("width 32, hidden 64, 3 blocks", CoreConfig(), True, limits)
+    floors("structures", load_model("structures").info.core, True, limits)
     for batch in batches:
         training("width 32, hidden 64, 3 blocks", full, bonds, batch, "wanted 5 x")
     for size in (n, 10 * n):
         crystalline = bcc(size)
-        ball, _ = droplet(crystalline, 0.6)
+        ball, _ = droplet(bcc(round(2.7 * size)), 0.9)
         for name, sample in (("crystal", crystalline), ("droplet", ball)):
             search(name, sample, device)
             whole(name, sample, device, "wanted 1,000,000")
@@ -213,3 +281,4 @@ if __name__ == "__main__":
         sys.exit("there is no CUDA GPU; this benchmark is of nothing else.")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     compare("cuda", 100_000, (64, 1024, 8192))
+    resources()
