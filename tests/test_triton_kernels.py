@@ -47,8 +47,12 @@ def only_these_kernels(monkeypatch):
     monkeypatch.setattr(attention, "FusedPairSums", triton_kernels.FusedPairSums)
 
 
-def compare(layer, vectors, values):
-    """Outputs and gradients against those in double precision."""
+def compare(layer, vectors, values, bent=0.005):
+    """Outputs and gradients against those in double precision.
+
+    Rounding decides on which side of its bend a hidden unit is that is all but at it: a share of
+    the gradients may differ for that.
+    """
     theirs = run(layer.double(), vectors.double(), values.double())
     ours = run(layer.float().to(DEVICE), vectors.to(DEVICE), values.to(DEVICE))
     assert ours.keys() == theirs.keys()
@@ -58,8 +62,7 @@ def compare(layer, vectors, values):
         if name.isdigit():
             assert float(difference.max()) < CLOSE * largest
         else:
-            # rounding decides on which side of its bend a hidden unit is that is all but at it
-            assert (difference > 1e-4 * (expected.abs() + largest)).double().mean() < 0.005, name
+            assert (difference > 1e-4 * (expected.abs() + largest)).double().mean() < bent, name
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -190,4 +193,5 @@ def test_edges_of_tiles(kind, clouds, n, hidden):
         generator = torch.Generator().manual_seed(seed)
         vectors, values = (torch.randn(x.shape, generator=generator) for x in (vectors, values))
         print(f"seed {seed}")
-        compare(layer, 0.5 * vectors, values)
+        # one bent unit of a pair changes the gradients of two of a hundred points
+        compare(layer, 0.5 * vectors, values, bent=0.03)
