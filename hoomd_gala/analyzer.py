@@ -10,13 +10,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from . import cells
+from .colors import UNKNOWN_NAME
 from .device_arrays import host_system
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
 from .inference import Embedder, embeds, surroundings
 from .models import Model, ModelInfo, load_model, pick_device
 from .networks import FrameClassifier, encode_types
-from .systems import System, as_system, make_system
+from .systems import System, as_system
 
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1
@@ -43,13 +44,19 @@ class Result:
     embedding : (N, D) float32
         The network's summary of each environment.
     class_names : tuple of str
-        Names of the classes.
+        Names of the classes; :attr:`names` has that of each particle.
     """
 
     label: NDArray[np.int32]
     confidence: NDArray[np.float32]
     embedding: NDArray[np.float32]
     class_names: tuple[str, ...]
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """(N,) str: the structure of each particle by name, ``"unknown"`` where the label is -1."""
+        # the last one is what -1 picks
+        return np.array([*self.class_names, UNKNOWN_NAME])[self.label]
 
     @property
     def counts(self) -> NDArray[np.float64]:
@@ -61,7 +68,7 @@ class Result:
     @property
     def fractions(self) -> dict[str, float]:
         """Fraction of particles by class name, and by ``"unknown"`` for those labelled -1."""
-        names = (*self.class_names, "unknown")
+        names = (*self.class_names, UNKNOWN_NAME)
         return dict(zip(names, self.counts.tolist(), strict=True))
 
     def fraction(self, structure: str | Sequence[str] | None = None) -> float:
@@ -119,9 +126,7 @@ class Analyzer:
         """Names of the classes that labels index."""
         return self.model.info.class_names
 
-    def analyze(
-        self, positions: Any, box: ArrayLike | None = None, types: ArrayLike | None = None
-    ) -> Result:
+    def analyze(self, positions: Any, box: Any = None, types: ArrayLike | None = None) -> Result:
         """Label all particles of a system.
 
         Parameters
@@ -130,11 +135,13 @@ class Analyzer:
             Positions in any unit of length, in the memory of the host or, with
             ``__cuda_array_interface__``, of a GPU, which they then do not leave; or, alone, what
             :func:`~hoomd_gala.systems.as_system` takes: (box, points) as in freud, a GSD frame, a
-            HOOMD snapshot, an OVITO ``DataCollection``.
-        box : (6,)
-            ``[Lx, Ly, Lz, xy, xz, yz]`` as HOOMD and GSD have it.
+            HOOMD snapshot, an OVITO ``DataCollection``, ASE ``Atoms``.
+        box
+            ``[Lx, Ly, Lz, xy, xz, yz]`` as HOOMD and GSD have it, or anything else that
+            :func:`~hoomd_gala.systems.as_box` takes; positions and box may change places.
         types : (N,) int, optional
-            Type of each particle; ignored by models that are blind to types.
+            Type of each particle, in place of what a frame says; ignored by models that are blind
+            to types.
 
         Raises
         ------
@@ -142,11 +149,10 @@ class Analyzer:
             For positions that are not finite, fewer than 21 particles, a two-dimensional box, a
             box too thin for 20 neighbors, or more types than the model tells apart.
         """
-        if box is None:
-            return self.analyze_system(as_system(positions))
         if hasattr(positions, "__cuda_array_interface__"):
             return self.analyze_system(cells.device_system(positions, box, types))
-        return self.analyze_system(make_system(positions, box, types))
+        system = positions if box is None else (positions, box)
+        return self.analyze_system(as_system(system, types))
 
     def analyze_system(
         self,
@@ -381,7 +387,7 @@ def class_indices(
     """
     if structure is None:
         return [i for i, name in enumerate(class_names) if name != DISORDERED]
-    known = [*class_names, "unknown"]
+    known = [*class_names, UNKNOWN_NAME]
     wanted = [structure] if isinstance(structure, str) else list(structure)
     for name in wanted:
         if name not in known:

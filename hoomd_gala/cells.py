@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .environments import N_NEIGHBORS
 from .errors import InputError
-from .systems import Array, System, lattice_vectors, make_system
+from .systems import Array, System, as_box, make_system, short_lattice
 
 #: Distances computed at a time; bounds the memory whatever the number of particles.
 PAIRS = 1 << 22
@@ -217,7 +217,7 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
         box is so thin that a particle's own image is among its neighbors, after the last.
     """
     check(positions, box, n)
-    edges = lattice_vectors(box)
+    edges = short_lattice(as_box(box))
     lattice = torch.as_tensor(edges, device=positions.device)
     fractional = positions.double() @ torch.linalg.inv(lattice)
     fractional = fractional - fractional.floor()
@@ -270,7 +270,7 @@ def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
         )
 
 
-def device_system(positions: Any, box: ArrayLike, types: Any = None) -> System:
+def device_system(positions: Any, box: Any, types: Any = None) -> System:
     """A system whose positions and types are tensors, where the positions are.
 
     Parameters
@@ -297,7 +297,7 @@ def device_system(positions: Any, box: ArrayLike, types: Any = None) -> System:
             f"types have shape {tuple(kinds.shape)} and dtype {kinds.dtype}; give one integer for "
             f"each of the {len(points)} particles."
         )
-    return System(points, np.asarray(box, np.float64), kinds)  # type: ignore[arg-type]
+    return System(points, as_box(box), kinds)  # type: ignore[arg-type]
 
 
 def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Found:

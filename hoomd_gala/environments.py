@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from .errors import InputError
-from .systems import Array, lattice_vectors, make_system
+from .systems import Array, make_system, short_lattice
 from .threads import share_out
 
 #: Nearest neighbors in an environment (figure 1d of arXiv 2411.14680).
@@ -108,7 +108,7 @@ class PeriodicTree:
                 f"there are {total} particles; an environment of {N_NEIGHBORS} neighbors needs at "
                 f"least {N_NEIGHBORS + 1}."
             )
-        lattice = lattice_vectors(system.box)
+        lattice = short_lattice(system.box)
         fractional = system.positions @ np.linalg.inv(lattice)
         fractional -= np.floor(fractional)
         tree = cls(fractional, lattice, [])
