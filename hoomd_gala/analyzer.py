@@ -1,6 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,7 @@ class Analyzer:
         self.device = pick_device(device)
         self.model = model if isinstance(model, Model) else load_model(model)
         network = self.model.network.to(self.device)
+        self._has_warned = False
         self._embedder: Embedder | None = None
         if embeds(network):
             self._embedder = Embedder(network, self.model.info.core.max_types)
@@ -189,6 +191,35 @@ class Analyzer:
             for start in range(0, len(embedding), CHUNK):
                 rows = slice(start, start + CHUNK)
                 label[rows], confidence[rows] = self._name(embedding[rows], around(rows))
+        return Result(label, confidence, embedding, self.class_names)
+
+    def analyze_running(
+        self,
+        system: System,
+        particles: NDArray[np.int64] | None = None,
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
+    ) -> Result:
+        """As :meth:`analyze_system`, in a simulation that shall go on with few particles as well.
+
+        Where there are too few for an environment, all are unknown; the first time that this
+        happens there is a warning.
+        """
+        total = len(system.positions)
+        if total > N_NEIGHBORS:
+            return self.analyze_system(system, particles, exchange)
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"there are {total} particles, and environments need at least {N_NEIGHBORS + 1}: "
+                "all are labelled unknown as long as there are so few.",
+                stacklevel=2,
+            )
+        return self.unknown(total if particles is None else len(particles))
+
+    def unknown(self, n: int) -> Result:
+        """What is said of n particles that nothing is known about."""
+        embedding = np.zeros((n, self.model.info.core.width), np.float32)
+        label, confidence = np.full(n, UNKNOWN, np.int32), np.zeros(n, np.float32)
         return Result(label, confidence, embedding, self.class_names)
 
     def _analyze_on_device(self, system: System) -> Result:
