@@ -134,7 +134,8 @@ class Analyzer:
         Parameters
         ----------
         positions : (N, 3) array, or a system
-            Positions in any unit of length, in the memory of the host or, with
+            Positions in any unit of length (but in that of its training data for a model whose
+            ``info.length_convention`` is ``"absolute"``), in the memory of the host or, with
             ``__cuda_array_interface__``, of a GPU, which they then do not leave; or, alone, what
             :func:`~hoomd_gala.systems.as_system` takes: (box, points) as in freud, a GSD frame, a
             HOOMD snapshot, an OVITO ``DataCollection``, ASE ``Atoms``.
@@ -234,10 +235,11 @@ class Analyzer:
         label = torch.full((total,), UNKNOWN, dtype=torch.int32, device=self.device)
         confidence = torch.zeros(total, device=self.device)
         with torch.inference_mode():
+            length = info.length(lambda: cells.shortest_distance(positions, system.box))
             for found in cells.environments(positions, system.box):
                 neighbors[found.particles] = found.neighbors.int()
                 for rows, bonds, near in zip(*(part.split(CHUNK) for part in found), strict=True):
-                    scaled = cells.scale_bonds(bonds, info.length_scale).float()
+                    scaled = cells.scale_bonds(bonds, length).float()
                     types = encode_types(kinds[rows], kinds[near], info.core.max_types)
                     embedding[rows] = network.embed(scaled, types)
             for start in range(0, total if self.class_names else 0, CHUNK):
@@ -265,13 +267,14 @@ class Analyzer:
         self._check_types(system)
         info, kinds = self.model.info, system.types
         tree = PeriodicTree.build(system.positions, system.box)
+        length = self._length(tree)
         total = len(system.positions)
         embedding = np.empty((total, info.core.width), np.float32)
         neighbors = np.empty((total, N_NEIGHBORS), np.int32)
         # particles near to each other together: they have neighbors in common
         for rows in np.split(tree.order, range(CHUNK, total, CHUNK)):
             found = tree.nearest(rows, workers=torch.get_num_threads())
-            embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
+            embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors], length)
             neighbors[rows] = found.neighbors
         return embedding, neighbors
 
@@ -304,6 +307,7 @@ class Analyzer:
         self._check_types(system)
         kinds, workers = system.types, torch.get_num_threads()
         tree = PeriodicTree.build(system.positions, system.box)
+        length = self._length(tree)
         wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
         wanted[:, 0] = particles
         own = np.empty((len(particles), self.model.info.core.width), np.float32)
@@ -312,15 +316,18 @@ class Analyzer:
             found = tree.nearest(particles[rows], workers=workers)
             wanted[rows, 1:] = found.neighbors
             if exchange is not None:
-                own[rows] = self._embed(found.bonds, kinds[particles[rows]], kinds[found.neighbors])
+                chosen = particles[rows]
+                own[rows] = self._embed(found.bonds, kinds[chosen], kinds[found.neighbors], length)
         if exchange is not None:
             return exchange(own), wanted.astype(np.int32)
         ids, places = np.unique(wanted, return_inverse=True)
         embedding = np.empty((len(ids), self.model.info.core.width), np.float32)
         for start in range(0, len(ids), CHUNK):
             rows = slice(start, start + CHUNK)
-            found = tree.nearest(ids[rows], workers=workers)
-            embedding[rows] = self._embed(found.bonds, kinds[ids[rows]], kinds[found.neighbors])
+            chosen = ids[rows]
+            found = tree.nearest(chosen, workers=workers)
+            around = kinds[found.neighbors]
+            embedding[rows] = self._embed(found.bonds, kinds[chosen], around, length)
         return embedding, places.reshape(wanted.shape).astype(np.int32)
 
     def _check_types(self, system: System) -> None:
@@ -331,17 +338,25 @@ class Analyzer:
                 f"{int(kinds.min())} to {int(kinds.max())}; use a model that is blind to types."
             )
 
+    def _length(self, tree: PeriodicTree) -> float | None:
+        """Length that bonds of a system are divided by; None for each environment's own mean.
+
+        Of all particles, also where only some are labelled, so that it is the same on all ranks.
+        """
+        return self.model.info.length(lambda: tree.shortest_distance(torch.get_num_threads()))
+
     def _embed(
         self,
         bonds: NDArray[np.float64],
         types: NDArray[np.int64],
         neighbor_types: NDArray[np.int64],
+        length: float | None,
     ) -> NDArray[np.float32]:
-        """Embeddings of environments."""
+        """Embeddings of environments, whose bonds are divided by a length (see :meth:`_length`)."""
         network, info = self.model.network, self.model.info
         if self._embedder is not None:
-            return self._embedder(bonds, types, neighbor_types, info.length_scale)
-        scaled = torch.as_tensor(scale_bonds(bonds, info.length_scale), dtype=torch.float32)
+            return self._embedder(bonds, types, neighbor_types, length)
+        scaled = torch.as_tensor(scale_bonds(bonds, length), dtype=torch.float32)
         encoded = encode_types(
             torch.as_tensor(types), torch.as_tensor(neighbor_types), info.core.max_types
         )
@@ -436,7 +451,8 @@ def decide(
     logits : (B, n_classes) or (B, n_classes + 1)
         One more than there are classes if the model knows the unknown.
     info : ModelInfo
-        Gives the temperature and the confidence that a label takes.
+        Gives the temperature, the confidence that a label takes, and the classes that are not
+        named, which count as unknown.
     familiarity : (B,), optional
         What probabilities of classes are multiplied by; the unknown has the rest.
 
@@ -448,6 +464,9 @@ def decide(
     known = torch.softmax(logits / info.temperature, dim=-1)[:, : len(info.class_names)]
     if familiarity is not None:
         known = known * familiarity.unsqueeze(-1)
+    if info.withheld:
+        named = [name not in info.withheld for name in info.class_names]
+        known = known * torch.tensor(named, device=known.device)
     confidence, label = known.max(dim=-1)
     unknown = confidence < info.unknown_below
     if info.knows_unknown:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .environments import N_NEIGHBORS
+from .environments import shortest_distance as of_lengths
 from .errors import InputError
 from .systems import Array, System, as_box, make_system, short_lattice
 
@@ -306,6 +307,15 @@ def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -
     found = Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
     order = found.particles.argsort()
     return Found(*(part[order] for part in found))
+
+
+def shortest_distance(positions: Tensor, box: ArrayLike) -> float:
+    """:func:`hoomd_gala.environments.shortest_distance` of (N, 3) positions on any device."""
+    lengths = [
+        torch.linalg.vector_norm(found.bonds, dim=-1).float().cpu()
+        for found in environments(positions, box)
+    ]
+    return of_lengths(torch.cat(lengths).numpy())
 
 
 def scale_bonds(bonds: Tensor, length_scale: float | None = None) -> Tensor:
