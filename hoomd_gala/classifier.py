@@ -46,8 +46,8 @@ class _Analysis:
     collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
 
-def _entries(writer: Any) -> list[Any]:
-    """What a writer logs: HOOMD's entries of an object, an attribute of it and a category.
+def _per_particle_entries(writer: Any) -> list[Any]:
+    """What a writer logs of each particle: HOOMD's entries of an object and an attribute of it.
 
     The writer may keep its logger wrapped, and has no public way to ask a logger for objects.
     """
@@ -57,11 +57,7 @@ def _entries(writer: Any) -> list[Any]:
     while pending:
         for value in pending.pop().values():
             (pending if isinstance(value, dict) else found).append(value)
-    return found
-
-
-def _is_per_particle(entry: Any) -> bool:
-    return bool(entry.category == hoomd.logging.LoggerCategories.particle)
+    return [e for e in found if e.category == hoomd.logging.LoggerCategories.particle]
 
 
 class Classifier(hoomd.custom.Action):  # type: ignore[misc]
@@ -158,7 +154,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 continue
             if isinstance(writer.filter, hoomd.filter.All):
                 continue
-            if any(entry.obj is self and _is_per_particle(entry) for entry in _entries(writer)):
+            if any(
+                getattr(entry.obj, "action", entry.obj) is self
+                for entry in _per_particle_entries(writer)
+            ):
                 raise InputError(
                     f"hoomd.write.GSD writes some particles to {writer.filename}, by its filter, "
                     "and the classifier in its logger has quantities of all; leave that filter out "
