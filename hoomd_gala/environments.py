@@ -337,6 +337,8 @@ def shortest_distance(lengths: NDArray[Any]) -> float:
     makes that 2.3, 13 and 29 %, the median nearest distance 3.1, 6.2 and 12.5 %, and each
     environment's own shortest bond 7.9, 12.5 and 21.5 %. Extrapolation from the lowest percents of
     nearest distances is as near to the truth but fluctuates five times as much from frame to frame.
+    In a run that cools a gas to a solid (OPP, k = 6.25), it goes from 1.31 to 1.35, and the mean
+    bond length from 2.2 to 1.7.
 
     Parameters
     ----------
