@@ -42,7 +42,6 @@ Path("mine.safetensors").unlink(missing_ok=True)  # of an earlier run: nothing i
 command = "finetune structures --gsd run.gsd --labels labels.csv --output mine.safetensors"
 if main(command.split()) == 0:
     analyzer = hoomd_gala.Analyzer("mine.safetensors")
-    result = analyzer.analyze(system.positions, system.box)
-    names = np.array([*result.class_names, "unknown"])[result.label]
+    names = analyzer.analyze(system.positions, system.box).names
     print(f"inside the droplet: {np.mean(names[inside] == 'sigma'):.1%} sigma")
     print(f"outside: {np.mean(names[outside] == 'gas'):.1%} gas")

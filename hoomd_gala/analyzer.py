@@ -1,6 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from . import cells
+from .colors import UNKNOWN_NAME
 from .device_arrays import host_system
 from .device_inference import CHUNK as DEVICE_CHUNK
 from .device_inference import device_embedder
@@ -19,7 +21,7 @@ from .errors import InputError
 from .inference import Embedder, embeds, surroundings
 from .models import Model, ModelInfo, load_model, pick_device
 from .networks import FrameClassifier, encode_types
-from .systems import System, as_system, make_system
+from .systems import System, as_system
 
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1
@@ -46,13 +48,19 @@ class Result:
     embedding : (N, D) float32
         The network's summary of each environment.
     class_names : tuple of str
-        Names of the classes.
+        Names of the classes; :attr:`names` has that of each particle.
     """
 
     label: NDArray[np.int32]
     confidence: NDArray[np.float32]
     embedding: NDArray[np.float32]
     class_names: tuple[str, ...]
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """(N,) str: the structure of each particle by name, ``"unknown"`` where the label is -1."""
+        # the last one is what -1 picks
+        return np.array([*self.class_names, UNKNOWN_NAME])[self.label]
 
     @property
     def counts(self) -> NDArray[np.float64]:
@@ -64,7 +72,7 @@ class Result:
     @property
     def fractions(self) -> dict[str, float]:
         """Fraction of particles by class name, and by ``"unknown"`` for those labelled -1."""
-        names = (*self.class_names, "unknown")
+        names = (*self.class_names, UNKNOWN_NAME)
         return dict(zip(names, self.counts.tolist(), strict=True))
 
     def fraction(self, structure: str | Sequence[str] | None = None) -> float:
@@ -113,6 +121,7 @@ class Analyzer:
         self.device = pick_device(device)
         self.model = model if isinstance(model, Model) else load_model(model)
         network = self.model.network.to(self.device)
+        self._has_warned = False
         self._embedder: Embedder | None = None
         if embeds(network):
             self._embedder = Embedder(network, self.model.info.core.max_types)
@@ -123,22 +132,23 @@ class Analyzer:
         """Names of the classes that labels index."""
         return self.model.info.class_names
 
-    def analyze(
-        self, positions: Any, box: ArrayLike | None = None, types: ArrayLike | None = None
-    ) -> Result:
+    def analyze(self, positions: Any, box: Any = None, types: ArrayLike | None = None) -> Result:
         """Label all particles of a system.
 
         Parameters
         ----------
         positions : (N, 3) array, or a system
-            Positions in any unit of length, in the memory of the host or, with
+            Positions in any unit of length (but in that of its training data for a model whose
+            ``info.length_convention`` is ``"absolute"``), in the memory of the host or, with
             ``__cuda_array_interface__``, of a GPU, which they then do not leave; or, alone, what
             :func:`~hoomd_gala.systems.as_system` takes: (box, points) as in freud, a GSD frame, a
-            HOOMD snapshot, an OVITO ``DataCollection``.
-        box : (6,)
-            ``[Lx, Ly, Lz, xy, xz, yz]`` as HOOMD and GSD have it.
+            HOOMD snapshot, an OVITO ``DataCollection``, ASE ``Atoms``.
+        box
+            ``[Lx, Ly, Lz, xy, xz, yz]`` as HOOMD and GSD have it, or anything else that
+            :func:`~hoomd_gala.systems.as_box` takes; positions and box may change places.
         types : (N,) int, optional
-            Type of each particle; ignored by models that are blind to types.
+            Type of each particle, in place of what a frame says; ignored by models that are blind
+            to types.
 
         Raises
         ------
@@ -146,11 +156,10 @@ class Analyzer:
             For positions that are not finite, fewer than 21 particles, a two-dimensional box, a
             box too thin for 20 neighbors, or more types than the model tells apart.
         """
-        if box is None:
-            return self.analyze_system(as_system(positions))
         if hasattr(positions, "__cuda_array_interface__"):
             return self.analyze_system(cells.device_system(positions, box, types))
-        return self.analyze_system(make_system(positions, box, types))
+        system = positions if box is None else (positions, box)
+        return self.analyze_system(as_system(system, types))
 
     def analyze_system(
         self,
@@ -189,6 +198,35 @@ class Analyzer:
                 label[rows], confidence[rows] = self._name(embedding[rows], around(rows))
         return Result(label, confidence, embedding, self.class_names)
 
+    def analyze_running(
+        self,
+        system: System,
+        particles: NDArray[np.int64] | None = None,
+        exchange: Callable[[Embeddings], Embeddings] | None = None,
+    ) -> Result:
+        """As :meth:`analyze_system`, in a simulation that shall go on with few particles as well.
+
+        Where there are too few for an environment, all are unknown; the first time that this
+        happens there is a warning.
+        """
+        total = len(system.positions)
+        if total > N_NEIGHBORS:
+            return self.analyze_system(system, particles, exchange)
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"there are {total} particles, and environments need at least {N_NEIGHBORS + 1}: "
+                "all are labelled unknown as long as there are so few.",
+                stacklevel=2,
+            )
+        return self.unknown(total if particles is None else len(particles))
+
+    def unknown(self, n: int) -> Result:
+        """What is said of n particles that nothing is known about."""
+        embedding = np.zeros((n, self.model.info.core.width), np.float32)
+        label, confidence = np.full(n, UNKNOWN, np.int32), np.zeros(n, np.float32)
+        return Result(label, confidence, embedding, self.class_names)
+
     def _analyze_on_device(self, system: System) -> Result:
         """Labels, with everything up to them on the device that the network is on."""
         self._check_types(system)
@@ -201,11 +239,12 @@ class Analyzer:
         label = torch.full((total,), UNKNOWN, dtype=torch.int32, device=self.device)
         confidence = torch.zeros(total, device=self.device)
         with torch.inference_mode():
+            length = info.length(lambda: cells.shortest_distance(positions, system.box))
             for found in cells.environments(positions, system.box):
                 neighbors[found.particles] = found.neighbors.int()
                 parts = (part.split(DEVICE_CHUNK) for part in found)
                 for rows, bonds, near in zip(*parts, strict=True):
-                    scaled = cells.scale_bonds(bonds, info.length_scale).float()
+                    scaled = cells.scale_bonds(bonds, length).float()
                     embedding[rows] = self._embed_on_device(scaled, kinds[rows], kinds[near])
             if self.class_names:
                 assert isinstance(network, FrameClassifier)
@@ -244,13 +283,14 @@ class Analyzer:
         self._check_types(system)
         info, kinds = self.model.info, system.types
         tree = PeriodicTree.build(system.positions, system.box)
+        length = self._length(tree)
         total = len(system.positions)
         embedding = np.empty((total, info.core.width), np.float32)
         neighbors = np.empty((total, N_NEIGHBORS), np.int32)
         # particles near to each other together: they have neighbors in common
         for rows in np.split(tree.order, range(CHUNK, total, CHUNK)):
             found = tree.nearest(rows, workers=torch.get_num_threads())
-            embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors])
+            embedding[rows] = self._embed(found.bonds, kinds[rows], kinds[found.neighbors], length)
             neighbors[rows] = found.neighbors
         return embedding, neighbors
 
@@ -283,6 +323,7 @@ class Analyzer:
         self._check_types(system)
         kinds, workers = system.types, torch.get_num_threads()
         tree = PeriodicTree.build(system.positions, system.box)
+        length = self._length(tree)
         wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
         wanted[:, 0] = particles
         own = np.empty((len(particles), self.model.info.core.width), np.float32)
@@ -291,15 +332,18 @@ class Analyzer:
             found = tree.nearest(particles[rows], workers=workers)
             wanted[rows, 1:] = found.neighbors
             if exchange is not None:
-                own[rows] = self._embed(found.bonds, kinds[particles[rows]], kinds[found.neighbors])
+                chosen = particles[rows]
+                own[rows] = self._embed(found.bonds, kinds[chosen], kinds[found.neighbors], length)
         if exchange is not None:
             return exchange(own), wanted.astype(np.int32)
         ids, places = np.unique(wanted, return_inverse=True)
         embedding = np.empty((len(ids), self.model.info.core.width), np.float32)
         for start in range(0, len(ids), CHUNK):
             rows = slice(start, start + CHUNK)
-            found = tree.nearest(ids[rows], workers=workers)
-            embedding[rows] = self._embed(found.bonds, kinds[ids[rows]], kinds[found.neighbors])
+            chosen = ids[rows]
+            found = tree.nearest(chosen, workers=workers)
+            around = kinds[found.neighbors]
+            embedding[rows] = self._embed(found.bonds, kinds[chosen], around, length)
         return embedding, places.reshape(wanted.shape).astype(np.int32)
 
     def _check_types(self, system: System) -> None:
@@ -310,17 +354,25 @@ class Analyzer:
                 f"{int(kinds.min())} to {int(kinds.max())}; use a model that is blind to types."
             )
 
+    def _length(self, tree: PeriodicTree) -> float | None:
+        """Length that bonds of a system are divided by; None for each environment's own mean.
+
+        Of all particles, also where only some are labelled, so that it is the same on all ranks.
+        """
+        return self.model.info.length(lambda: tree.shortest_distance(torch.get_num_threads()))
+
     def _embed(
         self,
         bonds: NDArray[np.float64],
         types: NDArray[np.int64],
         neighbor_types: NDArray[np.int64],
+        length: float | None,
     ) -> NDArray[np.float32]:
-        """Embeddings of environments."""
+        """Embeddings of environments, whose bonds are divided by a length (see :meth:`_length`)."""
         network, info = self.model.network, self.model.info
         if self._embedder is not None:
-            return self._embedder(bonds, types, neighbor_types, info.length_scale)
-        scaled = torch.as_tensor(scale_bonds(bonds, info.length_scale), dtype=torch.float32)
+            return self._embedder(bonds, types, neighbor_types, length)
+        scaled = torch.as_tensor(scale_bonds(bonds, length), dtype=torch.float32)
         encoded = encode_types(
             torch.as_tensor(types), torch.as_tensor(neighbor_types), info.core.max_types
         )
@@ -401,7 +453,7 @@ def class_indices(
     """
     if structure is None:
         return [i for i, name in enumerate(class_names) if name != DISORDERED]
-    known = [*class_names, "unknown"]
+    known = [*class_names, UNKNOWN_NAME]
     wanted = [structure] if isinstance(structure, str) else list(structure)
     for name in wanted:
         if name not in known:
@@ -419,7 +471,8 @@ def decide(
     logits : (B, n_classes) or (B, n_classes + 1)
         One more than there are classes if the model knows the unknown.
     info : ModelInfo
-        Gives the temperature and the confidence that a label takes.
+        Gives the temperature, the confidence that a label takes, and the classes that are not
+        named, which count as unknown.
     familiarity : (B,), optional
         What probabilities of classes are multiplied by; the unknown has the rest.
 
@@ -431,6 +484,9 @@ def decide(
     known = torch.softmax(logits / info.temperature, dim=-1)[:, : len(info.class_names)]
     if familiarity is not None:
         known = known * familiarity.unsqueeze(-1)
+    if info.withheld:
+        named = [name not in info.withheld for name in info.class_names]
+        known = known * torch.tensor(named, device=known.device)
     confidence, label = known.max(dim=-1)
     unknown = confidence < info.unknown_below
     if info.knows_unknown:

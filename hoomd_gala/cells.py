@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .environments import N_NEIGHBORS
+from .environments import shortest_distance as of_lengths
 from .errors import InputError
-from .systems import Array, System, lattice_vectors, make_system
+from .systems import Array, System, as_box, make_system, short_lattice
 
 #: Distances computed at a time; bounds the memory whatever the number of particles.
 PAIRS = 1 << 24
@@ -217,7 +218,7 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
         box is so thin that a particle's own image is among its neighbors, after the last.
     """
     check(positions, box, n)
-    edges = lattice_vectors(box)
+    edges = short_lattice(as_box(box))
     lattice = torch.as_tensor(edges, device=positions.device)
     fractional = positions.double() @ torch.linalg.inv(lattice)
     fractional = fractional - fractional.floor()
@@ -270,7 +271,7 @@ def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
         )
 
 
-def device_system(positions: Any, box: ArrayLike, types: Any = None) -> System:
+def device_system(positions: Any, box: Any, types: Any = None) -> System:
     """A system whose positions and types are tensors, where the positions are.
 
     Parameters
@@ -297,7 +298,7 @@ def device_system(positions: Any, box: ArrayLike, types: Any = None) -> System:
             f"types have shape {tuple(kinds.shape)} and dtype {kinds.dtype}; give one integer for "
             f"each of the {len(points)} particles."
         )
-    return System(points, np.asarray(box, np.float64), kinds)  # type: ignore[arg-type]
+    return System(points, as_box(box), kinds)  # type: ignore[arg-type]
 
 
 def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Found:
@@ -306,6 +307,15 @@ def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -
     found = Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
     order = found.particles.argsort()
     return Found(*(part[order] for part in found))
+
+
+def shortest_distance(positions: Tensor, box: ArrayLike) -> float:
+    """:func:`hoomd_gala.environments.shortest_distance` of (N, 3) positions on any device."""
+    lengths = [
+        torch.linalg.vector_norm(found.bonds, dim=-1).float().cpu()
+        for found in environments(positions, box)
+    ]
+    return of_lengths(torch.cat(lengths).numpy())
 
 
 def scale_bonds(bonds: Tensor, length_scale: float | None = None) -> Tensor:

@@ -22,6 +22,7 @@ except ImportError as error:
 from .analyzer import UNKNOWN, Analyzer, Result, class_indices
 from .colors import label_colors
 from .device_arrays import host_system, in_tag_order
+from .errors import InputError
 from .ranks import collect, open_communicator, share
 from .systems import System, make_system
 from .trajectories import add_labels, append_frame, encode_strings, fill, make_frame
@@ -43,6 +44,20 @@ class _Analysis:
     counts: NDArray[np.float64]
     #: What rank 0 has collected from the others so far.
     collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
+
+
+def _per_particle_entries(writer: Any) -> list[Any]:
+    """What a writer logs of each particle: HOOMD's entries of an object and an attribute of it.
+
+    The writer may keep its logger wrapped, and has no public way to ask a logger for objects.
+    """
+    logger = getattr(writer.logger, "logger", writer.logger)
+    found: list[Any] = []
+    pending = [getattr(logger, "_dict", {})]
+    while pending:
+        for value in pending.pop().values():
+            (pending if isinstance(value, dict) else found).append(value)
+    return [e for e in found if e.category == hoomd.logging.LoggerCategories.particle]
 
 
 class Classifier(hoomd.custom.Action):  # type: ignore[misc]
@@ -103,7 +118,20 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self._latest: _Analysis | None = None
 
     def attach(self, simulation: Any) -> None:
-        """Called by HOOMD when the operation joins a simulation."""
+        """Called by HOOMD when the operation joins a simulation.
+
+        Raises
+        ------
+        InputError
+            If the simulation is two-dimensional, or a :class:`hoomd.write.GSD` that writes some of
+            the particles logs this classifier's quantities of all.
+        """
+        if simulation.state.box.is2D:
+            raise InputError(
+                "the simulation is two-dimensional, and environments need three dimensions; leave "
+                "hoomd_gala.Classifier out."
+            )
+        self._check_writers(simulation)
         super().attach(simulation)
         self._forget()
         self._communicator = open_communicator(simulation.device.communicator)
@@ -115,6 +143,27 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self._communicator is not None:
             self._communicator.Free()
         self._forget()
+
+    def _check_writers(self, simulation: Any) -> None:
+        """Refuse writers of some particles that are to log quantities of all.
+
+        HOOMD writes what it is given, and nobody can read such a file.
+        """
+        for writer in simulation.operations.writers:
+            if not isinstance(writer, hoomd.write.GSD) or writer.logger is None:
+                continue
+            if isinstance(writer.filter, hoomd.filter.All):
+                continue
+            if any(
+                getattr(entry.obj, "action", entry.obj) is self
+                for entry in _per_particle_entries(writer)
+            ):
+                raise InputError(
+                    f"hoomd.write.GSD writes some particles to {writer.filename}, by its filter, "
+                    "and the classifier in its logger has quantities of all; leave that filter out "
+                    "or let the classifier write a file of its own (filename=). With the same "
+                    "filter for both, log (lambda: classifier.result.label, 'particle') instead."
+                )
 
     def __getstate__(self) -> dict[str, Any]:
         nothing = {"_state": None, "_simulation": None, "_communicator": None, "_latest": None}
@@ -171,7 +220,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             with self._state.gpu_local_snapshot as snapshot:
                 local = snapshot.particles
                 system = in_tag_order(local.position, local.typeid, local.tag, edges)
-            result = self.analyzer.analyze_system(system)
+            result = self.analyzer.analyze_running(system)
             return _Analysis(fingerprint, system, None, result, result.counts)
         with self._state.cpu_local_snapshot as snapshot:
             tags = own = np.array(snapshot.particles.tag)
@@ -190,10 +239,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             # tags need not be 0, 1, ...: insertions and removals leave gaps
             particles = np.sort(np.searchsorted(tags[order], own))
         if particles is None or self._communicator is None or self.filter is not None:
-            result = self.analyzer.analyze_system(system, particles)
+            result = self.analyzer.analyze_running(system, particles)
         else:
             # every neighbor is embedded by some rank
-            result = self.analyzer.analyze_system(
+            result = self.analyzer.analyze_running(
                 system, particles, partial(self._exchange, particles)
             )
         counts = result.counts
@@ -229,6 +278,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
     def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
         """An array of the result for all particles of all ranks on rank 0."""
+        if self._simulation is not None:
+            self._check_writers(self._simulation)  # some may have come since
         values, particles = self._collect(name), self.particles
         if values is None:
             return None

@@ -181,7 +181,7 @@ def parse_range(text: str) -> FrameRange:
 
 
 def trajectory_frames(
-    sources: Sequence[FrameRange], n: int, rng: np.random.Generator
+    sources: Sequence[FrameRange], n: int, rng: np.random.Generator, rescale: bool = False
 ) -> tuple[Frames, tuple[str, ...]]:
     """Environments of frames of GSD trajectories.
 
@@ -191,6 +191,9 @@ def trajectory_frames(
         Files and the frames to take of them.
     n : int
         Environments of each frame.
+    rescale : bool
+        Take bonds in units of each frame's
+        :func:`~hoomd_gala.environments.shortest_distance`.
 
     Returns
     -------
@@ -218,7 +221,12 @@ def trajectory_frames(
             for i in tqdm(chosen, desc=source.path.name, unit="frame"):
                 frame = trajectory[i]
                 try:
-                    parts.append(take(as_system(frame), len(names), n, rng))
+                    system = as_system(frame)
+                    found = take(system, len(names), n, rng)
+                    if rescale:
+                        tree = PeriodicTree.build(system.positions, system.box)
+                        found = found._replace(bonds=found.bonds / tree.shortest_distance())
+                    parts.append(found)
                 except InputError as error:
                     raise InputError(f"frame {i} of {source.path}: {error}") from None
                 file = source.path.name if unique else source.path

@@ -4,19 +4,27 @@ import functools
 import itertools
 from dataclasses import dataclass
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from .errors import InputError
-from .systems import Array, lattice_vectors, make_system
+from .systems import Array, make_system, short_lattice
 from .threads import share_out
 
 #: Nearest neighbors in an environment (figure 1d of arXiv 2411.14680).
 N_NEIGHBORS = 20
 
+
+#: What networks are told bonds in units of: each environment's own mean bond length, the shortest
+#: distance of the structure, or a length in the unit that positions are in.
+LENGTH_CONVENTIONS = ("mean", "shortest", "absolute")
+
+#: Share of particles that are nearer to a neighbor than where the search for the shortest distance
+#: starts, and how much longer than the shortest distance bonds of the first shell are at most.
+_NEAREST_SHARE, _SHELL = 0.1, 1.12
 
 Integers = NDArray[np.int64]
 
@@ -108,7 +116,7 @@ class PeriodicTree:
                 f"there are {total} particles; an environment of {N_NEIGHBORS} neighbors needs at "
                 f"least {N_NEIGHBORS + 1}."
             )
-        lattice = lattice_vectors(system.box)
+        lattice = short_lattice(system.box)
         fractional = system.positions @ np.linalg.inv(lattice)
         fractional -= np.floor(fractional)
         tree = cls(fractional, lattice, [])
@@ -189,6 +197,14 @@ class PeriodicTree:
                 "their own periodic image among them; replicate the system."
             )
         return Environments(bonds, neighbors)
+
+    def shortest_distance(self, workers: int = 1) -> float:
+        """:func:`shortest_distance` of all particles."""
+        lengths = np.empty((len(self.fractional), N_NEIGHBORS), np.float32)
+        for rows in np.array_split(self.order, -(-len(self.order) // 8192)):
+            bonds = self.nearest(rows, workers=workers).bonds
+            lengths[rows] = np.linalg.norm(bonds, axis=-1)
+        return shortest_distance(lengths)
 
     def _search(self, ids: Integers, bonds: Array, neighbors: Integers, workers: int) -> None:
         kernels = _kernels()
@@ -303,6 +319,51 @@ def nearest_neighbors(positions: ArrayLike, box: ArrayLike, n: int = N_NEIGHBORS
 def mean_bond_length(bonds: Array) -> float:
     """Mean length of all bonds of a set of environments."""
     return float(np.linalg.norm(bonds, axis=-1).mean())
+
+
+def shortest_distance(lengths: NDArray[Any]) -> float:
+    """Shortest distance of the structure that displaced particles are in.
+
+    The mean length of the first shell, that is of all bonds up to 1.12 times as long, found by
+    lengthening the lower decile of the distances to the nearest neighbors until it is that.
+
+    Models that learn from unit cells see bonds in units of the shortest distance before particles
+    are displaced. The least distance afterwards says little of it: in cells displaced by 0.1 it is
+    0.56, and 0.91 is the median distance to the nearest neighbor, which is the nearest of several.
+    Averaged over the shell, displacements cancel. Over a quarter of the AFLOW prototypes and
+    displacements of 0.01, 0.05 and 0.1, this is within 6 % of the truth (root mean square; too long
+    by up to 15 % where the first shell is wide, as in σ). It changes the embeddings of the model
+    ``denoising`` by 3.8, 4.7 and 8.0 % against those in true units, where the lower decile itself
+    makes that 2.3, 13 and 29 %, the median nearest distance 3.1, 6.2 and 12.5 %, and each
+    environment's own shortest bond 7.9, 12.5 and 21.5 %. Extrapolation from the lowest percents of
+    nearest distances is as near to the truth but fluctuates five times as much from frame to frame.
+    In a run that cools a gas to a solid (OPP, k = 6.25), it goes from 1.31 to 1.35, and the mean
+    bond length from 2.2 to 1.7.
+
+    Parameters
+    ----------
+    lengths : (N, n)
+        Distances to the nearest neighbors of each particle, nearest first, in any unit.
+
+    Returns
+    -------
+    float
+        In the same unit.
+    """
+    positive = np.where(lengths > 0, lengths, np.inf)  # particles in the same place say nothing
+    nearest = positive.min(axis=1)
+    nearest = nearest[np.isfinite(nearest)]
+    if not len(nearest):
+        return 1.0  # any is as good
+    bonds = np.sort(positive, axis=None)
+    sums = np.cumsum(bonds, dtype=np.float64)
+    shortest = float(np.quantile(nearest, _NEAREST_SHARE))
+    while True:
+        count = int(np.searchsorted(bonds, _SHELL * shortest, side="right"))
+        longer = float(sums[count - 1]) / count
+        if longer <= shortest * (1 + 1e-6):
+            return shortest
+        shortest = longer
 
 
 def scale_bonds(bonds: Array, length_scale: float | None = None) -> Array:

@@ -230,8 +230,8 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     """
     rng = np.random.default_rng(seed)
     length_scale = source.info.length_scale
-    if length_scale is not None:
-        # the unit of length is the user's: bonds shall look as long as those of the training
+    if source.info.length_convention == "absolute":
+        # a length of other data, in their unit: bonds shall look as long as those of the training
         bonds = [
             PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
             for system, particles, _ in labeled
@@ -244,6 +244,7 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
         length_scale,
         unknown_below=UNKNOWN_BELOW,
         context=source.info.core.width,
+        length_convention=source.info.length_convention,
     )
     features = torch.as_tensor(_features(Analyzer(Model(network, info), "cpu"), labeled, rng))
     features = features.double()

@@ -52,6 +52,7 @@ def fit(
     core: CoreConfig,
     config: TrainingConfig,
     length_scale: float | None = None,
+    length_convention: str = "mean",
     unknown_below: float = 0.0,
     device: str | torch.device = "cpu",
     checkpoint: str | os.PathLike[str] | None = None,
@@ -78,7 +79,11 @@ def fit(
     config : TrainingConfig
         How to train.
     length_scale : float, optional
-        See :func:`~hoomd_gala.environments.scale_bonds`.
+        What bonds are divided by, as they are in ``frames``; see
+        :func:`~hoomd_gala.environments.scale_bonds`.
+    length_convention : str
+        Says what that length is, for those who use the model; see
+        :class:`~hoomd_gala.models.ModelInfo`.
     unknown_below : float
         Confidence below which a particle is called unknown.
     device : str or torch.device
@@ -154,5 +159,6 @@ def fit(
         }
         | dict(card or {}),
         task,
+        length_convention=length_convention,
     )
     return Fit(Model(network.cpu().requires_grad_(False), info), curve)

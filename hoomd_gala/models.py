@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .environments import LENGTH_CONVENTIONS, N_NEIGHBORS
 from .errors import InputError
 from .files import replacing
 from .networks import CoreConfig, Network, make_network
 
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
+
+#: Version of the description. Files of version 1, which did not say so, have no length convention:
+#: theirs is "mean" without a length scale and "absolute" with one.
+FORMAT = 2
 
 #: Confidence below which the labels of classifiers are -1, if nothing else is asked for.
 UNKNOWN_BELOW = 0.5
@@ -43,8 +48,12 @@ class ModelInfo:
     class_names : tuple of str
         Names of the classes that labels index.
     length_scale : float or None
-        Length that all bonds are divided by; None divides each environment by its own mean bond
-        length.
+        Length that all bonds are divided by, in units that the convention says; None for "mean".
+    length_convention : str
+        "mean": each environment's bonds are divided by their mean length. "shortest": bonds are
+        divided by the shortest distance of the structure times ``length_scale``; see
+        :func:`~hoomd_gala.environments.shortest_distance`. "absolute": they are divided by
+        ``length_scale``, so that positions have to be in the unit of the training data.
     temperature : float
         Divides the logits; makes the confidence match the accuracy on validation data.
     unknown_below : float
@@ -60,6 +69,15 @@ class ModelInfo:
     knows_unknown : bool
         The network has one output more than there are classes, for structures without a name, and
         tells how familiar a particle is.
+    n_neighbors : int
+        Bonds of an environment.
+    withheld : tuple of str
+        Classes that are not to be named: what the network takes for them is unknown.
+
+    Raises
+    ------
+    ValueError
+        If these do not fit together or not to this version of hoomd-gala.
     """
 
     core: CoreConfig
@@ -71,6 +89,39 @@ class ModelInfo:
     task: str = "frame-classification"
     context: int = 0
     knows_unknown: bool = False
+    length_convention: str = "mean"
+    n_neighbors: int = N_NEIGHBORS
+    withheld: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.length_convention not in LENGTH_CONVENTIONS:
+            known = ", ".join(LENGTH_CONVENTIONS)
+            raise ValueError(f"length convention {self.length_convention!r} is none of {known}")
+        if (self.length_scale is None) != (self.length_convention == "mean"):
+            raise ValueError(
+                f"length convention {self.length_convention} with length scale {self.length_scale}"
+            )
+        if self.n_neighbors != N_NEIGHBORS:
+            raise ValueError(f"it takes {self.n_neighbors} neighbors, not {N_NEIGHBORS}")
+        if not set(self.withheld) <= set(self.class_names):
+            raise ValueError(f"withheld classes {self.withheld} are not all among its classes")
+
+    def length(self, shortest: Callable[[], float]) -> float | None:
+        """What bonds of a system are divided by, as the convention says.
+
+        Parameters
+        ----------
+        shortest : callable
+            Finds the shortest distance of the system; called if that is needed.
+
+        Returns
+        -------
+        float or None
+            See :func:`~hoomd_gala.environments.scale_bonds`.
+        """
+        if self.length_convention == "shortest" and self.length_scale is not None:
+            return self.length_scale * shortest()
+        return self.length_scale
 
     def make_network(self) -> Network:
         """The network that the description is of, with random weights."""
@@ -87,10 +138,27 @@ class Model:
     info: ModelInfo
 
 
+def _describe(info: ModelInfo) -> dict[str, Any]:
+    return {"format": FORMAT} | dataclasses.asdict(info)
+
+
+def _read_description(text: str) -> ModelInfo:
+    description = json.loads(text)
+    version = description.pop("format", 1)
+    if version > FORMAT:
+        raise ValueError(f"its format is {version}, and this version reads up to {FORMAT}")
+    if version == 1 and description.get("length_scale") is not None:
+        description["length_convention"] = "absolute"
+    description["core"] = CoreConfig(**description["core"])
+    for key in ("class_names", "withheld"):
+        description[key] = tuple(description.get(key, ()))
+    return ModelInfo(**description)
+
+
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model to one safetensors file, as a whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}
-    description = json.dumps(dataclasses.asdict(model.info))
+    description = json.dumps(_describe(model.info))
     with replacing(path) as part:
         save_file(tensors, part, metadata={_KEY: description})
 
@@ -112,7 +180,7 @@ def write_card(path: str | os.PathLike[str], model_path: str | os.PathLike[str])
     As JSON to ``path``, and as a page of Markdown beside it.
     """
     info = load_model(model_path).info
-    card = {"file": Path(model_path).name, "sha256": sha256(model_path)} | dataclasses.asdict(info)
+    card = {"file": Path(model_path).name, "sha256": sha256(model_path)} | _describe(info)
     with replacing(path) as part:
         part.write_text(json.dumps(card, indent=2) + "\n")
     with replacing(Path(path).with_suffix(".md")) as part:
@@ -201,10 +269,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}).") from None
     try:
-        description = json.loads(metadata[_KEY])
-        description["core"] = CoreConfig(**description["core"])
-        description["class_names"] = tuple(description["class_names"])
-        info = ModelInfo(**description)
+        info = _read_description(metadata[_KEY])
         network = info.make_network()
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -29,7 +29,13 @@ def make_openmm_frame(simulation: Any, state: openmm.State) -> gsd.hoomd.Frame:
         Gives the timestep and the topology.
     state : openmm.State
         With positions and energies.
+
+    Raises
+    ------
+    InputError
+        For a system without periodic boundaries.
     """
+    _check_boundaries(simulation)
     vectors = np.array(state.getPeriodicBoxVectors().value_in_unit(unit.nanometer))
     box = box_from_lattice(vectors)
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
@@ -46,6 +52,16 @@ def make_openmm_frame(simulation: Any, state: openmm.State) -> gsd.hoomd.Frame:
         value = energy.value_in_unit(unit.kilojoule_per_mole)
         frame.log[f"{THERMODYNAMICS}/{name}"] = np.array([value])
     return frame
+
+
+def _check_boundaries(simulation: Any) -> None:
+    """Refuse systems whose box is only OpenMM's default: 2 nm, whatever the sample's size."""
+    if not simulation.system.usesPeriodicBoundaryConditions():
+        raise InputError(
+            "no force of this OpenMM system uses periodic boundaries, so that it has no box to "
+            "look for neighbors or write positions in; use forces with periodic boundaries, in a "
+            "box that leaves empty space around the sample if need be."
+        )
 
 
 class ClassifierReporter:
@@ -76,7 +92,8 @@ class ClassifierReporter:
     Raises
     ------
     InputError
-        When it reports, for particles that the simulation does not have.
+        When the run starts, for a system without periodic boundaries; when it reports, for
+        particles that the simulation does not have.
     """
 
     def __init__(
@@ -95,6 +112,7 @@ class ClassifierReporter:
 
     def describeNextReport(self, simulation: Any) -> dict[str, Any]:
         """Steps until the next report, and what it needs of the state."""
+        _check_boundaries(simulation)
         steps = self.interval - simulation.currentStep % self.interval
         return {"steps": steps, "periodic": False, "include": ["positions", "energy"]}
 
@@ -104,6 +122,6 @@ class ClassifierReporter:
         chosen, total = self.particles, frame.particles.N
         if chosen is not None and not ((chosen >= 0) & (chosen < total)).all():
             raise InputError(f"particles are to be 0 to {total - 1}; {chosen} was given.")
-        self.result = self.analyzer.analyze_system(as_system(frame), chosen)
+        self.result = self.analyzer.analyze_running(as_system(frame), chosen)
         if self.file is not None:
             append_frame(self.file, add_labels(frame, self.result, chosen))

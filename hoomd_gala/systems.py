@@ -1,5 +1,7 @@
 """Particle systems: positions in a periodic box, and the objects that are taken as one."""
 
+import itertools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import InputError
 
 Array = NDArray[np.float64]
+
+
+#: Keys of a box given as a dict, as ``freud.box.Box.to_dict`` has them; tilts may be left out.
+_BOX_KEYS = ("Lx", "Ly", "Lz", "xy", "xz", "yz")
+
+#: Three tilts between these are angles in degrees: as tilts they would stand for angles of less
+#: than 6 degrees between all lattice vectors.
+_ANGLES = 10.0, 180.0
+
+#: Tilts that no box has: beyond, coordinates in it lose the digits that neighbors are told by.
+_MOST_TILT = 1e4
 
 
 class System(NamedTuple):
@@ -50,27 +63,182 @@ def box_from_lattice(vectors: ArrayLike) -> Array:
     return np.array([lx, ly, lz, b_x / ly, c_x / lz, c_y / lz])
 
 
-def make_system(positions: ArrayLike, box: ArrayLike, types: ArrayLike | None = None) -> System:
-    """Check positions, box and types, and hold them as arrays.
+def _turn(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
+    """Turn a sample with its cell, so that the cell becomes a box: environments do not care.
+
+    Parameters
+    ----------
+    positions : (N, 3)
+    vectors : (3, 3)
+        Lattice vectors as rows, right-handed or not.
+
+    Returns
+    -------
+    (N, 3) float64, (6,) float64
+        Positions, and the box.
+    """
+    rows = np.asarray(vectors, dtype=np.float64)
+    volume = np.linalg.det(rows)
+    if not volume:
+        raise InputError("the cell has no volume; give three lattice vectors that span space.")
+    if volume < 0:
+        rows = -rows  # the same lattice
+    box = box_from_lattice(rows)
+    fractional = np.asarray(positions, dtype=np.float64) @ np.linalg.inv(rows)
+    return fractional @ lattice_vectors(box), box
+
+
+def short_lattice(box: ArrayLike) -> Array:
+    """Short lattice vectors, as rows, of the same lattice as a box.
+
+    A box that has been sheared far has long vectors, many of which fit in a sphere that holds few
+    particles. Whole multiples of others are taken from each vector as long as it gets shorter, so
+    that the lattice stays where it is and positions with it.
+
+    Parameters
+    ----------
+    box : (6,)
+        ``[Lx, Ly, Lz, xy, xz, yz]``.
+    """
+    vectors = lattice_vectors(box)
+    shorter = True
+    while shorter:
+        shorter = False
+        for i, (j, k) in enumerate(((1, 2), (0, 2), (0, 1))):
+            others = vectors[[j, k]]
+            near = np.rint(np.linalg.solve(others @ others.T, others @ vectors[i]))
+            # rounding both at once is not always best: its surroundings are looked at as well
+            around = near + np.array(list(itertools.product((-1, 0, 1), repeat=2)))
+            candidates = vectors[i] - around @ others
+            lengths = (candidates**2).sum(axis=1)
+            best = lengths.argmin()
+            if lengths[best] < (1 - 1e-9) * (vectors[i] ** 2).sum():
+                vectors[i] = candidates[best]
+                shorter = True
+    return vectors
+
+
+def as_box(box: Any) -> Array:
+    """The six numbers of whatever is a box.
+
+    Parameters
+    ----------
+    box
+        ``[Lx, Ly, Lz, xy, xz, yz]`` as HOOMD and GSD have it; three lengths; a freud or HOOMD box;
+        a dict with the keys ``Lx``, ``Ly``, ``Lz`` and, if need be, ``xy``, ``xz``, ``yz``; or the
+        upper triangular matrix whose columns are lattice vectors, as ``freud.box.Box.to_matrix``
+        gives it.
+
+    Returns
+    -------
+    (6,) float64
 
     Raises
     ------
     InputError
-        For shapes that do not fit, a two-dimensional or degenerate box, and positions that are not
-        finite.
+        For anything else, a two-dimensional or degenerate box, one that is not periodic in all
+        directions, and tilts that look like angles.
     """
-    points = np.asarray(positions, dtype=np.float64)
-    edges = np.asarray(box, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError(f"positions have shape {points.shape}; give an (N, 3) array.")
-    if edges.shape != (6,) or not np.isfinite(edges).all():
-        raise InputError(
-            f"box is {np.asarray(box)}; give the six finite numbers [Lx, Ly, Lz, xy, xz, yz]."
-        )
+    edges = _box_numbers(box)
+    if not np.isfinite(edges).all():
+        raise InputError(f"box is {edges}; give finite numbers.")
     if edges[2] == 0:
         raise InputError("the box is two-dimensional (Lz = 0); environments need three dimensions.")
     if (edges[:3] <= 0).any():
         raise InputError(f"box lengths are {edges[:3]}; all three must be positive.")
+    if ((edges[3:] >= _ANGLES[0]) & (edges[3:] < _ANGLES[1])).all():
+        raise InputError(
+            f"the last three numbers of the box, {edges[3:]}, look like angles; give the tilt "
+            "factors [Lx, Ly, Lz, xy, xz, yz], which are 0 where the box has right angles."
+        )
+    if (np.abs(edges[3:]) > _MOST_TILT).any():
+        raise InputError(
+            f"tilt factors of the box are {edges[3:]}, which is more than {_MOST_TILT:g}; give the "
+            "equivalent box of smaller tilts."
+        )
+    return edges
+
+
+def _box_numbers(box: Any) -> Array:
+    if hasattr(box, "Lx"):  # freud.box.Box and hoomd.Box
+        periodic = np.broadcast_to(getattr(box, "periodic", True), 3)
+        if not periodic.all():
+            open_axes = ", ".join(np.array(list("xyz"))[~periodic])
+            raise InputError(
+                f"the box is not periodic along {open_axes}; environments need all three "
+                "directions. Make the box larger than the sample there, and periodic."
+            )
+        box = {key: getattr(box, key) for key in _BOX_KEYS}
+    if isinstance(box, Mapping):
+        if not {"Lx", "Ly", "Lz"} <= set(box):
+            raise InputError(f"box has the keys {', '.join(map(str, box))}; give Lx, Ly and Lz.")
+        box = [box.get(key, 0) for key in _BOX_KEYS]
+    numbers = _numbers(box, "box")
+    if numbers.shape == (3, 3):
+        least = 1e-6 * np.abs(numbers).max()
+        below, above = (
+            np.abs(part).max() > least for part in (np.tril(numbers, -1), np.triu(numbers, 1))
+        )
+        # the rows of an ASE cell are lattice vectors, whatever it looks like
+        if below or (above and hasattr(box, "cellpar")):
+            raise InputError(
+                "the 3 x 3 box is not upper triangular with lattice vectors as columns, as freud "
+                "has it; if its rows are lattice vectors, as in ASE, give the ase.Atoms instead of "
+                "positions and cell, or turn both so that the transposed cell is upper triangular."
+            )
+        if (np.diag(numbers) <= 0).any():
+            raise InputError(f"the diagonal of the box is {np.diag(numbers)}; it must be positive.")
+        return box_from_lattice(numbers.T)
+    if numbers.shape == (3,):
+        return np.concatenate((numbers, np.zeros(3)))
+    if numbers.shape != (6,):
+        raise InputError(
+            f"box has shape {numbers.shape}; give the six numbers [Lx, Ly, Lz, xy, xz, yz]."
+        )
+    return numbers
+
+
+def _numbers(values: Any, what: str) -> Array:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{what} cannot be read as numbers from a {type(values).__name__}."
+        ) from None
+
+
+def _is_box(thing: Any) -> bool:
+    """Whether something can only be a box: no 21 particles have positions of such a shape."""
+    if hasattr(thing, "Lx") or isinstance(thing, Mapping):
+        return True
+    try:
+        return np.shape(thing) in ((6,), (3,), (3, 3))
+    except ValueError:  # rows of different lengths
+        return False
+
+
+def make_system(positions: ArrayLike, box: Any, types: ArrayLike | None = None) -> System:
+    """Check positions, box and types, and hold them as arrays.
+
+    Parameters
+    ----------
+    positions : (N, 3)
+        Positions, inside the box or not.
+    box
+        What :func:`as_box` takes.
+    types : (N,) int, optional
+        Type of each particle; all the same if not given.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, a box that :func:`as_box` refuses, and positions that are not
+        finite.
+    """
+    points = _numbers(positions, "positions")
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise InputError(f"positions have shape {points.shape}; give an (N, 3) array.")
+    edges = as_box(box)
     bad = ~np.isfinite(points).all(axis=1)
     if bad.any():
         raise InputError(
@@ -86,60 +254,86 @@ def make_system(positions: ArrayLike, box: ArrayLike, types: ArrayLike | None = 
     return System(points, edges, kinds.astype(np.int64))
 
 
-def as_system(system: Any) -> System:
+def as_system(system: Any, types: ArrayLike | None = None) -> System:
     """Take what people have at hand as a system.
 
     Parameters
     ----------
     system
-        A :class:`System`; a tuple (box, points) as freud takes it; a GSD frame or HOOMD snapshot;
-        an OVITO ``DataCollection`` with a fully periodic cell.
+        A :class:`System`; a tuple (box, points) as freud takes it, or (points, box), with any box
+        that :func:`as_box` takes; a GSD frame or HOOMD snapshot; an OVITO ``DataCollection`` or ASE
+        ``Atoms`` that is periodic in all directions. The types of the last are its elements, in the
+        order of their atomic numbers.
+    types : (N,) int, optional
+        Type of each particle, in place of what the system says.
 
     Raises
     ------
     InputError
         For anything else, or if :func:`make_system` refuses the numbers.
     """
+    taken = _take(system)
+    return taken if types is None else make_system(taken.positions, taken.box, types)
+
+
+def _take(system: Any) -> System:
     if isinstance(system, System):
         return make_system(*system)
     if isinstance(system, tuple) and len(system) == 2:
-        box, points = system
-        return make_system(points, _freud_box(box))
+        first, second = system
+        if _is_box(second) and not _is_box(first):
+            first, second = second, first
+        return make_system(second, first)
     if hasattr(system, "configuration") and hasattr(system, "particles"):
-        particles = system.particles
-        if particles.position is None or system.configuration.box is None:
-            raise InputError("the frame has no particle positions or no box.")
-        if system.configuration.dimensions == 2:
-            raise InputError("the frame is two-dimensional; environments need three dimensions.")
-        return make_system(particles.position, system.configuration.box, particles.typeid)
+        return _frame_system(system)
     if hasattr(system, "cell") and hasattr(system, "particles"):
         return _ovito_system(system)
+    if hasattr(system, "cell") and hasattr(system, "pbc") and hasattr(system, "numbers"):
+        return _ase_system(system)
     raise InputError(
         f"cannot take a {type(system).__name__} as a system; give (box, points), a GSD frame, "
-        "a HOOMD snapshot or an OVITO DataCollection."
+        "a HOOMD snapshot, an OVITO DataCollection or ASE Atoms."
     )
 
 
-def _freud_box(box: Any) -> ArrayLike:
-    if hasattr(box, "Lx"):  # freud.box.Box and hoomd.Box
-        return [box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz]
-    edges = np.asarray(box, dtype=np.float64)
-    if edges.shape == (3, 3):  # columns are lattice vectors
-        return box_from_lattice(edges.T)
-    if edges.shape == (3,):
-        return [*edges, 0, 0, 0]
-    return edges
+def _frame_system(frame: Any) -> System:
+    particles, configuration = frame.particles, frame.configuration
+    if particles.position is None or configuration.box is None:
+        raise InputError("the frame has no particle positions or no box.")
+    if configuration.dimensions == 2:
+        raise InputError("the frame is two-dimensional; environments need three dimensions.")
+    system = make_system(particles.position, configuration.box, particles.typeid)
+    if (system.box == [1, 1, 1, 0, 0, 0]).all():
+        # what GSD makes of a file that no box was written to
+        outside = np.abs(system.positions).max(axis=1, initial=0) > 1
+        if outside.any():
+            farthest = np.abs(system.positions).max()
+            raise InputError(
+                f"the frame has no box, which GSD reads as 1 x 1 x 1, and {outside.sum()} of "
+                f"{len(outside)} particles are outside of that, up to {farthest:.3g} boxes away; "
+                "write the box into the file."
+            )
+    return system
 
 
 def _ovito_system(data: Any) -> System:
     cell = data.cell
     if cell is None or not all(cell.pbc):
         raise InputError("the OVITO data has no cell that is periodic in all three directions.")
-    matrix = np.asarray(cell[:3, :3])
-    # turn the sample with its cell: environments do not care, boxes need their orientation
-    box = box_from_lattice(matrix.T)
-    fractional = np.asarray(data.particles.positions) @ np.linalg.inv(matrix.T)
+    positions, box = _turn(data.particles.positions, np.asarray(cell[:3, :3]).T)
     kinds = data.particles.particle_types
-    return make_system(
-        fractional @ lattice_vectors(box), box, None if kinds is None else np.asarray(kinds)
-    )
+    if kinds is None:
+        return make_system(positions, box)
+    # most of OVITO's readers number types from 1, that of GSD files from 0
+    first = min([1, *(kind.id for kind in kinds.types)])
+    return make_system(positions, box, np.asarray(kinds) - first)
+
+
+def _ase_system(atoms: Any) -> System:
+    if not np.all(atoms.pbc):
+        raise InputError(
+            f"the atoms are periodic along {', '.join(np.array(list('xyz'))[atoms.pbc]) or 'none'} "
+            "of x, y and z; environments need all three directions."
+        )
+    positions, box = _turn(atoms.positions, np.asarray(atoms.cell))
+    return make_system(positions, box, np.unique(atoms.numbers, return_inverse=True)[1])

@@ -4,7 +4,7 @@ import argparse
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from .fitting import fit
 from .models import (
     UNKNOWN_BELOW,
     Model,
+    ModelInfo,
     load_model,
     pick_device,
     save_model,
@@ -36,18 +37,38 @@ NOISE_LEVELS = (0.01, 0.05, 0.1)
 _FREE = {"command", "output", "checkpoint", "device"}
 
 
+class _Lengths(NamedTuple):
+    """What bonds are divided by: see :class:`~hoomd_gala.models.ModelInfo`."""
+
+    convention: str
+    scale: float | None
+
+
+def _lengths(frames: Frames, on_cells: bool, source: ModelInfo | None) -> _Lengths:
+    """A core goes on with bonds as long as those that it learned from; see :func:`_load_data`."""
+    if source is not None and source.length_convention != "absolute":
+        return _Lengths(source.length_convention, source.length_scale)
+    if source is None and on_cells:
+        return _Lengths("shortest", 1.0)
+    return _Lengths("shortest" if on_cells else "absolute", mean_bond_length(frames.bonds))
+
+
 def _load_data(
-    options: argparse.Namespace,
-) -> tuple[Frames, tuple[str, ...], float, dict[str, Any]]:
-    """Environments, names of their frames, the length scale, and what the card says of them."""
+    options: argparse.Namespace, source: ModelInfo | None
+) -> tuple[Frames, tuple[str, ...], dict[str, Any]]:
+    """Environments, names of their frames, and what the card says of them.
+
+    Bonds of unit cells are in units of the shortest distance, and so are those of trajectories if
+    the source learned from such.
+    """
     rng = np.random.default_rng(options.seed)
     if options.gsd:
         if options.cells or options.noise:
             raise InputError("--cells and --noise are for unit cells; leave them or --gsd out.")
         sources = [parse_range(text) for text in options.gsd]
-        frames, names = trajectory_frames(sources, options.environments, rng)
-        about = {"trajectories": list(options.gsd), "frames": len(names)}
-        return frames, names, mean_bond_length(frames.bonds), about
+        rescale = source is not None and source.length_convention == "shortest"
+        frames, names = trajectory_frames(sources, options.environments, rng, rescale)
+        return frames, names, {"trajectories": list(options.gsd), "frames": len(names)}
     cells = list(dict.fromkeys(options.cells or unit_cells()))
     noise = list(dict.fromkeys(options.noise or NOISE_LEVELS))
     frames, names = cell_frames(cells, noise, options.environments, rng)
@@ -57,7 +78,7 @@ def _load_data(
         "frames": len(names),
         "licence": "AFLOW prototypes as packaged in pyriodic-aflow, which is under the GPL-3",
     }
-    return frames, names, 1.0, about
+    return frames, names, about
 
 
 def _core(options: argparse.Namespace, source: Model | None, max_types: int) -> CoreConfig:
@@ -104,7 +125,9 @@ def run(options: argparse.Namespace, command: str) -> None:
     if options.command == "finetune":
         source, frozen = load_model(options.model), options.freeze_core
         origin = {"source": source_card(options.model, source.info), "frozen": frozen}
-    frames, names, length_scale, about = _load_data(options)
+    known = None if source is None else source.info
+    frames, names, about = _load_data(options, known)
+    lengths = _lengths(frames, not options.gsd, known)
     core = _core(options, source, 1 if options.blind else frames.max_types)
     if device.type == "cuda":
         # tensor cores at 10 bits of mantissa; training has noise of its own that is larger
@@ -121,8 +144,8 @@ def run(options: argparse.Namespace, command: str) -> None:
             seed=options.seed,
             patience=options.patience,
         ),
-        # a core that learned from bonds in units of their own mean goes on with such
-        length_scale=None if source and source.info.length_scale is None else length_scale,
+        length_scale=lengths.scale,
+        length_convention=lengths.convention,
         unknown_below=UNKNOWN_BELOW if options.task == "frame-classification" else 0.0,
         device=device,
         checkpoint=checkpoint,

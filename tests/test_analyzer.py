@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import ase
+import freud
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from conftest import gas, needs_cuda
 
 from hoomd_gala import analyzer as module
 from hoomd_gala import cells
-from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.analyzer import Analyzer, Result
 from hoomd_gala.errors import InputError
 from hoomd_gala.models import Model, save_model
 from hoomd_gala.networks import CoreConfig, FrameClassifier
@@ -49,14 +51,45 @@ def test_fractions_cover_all_particles(analyzer, bcc):
 
 def test_every_form_of_input_gives_the_same_labels(analyzer, bcc):
     expected = analyzer.analyze(bcc.positions, bcc.box)
+    atoms = ase.Atoms(f"W{len(bcc.positions)}", bcc.positions, cell=bcc.box[:3], pbc=True)
     for other in (
         analyzer.analyze(bcc),
         analyzer.analyze((bcc.box, bcc.positions)),
+        analyzer.analyze((bcc.positions, bcc.box)),
+        analyzer.analyze(bcc.box, bcc.positions),
+        analyzer.analyze(bcc.positions, bcc.box[:3]),
+        analyzer.analyze(bcc.positions, freud.box.Box(*bcc.box)),
+        analyzer.analyze(bcc.positions, dict(zip(("Lx", "Ly", "Lz"), bcc.box, strict=False))),
+        analyzer.analyze(atoms),
         analyzer.analyze(make_frame(bcc, 0)),
         analyzer.analyze(3.7 * bcc.positions, bcc.box * [3.7, 3.7, 3.7, 1, 1, 1]),
     ):
         assert (other.label == expected.label).mean() > 0.999
         np.testing.assert_allclose(other.confidence, expected.confidence, atol=1e-3)
+
+
+def test_names_say_what_labels_mean():
+    numbers = np.zeros(4, np.float32), np.zeros((4, 2), np.float32)
+    label = np.array([1, -1, 0, -1], np.int32)
+    result = Result(label, *numbers, ("cI2-W", "disordered"))
+    assert result.names.tolist() == ["disordered", "unknown", "cI2-W", "unknown"]
+    for name, fraction in result.fractions.items():
+        assert (result.names == name).mean() == fraction
+    # of a model without classes, and of nobody
+    assert Result(np.full(4, -1, np.int32), *numbers, ()).names.tolist() == ["unknown"] * 4
+    assert Result(label[:0], *numbers, ("a",)).names.shape == (0,)
+
+
+def test_types_beside_a_system_reach_a_typed_model(trained, bcc):
+    core = CoreConfig(max_types=2, width=8, hidden=8, blocks=1)
+    torch.manual_seed(1)
+    info = trained.info.__class__(core, ("a", "b"))
+    typed = Analyzer(Model(FrameClassifier(core, 2), info), "cpu")
+    types = np.arange(len(bcc.positions)) % 2
+    expected = typed.analyze(bcc.positions, bcc.box, types).embedding
+    for system in ((bcc.box, bcc.positions), make_frame(bcc, 0)):
+        found = typed.analyze(system, types=types).embedding
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_chunks_do_not_show(analyzer, bcc, monkeypatch):

@@ -106,7 +106,7 @@ def test_portions_do_not_show(monkeypatch):
         (POINTS[:20], CUBE, r"there are 20 particles.*at least 21"),
         (POINTS, [10, 10, 0, 0, 0, 0], r"two-dimensional"),
         (POINTS, [10, -1, 10, 0, 0, 0], r"must be positive"),
-        (POINTS, [10, 10, 10], r"six finite numbers"),
+        (POINTS, [10, 10], r"six numbers"),
         (POINTS[:, :2], CUBE, r"\(N, 3\)"),
         (POINTS[:25] * [1, 1, 0.01], [10, 10, 0.1, 0, 0, 0], r"too thin for 20 neighbors: 25 of"),
         (POINTS[:25] * [1, 1, 1e-9], [10, 10, 1e-9, 0, 0, 0], r"too thin for 20 neighbors"),

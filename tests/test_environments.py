@@ -149,7 +149,7 @@ BROKEN[[17, 60]] = np.nan
         (POINTS[:20], CUBE, r"there are 20 particles.*at least 21"),
         (POINTS, [10, 10, 0, 0, 0, 0], r"two-dimensional"),
         (POINTS, [10, -1, 10, 0, 0, 0], r"must be positive"),
-        (POINTS, [10, 10, 10], r"six finite numbers"),
+        (POINTS, [10, 10], r"six numbers"),
         (POINTS[:, :2], CUBE, r"\(N, 3\)"),
         (POINTS[:25] * [1, 1, 0.01], [10, 10, 0.1, 0, 0, 0], r"too thin for 20 neighbors"),
     ],

@@ -220,6 +220,90 @@ def test_filter_labels_the_chosen_among_all_neighbors(simulation, model_path, tm
     np.testing.assert_allclose(fractions, some.fractions)
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_few_particles_are_unknown_with_one_warning(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    classifier = hoomd_gala.Classifier(model_path, path)
+    attach(simulation, classifier)
+    simulation.run(10)
+    assert classifier.fraction("unknown") < 0.1
+    snapshot = simulation.state.get_snapshot()
+    everyone = snapshot.particles.N
+    positions = snapshot.particles.position.copy()
+    few = hoomd.Snapshot()
+    few.configuration.box = snapshot.configuration.box
+    few.particles.N = 8
+    few.particles.types = ["A", "B"]
+    few.particles.position[:] = positions[:8]
+    simulation.state.set_snapshot(few)
+    with pytest.warns(UserWarning, match="there are 8 particles") as warned:
+        simulation.run(20)
+    assert len(warned) == 1
+    assert (classifier.label == -1).all()
+    assert classifier.label.shape == (8,)
+    assert classifier.embedding.shape == (8, 16)
+    # enough again
+    simulation.state.set_snapshot(snapshot)
+    simulation.run(10)
+    assert classifier.fraction("unknown") < 0.1
+    with open_trajectory(path) as trajectory:
+        assert [frame.particles.N for frame in trajectory] == [everyone, 8, 8, everyone]
+
+
+def test_two_dimensions_are_refused_when_attached(model_path):
+    snapshot = hoomd.Snapshot()
+    snapshot.configuration.box = [9, 9, 0, 0, 0, 0]
+    snapshot.particles.N = 25
+    snapshot.particles.types = ["A"]
+    grid = np.stack(np.meshgrid(*[np.arange(5)] * 2), -1).reshape(-1, 2) * 1.5 - 3
+    snapshot.particles.position[:] = np.c_[grid, np.zeros(25)]
+    sim = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    sim.create_state_from_snapshot(snapshot)
+    attach(sim, hoomd_gala.Classifier(model_path))
+    with pytest.raises(InputError, match="the simulation is two-dimensional"):
+        sim.run(0)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_writer_of_some_particles_cannot_log_quantities_of_all(
+    simulation, model_path, tmp_path, later
+):
+    path = tmp_path / "solute.gsd"
+    only = hoomd.filter.Type(["A"])
+    classifier = hoomd_gala.Classifier(model_path, filter=only)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier)
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", filter=only, logger=logger)
+    attach(simulation, classifier)
+    if later:
+        simulation.run(0)
+    simulation.operations.writers.append(writer)
+    with pytest.raises((InputError, RuntimeError), match="writes some particles to"):
+        simulation.run(10)
+    assert not path.exists() or not steps_of(path)
+
+
+def test_the_same_filter_for_classifier_and_writer(simulation, model_path, tmp_path):
+    path = tmp_path / "solute.gsd"
+    only = hoomd.filter.Type(["A"])
+    classifier = hoomd_gala.Classifier(model_path, filter=only)
+    attach(simulation, classifier)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier, quantities=["names", "fractions"])
+    label = ("hoomd_gala", "Classifier", "label")
+    logger[label] = (lambda: classifier.result.label, "particle")
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", filter=only, logger=logger)
+    simulation.operations.writers.append(writer)
+    simulation.run(10)
+    writer.flush()
+    with open_trajectory(path) as trajectory:
+        frame = trajectory[0]
+    labels, names = frame_labels(frame)
+    assert len(labels) == frame.particles.N == len(classifier.particles)
+    np.testing.assert_array_equal(labels, classifier.label[classifier.particles])
+    assert (labels == names.index("cI2-W")).mean() > 0.9
+
+
 def test_several_classifiers_with_different_models(
     simulation, model_path, embedding_model_path, tmp_path
 ):

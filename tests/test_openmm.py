@@ -12,28 +12,33 @@ from hoomd_gala.systems import lattice_vectors
 from hoomd_gala.trajectories import frame_labels, open_trajectory
 
 
-@pytest.fixture
-def simulation(bcc):
-    """Einstein crystal on bcc sites."""
+def einstein_crystal(positions, box, distance="periodicdistance(x, y, z, x0, y0, z0)^2"):
+    """A simulation of particles tied to their sites."""
     system = openmm.System()
-    force = openmm.CustomExternalForce("500*periodicdistance(x, y, z, x0, y0, z0)^2")
+    force = openmm.CustomExternalForce(f"500*({distance})")
     for name in ("x0", "y0", "z0"):
         force.addPerParticleParameter(name)
     topology = app.Topology()
     chain = topology.addChain()
-    for i, site in enumerate(bcc.positions):
+    for i, site in enumerate(positions):
         system.addParticle(1.0)
         force.addParticle(i, site)
         topology.addAtom("AB"[i % 2], None, topology.addResidue("X", chain))
     system.addForce(force)
-    vectors = lattice_vectors(bcc.box)
+    vectors = lattice_vectors(box)
     system.setDefaultPeriodicBoxVectors(*vectors)
     topology.setPeriodicBoxVectors(vectors * unit.nanometer)
     integrator = openmm.LangevinMiddleIntegrator(10.0, 1.0, 0.001)
     platform = openmm.Platform.getPlatformByName("Reference")
     simulation = app.Simulation(topology, system, integrator, platform)
-    simulation.context.setPositions(bcc.positions)
+    simulation.context.setPositions(positions)
     return simulation
+
+
+@pytest.fixture
+def simulation(bcc):
+    """Einstein crystal on bcc sites."""
+    return einstein_crystal(bcc.positions, bcc.box)
 
 
 def test_reporter_writes_the_file_that_hoomd_would(simulation, model_path, tmp_path):
@@ -82,3 +87,29 @@ def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path)
     simulation.reporters[:] = [ClassifierReporter(None, 10, model_path, particles=[10_000])]
     with pytest.raises(InputError, match="particles are to be 0 to"):
         simulation.step(10)
+
+
+def test_a_system_without_periodic_boundaries_is_refused_before_anything_happens(
+    bcc, model_path, tmp_path
+):
+    simulation = einstein_crystal(bcc.positions, bcc.box, "(x-x0)^2 + (y-y0)^2 + (z-z0)^2")
+    path = tmp_path / "run.gsd"
+    simulation.reporters.append(ClassifierReporter(path, 10, model_path))
+    with pytest.raises(InputError, match="no force of this OpenMM system uses periodic"):
+        simulation.step(10)
+    assert simulation.currentStep == 0
+    assert not path.exists()
+
+
+def test_few_particles_are_unknown_with_one_warning(bcc, model_path, tmp_path):
+    simulation = einstein_crystal(bcc.positions[:8], bcc.box)
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, model_path)
+    simulation.reporters.append(reporter)
+    with pytest.warns(UserWarning, match="there are 8 particles") as warned:
+        simulation.step(30)
+    assert len(warned) == 1
+    assert reporter.result.fractions["unknown"] == 1
+    with open_trajectory(path) as trajectory:
+        assert len(trajectory) == 3
+        assert (frame_labels(trajectory[-1])[0] == -1).all()

@@ -3,10 +3,19 @@
 import gsd.hoomd
 import numpy as np
 import pytest
+from screen_cells import suspicions
 
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.errors import InputError
-from hoomd_gala.structures import crystal, displace, droplet, strain, unit_cell, unit_cells
+from hoomd_gala.structures import (
+    _threefold_sites,
+    crystal,
+    displace,
+    droplet,
+    strain,
+    unit_cell,
+    unit_cells,
+)
 from hoomd_gala.trajectories import make_frame
 
 
@@ -72,6 +81,45 @@ def test_sigma_phase_has_the_coordination_of_the_sigma_phase():
     counts = (lengths < 1.5).sum(axis=1)
     found = {n: int((counts == n).sum()) * 30 // len(counts) for n in np.unique(counts).tolist()}
     assert found == {12: 10, 14: 16, 15: 4}
+
+
+def test_type_two_clathrate_is_tetrahedral():
+    cell = unit_cell("cF136-Si")
+    system = crystal(cell, 1000)
+    lengths = np.linalg.norm(nearest_neighbors(system.positions, system.box).bonds, axis=-1)
+    assert lengths[:, 3].max() < 1.03
+    assert lengths[:, 4].min() > 1.5
+    # and its sites are those of Fd-3m: 8a, 32e and 96g, up to the origin
+    fractional = cell.system.positions / cell.system.box[:3]
+    expected = [(1 / 8,) * 3, (0.2177,) * 3, (0.1823, 0.1823, 0.3705)]
+    for site in expected:
+        away = np.abs((fractional - 0.5 - np.array(site) + 0.5) % 1 - 0.5).max(axis=1)
+        assert (away < 1e-3).any()
+
+
+#: Cells of the database that may be wrong; none of those that are too dense is a class of the
+#: shipped structure models but hP6-Sc, which exists at 240 GPa.
+SUSPICIOUS = {
+    "space group": "cP34-P12PrRu4 oC12-Au2V hP11-P4Rh6Sc oC8-OPb oP8-AsCo tP8-NV",
+    "apart": "cF104-F6KP tP64-B2H)6MgOO( tP64-H]3NaOZn[ oP46-Bi5Nb3O15 tI24-Co5Ge7 "
+    "cP64-CCs2Fe[N]6Zn oF72-GeS2 tP12-HgI2 tP184-AsCeMe8P4Ph4S8 oC22-MoO8V2 oP16-NiTaTe2 "
+    "cP12-NiSSb mP4-NiTi oP48-Be hP6-Sc",
+    "coordination": "",
+}
+
+
+def test_screen_of_all_cells():
+    found = {name: suspicions(cell) for name, cell in unit_cells().items()}
+    for reason, names in SUSPICIOUS.items():
+        assert {n for n, why in found.items() if any(reason in w for w in why)} == set(
+            names.split()
+        )
+    # uncorrected, the screen finds the clathrate
+    wrong = unit_cell("cF136-Si")
+    positions = wrong.system.positions.copy()
+    positions[96:128] = (_threefold_sites(0.2624) + 0.5) * wrong.system.box[:3]
+    broken = wrong._replace(system=wrong.system._replace(positions=positions))
+    assert any("coordination" in why for why in suspicions(broken))
 
 
 def test_displacement_has_the_size_asked_for():

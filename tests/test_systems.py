@@ -1,14 +1,29 @@
 """Everything that people have at hand is taken as a system."""
 
+import time
+
+import ase
 import freud
 import gsd.hoomd
 import numpy as np
 import pytest
+import torch
 from conftest import gas, needs_hoomd
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hoomd_gala import cells
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.errors import InputError
-from hoomd_gala.systems import as_system, box_from_lattice, lattice_vectors, make_system
+from hoomd_gala.structures import crystal, unit_cell
+from hoomd_gala.systems import (
+    as_box,
+    as_system,
+    box_from_lattice,
+    lattice_vectors,
+    make_system,
+    short_lattice,
+)
 from hoomd_gala.trajectories import make_frame
 
 SYSTEM = gas(200, np.random.default_rng(1))
@@ -22,13 +37,152 @@ def same_environments(system):
     np.testing.assert_allclose(*lengths, atol=1e-4)
 
 
-def test_freud_tuples():
-    for box in (freud.box.Box(*SYSTEM.box), SYSTEM.box, lattice_vectors(SYSTEM.box).T):
-        same_environments(as_system((box, SYSTEM.positions)))
+FREUD = freud.box.Box(*SYSTEM.box)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [FREUD, SYSTEM.box, list(SYSTEM.box), lattice_vectors(SYSTEM.box).T, FREUD.to_dict()],
+    ids=["freud", "array", "list", "matrix", "dict"],
+)
+def test_one_rule_for_boxes(box):
+    same_environments(as_system((box, SYSTEM.positions)))
+    same_environments(as_system((SYSTEM.positions, box)))
+    same_environments(make_system(SYSTEM.positions, box))
+    np.testing.assert_allclose(as_box(box), SYSTEM.box, rtol=1e-6)
+    np.testing.assert_allclose(
+        cells.device_system(torch.as_tensor(SYSTEM.positions), box).box, SYSTEM.box, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("box", [[8, 9, 10], {"Lx": 8, "Ly": 9, "Lz": 10}, np.diag([8, 9, 10])])
+def test_boxes_without_tilts(box):
+    np.testing.assert_array_equal(as_box(box), [8, 9, 10, 0, 0, 0])
+
+
+HEXAGONAL = np.array([[3.0, 0, 0], [-1.5, 1.5 * 3**0.5, 0], [0, 0, 5.0]])
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([10, 10, 10, 90, 90, 90], "look like angles"),
+        ([10, 12, 10, 90, 90, 120], "look like angles"),
+        ([10, 10, 10, 1e6, 0, 0], "more than 10000"),
+        (HEXAGONAL, "give the ase.Atoms"),
+        (ase.cell.Cell(HEXAGONAL.T), "give the ase.Atoms"),
+        (np.zeros((3, 3)), "must be positive"),
+        ({"Lx": 3, "xy": 0}, "give Lx, Ly and Lz"),
+        ({"Lx": 3, "Ly": 3, "Lz": 0}, "two-dimensional"),
+        (freud.box.Box.square(5), "two-dimensional"),
+        ([1, 2, 3, 4], "give the six numbers"),
+        ("a box", "cannot be read as numbers"),
+    ],
+)
+def test_what_is_no_box_gets_a_sentence_at_once(box, message):
+    started = time.monotonic()
+    for attempt in (
+        lambda: as_system((box, SYSTEM.positions)),
+        lambda: make_system(SYSTEM.positions, box),
+        lambda: nearest_neighbors(SYSTEM.positions, box),
+        lambda: cells.device_system(torch.as_tensor(SYSTEM.positions), box),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+    assert time.monotonic() - started < 1
+
+
+def test_a_box_that_is_open_somewhere_is_refused():
+    box = freud.box.Box(*SYSTEM.box)
+    box.periodic = (True, True, False)
+    with pytest.raises(InputError, match="not periodic along z;"):
+        as_system((box, SYSTEM.positions))
+
+
+def test_types_beside_a_system_are_used():
+    kinds = np.arange(200) % 3
+    frame = make_frame(SYSTEM, 0)
+    for system in ((SYSTEM.box, SYSTEM.positions), frame, SYSTEM):
+        np.testing.assert_array_equal(as_system(system, kinds).types, kinds)
+    with pytest.raises(InputError, match="one integer for each of the 200"):
+        as_system(frame, kinds[:5])
+
+
+def shear(box, steps):
+    """An equivalent box: whole multiples of a are added to b, and of a and b to c."""
+    a, b, c = lattice_vectors(box)
+    n, m, k = steps
+    return box_from_lattice(np.array([a, b + n * a, c + m * a + k * b]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(steps=st.tuples(st.integers(-300, 300), st.integers(-300, 300), st.integers(-5, 5)))
+def test_sheared_boxes_are_reduced(steps):
+    box = shear(SYSTEM.box, steps)
+    short = short_lattice(box)
+    # the same lattice, of vectors as short as they were
+    whole = short @ np.linalg.inv(lattice_vectors(SYSTEM.box))
+    np.testing.assert_allclose(whole, np.rint(whole), atol=1e-6)
+    assert np.linalg.det(whole) == pytest.approx(1)
+    lengths = np.linalg.norm(lattice_vectors(SYSTEM.box), axis=1)
+    assert np.linalg.norm(short, axis=1).max() <= 1.001 * lengths.max()
+    started = time.monotonic()
+    same_environments(make_system(SYSTEM.positions, box))
+    tensor = torch.as_tensor(SYSTEM.positions)
+    found = cells.nearest_neighbors(tensor, box).bonds.norm(dim=-1)
+    expected = np.linalg.norm(nearest_neighbors(SYSTEM.positions, SYSTEM.box).bonds, axis=-1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert time.monotonic() - started < 5
+
+
+def test_short_boxes_stay_what_they_are():
+    for name in ("cF4-Cu", "cI2-W", "tP30-CrFe"):
+        box = crystal(unit_cell(name), 300).box
+        np.testing.assert_array_equal(short_lattice(box), lattice_vectors(box))
 
 
 def test_gsd_frame():
     same_environments(as_system(make_frame(SYSTEM, 0)))
+
+
+def test_a_gsd_frame_without_a_box_is_refused(tmp_path):
+    frame = make_frame(SYSTEM, 0)
+    frame.configuration.box = None
+    path = tmp_path / "nobox.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.append(frame)
+    with gsd.hoomd.open(path) as trajectory:
+        frame = trajectory[0]
+    with pytest.raises(InputError, match=r"has no box.*of 200 particles are outside of that"):
+        as_system(frame)
+    # a box of that size is nothing to be refused
+    frame.particles.position = (frame.particles.position / 20).astype(np.float32)
+    assert len(as_system(frame).positions) == 200
+
+
+def ase_atoms(box):
+    kinds = np.where(np.arange(200) % 3, 79, 29)
+    return ase.Atoms(kinds, SYSTEM.positions, cell=lattice_vectors(box), pbc=True)
+
+
+def test_ase_atoms():
+    atoms = ase_atoms(SYSTEM.box)
+    same_environments(as_system(atoms))
+    np.testing.assert_array_equal(as_system(atoms).types, np.arange(200) % 3 > 0)
+    # turned any way
+    atoms.rotate(40, (1, 2, 3), rotate_cell=True)
+    same_environments(as_system(atoms))
+    # a left-handed cell is the same lattice
+    atoms.set_cell(np.asarray(atoms.cell)[[1, 0, 2]])
+    same_environments(as_system(atoms))
+
+
+def test_ase_atoms_that_are_open_are_refused():
+    atoms = ase_atoms(SYSTEM.box)
+    atoms.pbc = (True, True, False)
+    with pytest.raises(InputError, match="periodic along x, y of x, y and z"):
+        as_system(atoms)
 
 
 @needs_hoomd
@@ -50,6 +204,26 @@ def test_ovito_data(tmp_path):
     with gsd.hoomd.open(path, "w") as trajectory:
         trajectory.append(make_frame(SYSTEM, 0))
     same_environments(as_system(import_file(str(path)).compute()))
+
+
+def test_ovito_types_count_from_zero(tmp_path):
+    from ovito.io import import_file
+
+    frame = make_frame(SYSTEM, 0, ["A", "B"])
+    kinds = np.arange(200) % 2
+    frame.particles.typeid = kinds
+    path = tmp_path / "frame.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.append(frame)
+    np.testing.assert_array_equal(as_system(import_file(str(path)).compute()).types, kinds)
+    lattice = " ".join(map(str, lattice_vectors(SYSTEM.box).ravel()))
+    header = f'200\nLattice="{lattice}" Properties=species:S:1:pos:R:3'
+    rows = [f"{'AB'[k]} {x} {y} {z}" for k, (x, y, z) in zip(kinds, SYSTEM.positions, strict=True)]
+    path = tmp_path / "frame.xyz"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    system = as_system(import_file(str(path)).compute())
+    np.testing.assert_array_equal(system.types, kinds)
+    same_environments(system)
 
 
 def test_box_from_lattice_inverts_lattice_vectors():

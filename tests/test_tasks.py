@@ -92,7 +92,9 @@ def test_every_task_is_learned_better_than_without_a_network(task, frames):
     core = CoreConfig(width=16, hidden=16, blocks=1, tied=True)
     config = TrainingConfig(epochs=EPOCHS.get(task, 8), batch_size=16)
     environments, names = frames
-    model, curve = fit(task, environments, names, core, config, length_scale=1.0)
+    model, curve = fit(
+        task, environments, names, core, config, length_scale=1.0, length_convention="shortest"
+    )
     assert model.info.task == task
     reached = curve[-1]
     for name, baseline in model.info.card["baselines"].items():

@@ -98,6 +98,7 @@ def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> 
         CoreConfig(width=32, hidden=32, blocks=2, tied=True),
         TrainingConfig(epochs=epochs, seed=seed),
         length_scale=mean_bond_length(frames.bonds),
+        length_convention="absolute",
         device=pick_device("auto"),
         checkpoint=folder / "frames_checkpoint.pt",
         description="train frame model",

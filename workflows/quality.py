@@ -24,7 +24,7 @@ from text_tables import markdown
 from thermal import HotCrystal
 from tqdm.auto import tqdm
 
-from hoomd_gala.analyzer import UNKNOWN, Analyzer
+from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.environments import nearest_neighbors
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing, write_table
@@ -75,12 +75,11 @@ def accepted_classes(info: ModelInfo, structure: str) -> set[str]:
 def label_by_model(analyzer: Analyzer, systems: Iterable[System]) -> Method:
     """Labels of a model."""
     info = analyzer.model.info
-    names = np.array([*info.class_names, "unknown"])
     accepted = {name: accepted_classes(info, name) for name in thermal.STRUCTURES}
     method = Method({name: classes for name, classes in accepted.items() if classes}, [], [])
     for system in systems:
         result = analyzer.analyze_system(system)
-        method.labels.append(names[np.where(result.label == UNKNOWN, -1, result.label)])
+        method.labels.append(result.names)
         method.confidence.append(result.confidence)
     return method
 

@@ -17,8 +17,7 @@ COLUMN = f"labels by {MODEL}"
 def of_bulk(warm: System, quenched: System) -> dict[str, Any]:
     """Most frequent labels of the bulk of a warm solid, whose bulk is told without its heat."""
     result = Analyzer(MODEL).analyze_system(warm)
-    names = [*result.class_names, "unknown"]
-    labels = [names[i] for i in result.label[bulk(quenched)]]
+    labels = result.names[bulk(quenched)].tolist()
     shares = Counter(labels).most_common(3)
     return {
         COLUMN: ", ".join(f"{name} {100 * count / len(labels):.0f} %" for name, count in shares)
