@@ -10,19 +10,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from . import cells
+from .colors import DISORDERED
 from .device_arrays import host_system
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
 from .inference import Embedder, embeds, surroundings
+from .labeled_frames import UNKNOWN
 from .models import Model, ModelInfo, load_model, pick_device
 from .networks import FrameClassifier, encode_types
 from .systems import System, as_system, make_system
-
-#: Label of a particle whose structure the model does not know.
-UNKNOWN = -1
-
-#: The class of particles that are in no solid.
-DISORDERED = "disordered"
 
 Embeddings = NDArray[np.float32]
 

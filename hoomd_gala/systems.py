@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
+from .labeled_frames import OWN_TYPEID, ovito_name, own_typeid
 
 Array = NDArray[np.float64]
 
@@ -111,7 +112,7 @@ def as_system(system: Any) -> System:
             raise InputError("the frame has no particle positions or no box.")
         if system.configuration.dimensions == 2:
             raise InputError("the frame is two-dimensional; environments need three dimensions.")
-        return make_system(particles.position, system.configuration.box, particles.typeid)
+        return make_system(particles.position, system.configuration.box, own_typeid(system))
     if hasattr(system, "cell") and hasattr(system, "particles"):
         return _ovito_system(system)
     raise InputError(
@@ -139,7 +140,10 @@ def _ovito_system(data: Any) -> System:
     # turn the sample with its cell: environments do not care, boxes need their orientation
     box = box_from_lattice(matrix.T)
     fractional = np.asarray(data.particles.positions) @ np.linalg.inv(matrix.T)
-    kinds = data.particles.particle_types
+    # there where the types that OVITO shows stand for structures
+    kinds = data.particles.get(ovito_name(OWN_TYPEID))
+    if kinds is None:
+        kinds = data.particles.particle_types
     return make_system(
         fractional @ lattice_vectors(box), box, None if kinds is None else np.asarray(kinds)
     )

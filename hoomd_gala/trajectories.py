@@ -1,9 +1,7 @@
-"""GSD trajectories: reading frames, recovering damaged files, writing labels.
+"""GSD trajectories: reading frames, recovering damaged files, appending labelled frames.
 
-Labels are stored as HOOMD's own logger stores them, so that a file looks the same whoever wrote
-it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO shows as
-particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. OVITO takes
-``log/particles/Color`` for the color to draw a particle in.
+What labels look like in a frame is in :mod:`hoomd_gala.labeled_frames`, whose functions are here
+as well.
 """
 
 import os
@@ -12,24 +10,45 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import gsd.fl
 import gsd.hoomd
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .analyzer import UNKNOWN, Result
-from .colors import label_colors
 from .errors import InputError
 from .files import replacing
+from .labeled_frames import (
+    NAMESPACE,
+    add_labels,
+    decode_strings,
+    encode_strings,
+    fill,
+    frame_labels,
+    restore_types,
+    structures_as_types,
+    structures_shown,
+    types_so_far,
+)
 from .systems import System, as_system, lattice_vectors
 
-#: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
-NAMESPACE = "hoomd_gala/Classifier"
-
-#: What OVITO colors particles by.
-COLOR = "particles/Color"
+__all__ = [
+    "NAMESPACE",
+    "add_labels",
+    "append_frame",
+    "count_recoverable_frames",
+    "decode_strings",
+    "encode_strings",
+    "fill",
+    "frame_labels",
+    "last_system",
+    "make_frame",
+    "open_trajectory",
+    "read_frame",
+    "recover",
+    "restore_types",
+    "trim",
+]
 
 
 @contextmanager
@@ -64,6 +83,24 @@ def last_system(path: str | os.PathLike[str]) -> System:
     """The particles of a GSD file's last frame; raises what :func:`open_trajectory` does."""
     with open_trajectory(path) as frames:
         return as_system(frames[-1])
+
+
+def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame:
+    """A frame of a GSD file with the simulation's own particle types, to go on from.
+
+    Where the types in the file stand for structures, they are put back to what they were:
+    ``hoomd.Snapshot.from_gsd_frame(read_frame("labeled.gsd"), simulation.device.communicator)`` is
+    a state to create.
+
+    Raises
+    ------
+    InputError
+        As :func:`open_trajectory` does, and if there is no such frame.
+    """
+    with open_trajectory(path) as trajectory:
+        if not -len(trajectory) <= index < len(trajectory):
+            raise InputError(f"{path} has {len(trajectory)} frames and no frame {index}.")
+        return restore_types(trajectory[index])
 
 
 # A GSD file starts with a header of 256 bytes; the index lists every chunk of data by frame, and is
@@ -181,27 +218,6 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
     return keep
 
 
-def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
-    """Strings as GSD holds them: rows of null-padded UTF-8."""
-    rows = [string.encode() + b"\0" for string in strings]
-    width = max(map(len, rows), default=1)
-    return np.array(rows, dtype=f"S{width}").view(np.int8).reshape(len(rows), width)
-
-
-def decode_strings(rows: ArrayLike) -> list[str]:
-    """Strings from the rows that :func:`encode_strings` makes."""
-    return [np.asarray(row, np.int8).tobytes().split(b"\0")[0].decode() for row in np.asarray(rows)]
-
-
-def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:
-    """Labels and class names of a labelled frame, or None if it has none."""
-    label = frame.log.get(f"particles/{NAMESPACE}/label")
-    names = frame.log.get(f"{NAMESPACE}/names")
-    if label is None or names is None:
-        return None
-    return np.asarray(label, np.int32), decode_strings(names)
-
-
 def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) -> gsd.hoomd.Frame:
     """A GSD frame of a system, its positions wrapped into the box."""
     lattice = lattice_vectors(system.box)
@@ -216,63 +232,44 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
     return frame
 
 
-def add_labels(
-    frame: gsd.hoomd.Frame, result: Result, particles: NDArray[np.int64] | None = None
-) -> gsd.hoomd.Frame:
-    """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
-
-    Parameters
-    ----------
-    frame : gsd.hoomd.Frame
-        With N particles.
-    result : Result
-        Of m particles.
-    particles : (m,) int, optional
-        Which ones these are; all if not given. The others get label -1 and confidence 0.
-    """
-    total = frame.particles.N
-    label = fill(result.label, particles, total, UNKNOWN)
-    frame.log[f"particles/{NAMESPACE}/label"] = label
-    for name, values in (("confidence", result.confidence), ("embedding", result.embedding)):
-        frame.log[f"particles/{NAMESPACE}/{name}"] = fill(values, particles, total, 0)
-    if result.class_names:
-        frame.log[COLOR] = label_colors(label, result.class_names)
-    frame.log[f"{NAMESPACE}/fractions"] = result.counts
-    frame.log[f"{NAMESPACE}/names"] = encode_strings(result.class_names)
-    return frame
-
-
-def fill(
-    values: NDArray[Any], particles: NDArray[np.int64] | None, total: int, missing: float
-) -> NDArray[Any]:
-    """Values of all particles from those of some, in the order of ``particles``."""
-    if particles is None:
-        return values
-    everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
-    everyone[particles] = values
-    return everyone
-
-
-def append_frame(path: str | os.PathLike[str], frame: gsd.hoomd.Frame) -> None:
+def append_frame(
+    path: str | os.PathLike[str], frame: gsd.hoomd.Frame, keep_types: bool = True
+) -> None:
     """Append a frame to a GSD file, made if need be.
 
     A frame of the file's last timestep is not written again.
 
+    Parameters
+    ----------
+    path : str or path
+        Of the file.
+    frame : gsd.hoomd.Frame
+        What to append.
+    keep_types : bool
+        Whether the particle types of a labelled frame stay what they are. If not, they stand for
+        structures, which is what OVITO shows by name and color, and the frame's own types become
+        logged quantities.
+
     Raises
     ------
     InputError
-        If the file already holds later timesteps.
+        If the file already holds later timesteps, or cannot be written.
     """
     step = frame.configuration.step
+    types: list[str] = []
     if Path(path).is_file():
         with open_trajectory(path) as trajectory:
-            last = trajectory[-1].configuration.step if len(trajectory) else None
-        if last is not None and last >= step:
-            if last == step:
+            last = trajectory[-1] if len(trajectory) else None
+        if last is not None and last.configuration.step >= step:
+            if last.configuration.step == step:
                 return
             raise InputError(
-                f"{path} already holds frames up to timestep {last} and the run is at {step}; "
-                "remove it, choose another file, or cut it back with hoomd_gala.trajectories.trim."
+                f"{path} already holds frames up to timestep {last.configuration.step} and the run "
+                f"is at {step}; remove it, choose another file, or cut it back with "
+                "hoomd_gala.trajectories.trim."
             )
+        types = [] if last is None else structures_shown(last)
+    if not keep_types:
+        frame = structures_as_types(frame, types_so_far(types, frame))
     with gsd.hoomd.open(path, "a") as trajectory:
         trajectory.append(frame)

@@ -3,10 +3,17 @@
 import gsd.hoomd
 import numpy as np
 import pytest
+import torch
 from conftest import gas
 
+from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
-from hoomd_gala.trajectories import frame_labels, make_frame, open_trajectory
+from hoomd_gala.datasets import FrameRange, trajectory_frames
+from hoomd_gala.few_shot_command import labeled_systems
+from hoomd_gala.hand_labels import HandLabel
+from hoomd_gala.models import Model, ModelInfo, save_model
+from hoomd_gala.networks import CoreConfig
+from hoomd_gala.trajectories import frame_labels, make_frame, open_trajectory, read_frame
 
 
 def test_labelled_file_opens_in_ovito_with_particle_properties(
@@ -31,6 +38,56 @@ def test_labelled_file_opens_in_ovito_with_particle_properties(
     np.testing.assert_array_equal(data.particles[prefix + "label"], labels)
     np.testing.assert_array_equal(data.particles[prefix + "confidence"], confidence)
     np.testing.assert_array_equal(data.particles[prefix + "embedding"], embedding)
+
+
+def labelled_twice(source, tmp_path, model):
+    """Label a file, and then what came out."""
+    once, twice = tmp_path / "once.gsd", tmp_path / "twice.gsd"
+    for start, out in ((source, once), (once, twice)):
+        assert main(["label", str(start), str(out), "--model", str(model)]) == 0
+    return once, twice
+
+
+def test_labels_of_a_labelled_file_are_of_the_simulations_own_types(bcc, tmp_path):
+    # a model that sees types, and names of its own for two sublattices
+    types = (np.arange(len(bcc.positions)) % 2).astype(int)
+    source = tmp_path / "run.gsd"
+    with gsd.hoomd.open(source, "w") as trajectory:
+        trajectory.append(make_frame(bcc._replace(types=types), 0, ("Na", "Cl")))
+    torch.manual_seed(1)
+    core = CoreConfig(width=8, hidden=8, blocks=1, tied=True, max_types=2)
+    info = ModelInfo(core, ("one", "two"))
+    model = tmp_path / "typed.safetensors"
+    save_model(model, Model(info.make_network(), info))
+    once, twice = labelled_twice(source, tmp_path, model)
+    frames = [read_frame(path) for path in (once, twice)]
+    for frame in frames:
+        assert frame.particles.types == ["Na", "Cl"]
+        np.testing.assert_array_equal(frame.particles.typeid, types)
+    embeddings = [frame.log["particles/hoomd_gala/Classifier/embedding"] for frame in frames]
+    np.testing.assert_array_equal(*embeddings)
+    # as the embeddings differ with types, they show that these were read
+    other = Analyzer(model).analyze(bcc).embedding
+    assert np.abs(other - embeddings[0]).mean() > 0.01
+    # whoever reads the file gets the same environments: training, few-shot, the analyzer
+    for path in (once, twice):
+        with gsd.hoomd.open(path, "r") as trajectory:
+            result = Analyzer(model).analyze(trajectory[0])
+        np.testing.assert_array_equal(result.embedding, embeddings[0])
+        rng = np.random.default_rng(1)
+        frames, _ = trajectory_frames([FrameRange(path, slice(None))], 50, rng)
+        assert frames.max_types == 2
+        [system] = labeled_systems("x.csv", [str(path)], [HandLabel(0, 0, 5, "a", 2)], ["a"])
+        np.testing.assert_array_equal(system.system.types, types)
+
+
+def test_types_are_kept_where_that_is_asked_for(trajectory_path, model_path, tmp_path):
+    out = tmp_path / "out.gsd"
+    command = ["label", trajectory_path, out, "--model", model_path, "--keep-types"]
+    assert main(list(map(str, command))) == 0
+    with open_trajectory(out) as trajectory:
+        assert trajectory[4].particles.types == ["A"]
+        assert frame_labels(trajectory[4]) is not None
 
 
 def fails(capsys, *arguments):

@@ -15,7 +15,6 @@ import geometric_algebra_attention.pytorch as reference
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from hoomd_gala import cells
 from hoomd_gala.algebra import Pairs
