@@ -19,7 +19,8 @@ class ClassifierModifier(ModifierInterface):  # type: ignore[misc]
     Particles get the typed property ``Structure Type``, with names and colors, and ``Confidence``,
     and take the structure's ``Color``. The attributes ``hoomd_gala.fraction.NAME`` hold the
     fractions of all structures that the model knows, 0 where there are none, and the table
-    ``structures`` the numbers of particles of those that occur.
+    ``structures`` the numbers of particles of those that occur. A legend of these is one of the
+    property ``structures/Structure Type``.
 
     Parameters
     ----------
@@ -112,7 +113,8 @@ def show_labels(
     table.y = table.create_property("Count", data=counts[occurring])
     # types and attributes are the same in all frames: other modifiers and plots refer to them
     for kind, name in enumerate(names):
-        for typed, owner in ((structure, particles), (table.x, table)):
+        # the table's are those that occur, for legends
+        for typed, owner in ((structure, particles), *([(table.x, table)] if counts[kind] else [])):
             entry = typed.add_type_id(kind, owner)
             entry.name, entry.color = name, structure_color(name)
         data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / max(len(label), 1)

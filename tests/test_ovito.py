@@ -262,7 +262,8 @@ def check(data, result):
         assert fraction == pytest.approx(result.fractions[kind.name])
     table = data.tables["structures"]
     assert table.y.array.sum() == len(result.label)
-    assert set(names_of(table.x)) == set(expected)
+    # what a legend of this table lists
+    assert set(types_of(table.x).values()) == set(names_of(table.x)) == set(expected)
     assert [prop.name for prop in data.particles.properties].count("Color") == 1
 
 
