@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hoomd-gala: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"\nhoomd-gala: interrupted {interrupt}".rstrip(), file=sys.stderr)
+        print(f"\nhoomd-gala: interrupted; {interrupt}".rstrip("; "), file=sys.stderr)
         return 130
     return 0
 

@@ -23,30 +23,45 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.replace(part, target)
 
 
-def check_writable(path: str | os.PathLike[str]) -> Path:
-    """A path that a new file can be written to: tried before the work whose result it is to hold.
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """See whether a file can be written: tried before the work whose result it is to hold.
 
     Raises
     ------
     InputError
-        If it exists, or there is no folder for it or one that cannot be written to.
+        If there is no folder for it, or one that cannot be written to.
     """
     target = Path(path)
-    if target.exists():
-        raise InputError(f"{target} exists; remove it or choose another name.")
     folder = target.absolute().parent
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder} for {target.name}.")
     part = target.with_name(target.name + ".part")
-    fresh = not part.exists()
     try:
         # permissions say little: file systems may be read-only, and names too long
+        fresh = not part.exists()
         with open(part, "ab"):
             pass
         if fresh:
             part.unlink()
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """A path that a new file can be written to.
+
+    Raises
+    ------
+    InputError
+        If it exists, or as :func:`check_folder` does.
+    """
+    target = Path(path)
+    try:
+        if target.exists():
+            raise InputError(f"{target} exists; remove it or choose another name.")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+    check_folder(target)
     return target
 
 

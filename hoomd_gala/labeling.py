@@ -68,7 +68,7 @@ def label_trajectory(
             part.unlink(missing_ok=True)
             return ""
         os.replace(part, target)
-        return f" The {done} frames before it are labelled in {target}."
+        return f" The {done} frames before are labelled in {target}."
 
     with open_trajectory(source) as frames:
         if not len(frames):
@@ -95,7 +95,7 @@ def label_trajectory(
                 f"frame {done}: {target} cannot be written ({error}).{keep()}"
             ) from None
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"at frame {done} of {source}.{keep()}") from None
+            raise KeyboardInterrupt(keep().strip().replace("The", "the", 1)) from None
     os.replace(part, target)
     return fractions
 
