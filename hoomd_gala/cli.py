@@ -9,6 +9,7 @@ from typing import Any
 
 from . import __version__
 from .errors import InputError
+from .threads import wait_passively
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
+    wait_passively()
     try:
         if options.command == "label":
             from .labeling import label_trajectory, print_fractions

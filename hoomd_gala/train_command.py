@@ -27,6 +27,7 @@ from .networks import CoreConfig
 from .plots import draw_curve, new_figure
 from .structures import unit_cells
 from .tasks import TASKS
+from .threads import spare_threads
 from .training import TrainingConfig
 
 #: Displacements of unit cells, in units of the shortest distance, if none are given.
@@ -102,6 +103,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     for suffix in (".csv", ".png", ".json", ".md"):
         check_folder(output.with_suffix(suffix))
     device = pick_device(options.device)
+    torch.set_num_threads(spare_threads(torch.get_num_threads()))
     new_figure()  # better to hear now than after hours that there is no Matplotlib
     source, frozen, origin = None, False, {}
     if options.command == "finetune":

@@ -29,7 +29,6 @@ from jobs import (
     Study,
     alone,
     copy,
-    cores,
     every,
     find_file,
     has,
@@ -46,6 +45,7 @@ from jobs import (
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing, write_table
+from hoomd_gala.threads import cores, spare_threads
 
 MODEL = "structures.safetensors"
 MODEL_CARD = "structures.json"
@@ -105,7 +105,7 @@ def train_structures(job):
     import learning
     import torch
 
-    torch.set_num_threads(cores())
+    torch.set_num_threads(spare_threads(cores()))
     data = {
         "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), replicated, strained by 1 %, "
         "displaced, with and without surfaces",
@@ -237,7 +237,7 @@ def measure(job):
 
     from hoomd_gala import fitting
 
-    torch.set_num_threads(cores())
+    torch.set_num_threads(spare_threads(cores()))
     folder = summary_folder(job) / "quality"
     inputs = folder / "inputs"
     inputs.mkdir(parents=True, exist_ok=True)
