@@ -1,9 +1,11 @@
 """What ``import hoomd_gala`` gives, and what it costs."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+from lowest_versions import ROOT, declared
 
 import hoomd_gala
 
@@ -41,3 +43,16 @@ def test_files_and_systems_come_without_torch():
 def test_unknown_names_are_unknown():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = hoomd_gala.nothing
+
+
+#: Packages by their names on conda-forge, where these are others.
+ON_CONDA = {"pytorch": "torch", "matplotlib-base": "matplotlib", "freud": "freud-analysis"}
+
+
+def test_both_ways_to_install_declare_the_same_lowest_versions():
+    text = (ROOT / "environment.yml").read_text()
+    conda = dict(re.findall(r"- ([\w-]+) >=([\d.]+)", text))
+    assert conda.pop("python") == "3.11"
+    conda.pop("hoomd")
+    pip = declared()
+    assert conda == {name: pip[ON_CONDA.get(name, name)] for name in conda}

@@ -182,7 +182,7 @@ def test_recovery_says_how_many_frames_there_are(long_path, tmp_path):
 
 def _index_entry(raw, frame):
     """The last entry of a frame in the index of a GSD file."""
-    location, allocated = np.frombuffer(raw, np.uint64, 2, 8)
+    location, allocated = np.frombuffer(raw, np.uint64, 2, 8).tolist()
     entries = [raw[i : i + 32] for i in range(location, location + 32 * allocated, 32)]
     return next(e for e in reversed(entries) if int.from_bytes(e[:8], "little") == frame)
 
