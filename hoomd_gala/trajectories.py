@@ -347,5 +347,8 @@ def append_frame(
         types = [] if last is None else structures_shown(last)
     if not keep_types:
         frame = structures_as_types(frame, types_so_far(types, frame))
-    with gsd.hoomd.open(path, "a") as trajectory:
-        trajectory.append(frame)
+    try:
+        with gsd.hoomd.open(path, "a") as trajectory:
+            trajectory.append(frame)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}).") from None

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import gas
 from ovito.io import import_file
-from ovito.modifiers import PolyhedralTemplateMatchingModifier
+from ovito.modifiers import PolyhedralTemplateMatchingModifier, SelectTypeModifier
 from ovito.vis import TachyonRenderer, Viewport
 
 import hoomd_gala
@@ -141,6 +141,15 @@ def test_labelled_file_shows_every_structure_in_its_color_as_loaded(rows_of_stru
     assert not any(seen.values())
 
 
+def test_what_the_command_label_writes_is_colored_as_loaded(labelled):
+    with open_trajectory(labelled) as trajectory:
+        label, names = frame_labels(trajectory[4])
+    bcc = np.mean(label == names.index("cI2-W"))
+    pixels = render(labelled, 4)
+    drawn = (pixels.max(axis=-1) > 0.4).sum()
+    assert count_pixels(pixels, (0.4, 0.4, 1.0)) > 0.8 * bcc * drawn > 10_000
+
+
 def test_labelled_file_names_structures_and_keeps_the_types(rows_of_structures):
     pipeline = import_file(str(rows_of_structures))
     data = pipeline.compute(1)
@@ -273,6 +282,31 @@ def test_modifier_labels_what_a_pipeline_loads(trajectory_path, model_path):
     with open_trajectory(trajectory_path) as trajectory:
         for i in (0, 4):
             check(pipeline.compute(i), Analyzer(model_path).analyze(trajectory[i]))
+
+
+def test_modifier_serves_other_modifiers_in_all_frames(rows_of_structures):
+    pipeline = import_file(str(rows_of_structures))
+    pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier())
+    # a structure that the first frame does not have
+    pipeline.modifiers.append(SelectTypeModifier(property="Structure Type", types={"cI2-W"}))
+    first, second, again = (pipeline.compute(frame) for frame in (0, 1, 0))
+    lists = [types_of(data.particles["Structure Type"]) for data in (first, second, again)]
+    assert lists[0] == lists[1] == lists[2]
+    for data, share in ((first, 0.0), (second, 1 / 6), (again, 0.0)):
+        assert data.attributes["hoomd_gala.fraction.hP2-Mg"] == pytest.approx(share)
+        assert data.attributes["SelectType.num_selected"] == round(36 * share)
+
+
+def test_types_of_a_labelled_file_are_the_same_in_whatever_order_frames_are_seen(
+    rows_of_structures,
+):
+    for order in ((0, 1, 0, 1), (1, 0, 1)):
+        pipeline = import_file(str(rows_of_structures))
+        for frame in order:
+            kinds = pipeline.compute(frame).particles.particle_types
+            with open_trajectory(rows_of_structures) as trajectory:
+                label, names = frame_labels(trajectory[frame])
+            np.testing.assert_array_equal(names_of(kinds), np.array([*names, "unknown"])[label])
 
 
 def test_modifier_shows_labels_that_the_file_holds(labelled, tmp_path):

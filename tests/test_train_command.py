@@ -143,6 +143,8 @@ def test_bad_options_are_answered_with_a_sentence(trajectory_path, tmp_path, cap
     assert "is no range of frames" in refuses("--gsd", f"{trajectory_path}@x")
     assert "let it end in .safetensors" in refuses(path=tmp_path / "model.pt")
     assert "there is no folder" in refuses(path=tmp_path / "no" / "model.safetensors")
+    nowhere = tmp_path / "no" / "there.pt"
+    assert f"no folder {nowhere.parent} for there.pt" in refuses(*CELLS, "--checkpoint", nowhere)
     assert "too few to hold some out" in refuses(
         "--cells", "cI2-W", "--noise", "0", "--environments", 1
     )

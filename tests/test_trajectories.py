@@ -246,3 +246,5 @@ def test_appending_never_repeats_a_timestep_nor_overwrites_later_ones(bcc, tmp_p
     assert steps(path) == [10, 20]
     with pytest.raises(InputError, match="already holds frames up to timestep 20"):
         append_frame(path, make_frame(bcc, 15))
+    with pytest.raises(InputError, match=r"/proc/run\.gsd cannot be written"):
+        append_frame("/proc/run.gsd", make_frame(bcc, 15))

@@ -17,6 +17,7 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing
 from hoomd_gala.threads import cores, spare_threads, wait_passively
 
+# before an operation imports torch
 wait_passively()
 
 FOLDER = Path(__file__).resolve().parent
