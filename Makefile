@@ -2,6 +2,7 @@
 # make test   all tests
 # make lint   style and types
 # make bench  speed, side by side with the libraries compared against
+# make lowest the lowest versions that pyproject.toml declares, installed and tested
 # make gpu    what only an NVIDIA GPU can prove, and its speed beside the library's
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ HOOMD_WHEELS ?= $(HOME)/.cache/hoomd-wheels
 BIN = .venv/bin
 STAMP = .venv/.complete
 
-.PHONY: run test lint bench gpu .venv
+.PHONY: run test lint bench lowest gpu .venv
 
 run: $(STAMP)
 	$(BIN)/python workflows/project.py run
@@ -29,6 +30,9 @@ bench: $(STAMP)
 	@$(BIN)/python -c 'import hoomd' 2>/dev/null \
 		&& $(BIN)/python tests/benchmarks/attached.py --particles 1000 4000 \
 		|| echo "HOOMD-blue is not installed: no benchmark of the attached run."
+
+lowest:
+	$(PYTHON) tests/lowest_versions.py
 
 gpu: $(STAMP)
 	PYTHON=$(BIN)/python tests/gpu

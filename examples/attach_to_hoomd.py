@@ -1,7 +1,8 @@
 """Heat a Lennard-Jones crystal in HOOMD-blue and watch it melt, labelled while it runs.
 
-Writes ``labeled.gsd`` by the classifier itself and ``run.gsd`` by HOOMD's GSD writer; drag either
-into OVITO: particles have the colors of their structures.
+Writes ``labeled.gsd`` by the classifier itself, which OVITO shows with names and colors of
+structures as it is, and ``run.gsd`` by HOOMD's GSD writer, which ``hoomd-gala view run.gsd`` makes
+such a file of.
 """
 
 import hoomd
@@ -34,7 +35,6 @@ simulation.operations.writers.append(
 # the other: HOOMD's own logger and writer
 logger = hoomd.logging.Logger(categories=["particle", "sequence"])
 logger.add(classifier)
-logger["Color"] = (lambda: classifier.color, "particle")  # what OVITO draws particles in
 simulation.operations.writers.append(
     hoomd.write.GSD(trigger=500, filename="run.gsd", mode="wb", logger=logger)
 )

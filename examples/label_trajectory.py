@@ -1,7 +1,8 @@
-"""Label a trajectory that exists already, and make a copy for any viewer.
+"""Label a trajectory that exists already.
 
 ``old.gsd`` stands for yours: a bcc crystal that loses its order. The same from a shell:
-``hoomd-gala label old.gsd labeled.gsd`` and ``hoomd-gala view labeled.gsd``.
+``hoomd-gala label old.gsd labeled.gsd``. OVITO shows names and colors of structures in
+``labeled.gsd``, whose particle types they are.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import gsd.hoomd
 import numpy as np
 
-from hoomd_gala.labeling import label_trajectory, view_trajectory
+from hoomd_gala.labeling import label_trajectory
 from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.trajectories import frame_labels, make_frame, open_trajectory
 
@@ -19,10 +20,8 @@ with gsd.hoomd.open("old.gsd", "w") as trajectory:
     for step, displacement in enumerate((0.02, 0.08, 0.3)):
         trajectory.append(make_frame(displace(cell, displacement, rng), step))
 
-for name in ("labeled.gsd", "labeled-view.gsd"):  # of an earlier run: nothing is overwritten
-    Path(name).unlink(missing_ok=True)
+Path("labeled.gsd").unlink(missing_ok=True)  # of an earlier run: nothing is overwritten
 label_trajectory("old.gsd", "labeled.gsd", model="structures")
-print(f"for OVITO, with structures as particle types: {view_trajectory('labeled.gsd')}")
 
 with open_trajectory("labeled.gsd") as trajectory:
     for frame in trajectory:

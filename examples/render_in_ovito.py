@@ -51,7 +51,7 @@ pipeline.add_to_scene()
 
 view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-0.45, 1, -0.35))
 legend = ColorLegendOverlay(
-    property="particles/Structure Type",
+    property="structures/Structure Type",  # of those that occur
     title=" ",
     orientation=QtCore.Qt.Orientation.Vertical,
     alignment=QtCore.Qt.AlignmentFlag.AlignRight | QtCore.Qt.AlignmentFlag.AlignTop,

@@ -41,7 +41,6 @@ growing = hoomd_gala.triggers.Fraction(classifier, above=0.1, release=0.05, peri
 dense = hoomd.trigger.And([hoomd.trigger.Periodic(50), growing])
 logger = hoomd.logging.Logger(categories=["particle", "sequence"])
 logger.add(classifier, quantities=["label", "confidence", "fractions", "names"])
-logger["Color"] = (lambda: classifier.color, "particle")
 writers.append(hoomd.write.GSD(trigger=dense, filename="nucleation.gsd", mode="wb", logger=logger))
 
 langevin.kT = 0.6

@@ -19,16 +19,39 @@ _HOMES = {
     "InputError": "errors",
 }
 
-
-# modules for packages that need not be installed, imported when touched as well
-_ADAPTERS = ("openmm", "ovito", "triggers")
+# public modules, imported when touched as well; openmm, ovito and triggers are for packages that
+# need not be installed
+_MODULES = (
+    "colors",
+    "datasets",
+    "environments",
+    "errors",
+    "few_shot",
+    "fitting",
+    "labeling",
+    "models",
+    "networks",
+    "openmm",
+    "ovito",
+    "plots",
+    "structures",
+    "systems",
+    "tasks",
+    "training",
+    "trajectories",
+    "triggers",
+)
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name in _ADAPTERS:
+    if name in _MODULES:
         return import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'hoomd_gala' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

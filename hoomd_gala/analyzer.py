@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from . import cells
-from .colors import UNKNOWN_NAME
+from .colors import DISORDERED, UNKNOWN_NAME
 from .device_arrays import host_system
 from .device_inference import CHUNK as DEVICE_CHUNK
 from .device_inference import device_embedder
@@ -19,15 +19,10 @@ from .device_inference import surroundings as device_surroundings
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
 from .inference import Embedder, embeds, surroundings
+from .labeled_frames import UNKNOWN
 from .models import Model, ModelInfo, load_model, pick_device
 from .networks import FrameClassifier, encode_types
 from .systems import System, as_system
-
-#: Label of a particle whose structure the model does not know.
-UNKNOWN = -1
-
-#: The class of particles that are in no solid.
-DISORDERED = "disordered"
 
 Embeddings = NDArray[np.float32]
 

@@ -23,9 +23,10 @@ from .analyzer import UNKNOWN, Analyzer, Result, class_indices
 from .colors import label_colors
 from .device_arrays import host_system, in_tag_order
 from .errors import InputError
+from .labeled_frames import add_labels, encode_strings, fill
 from .ranks import collect, open_communicator, share
 from .systems import System, make_system
-from .trajectories import add_labels, append_frame, encode_strings, fill, make_frame
+from .trajectories import append_frame, make_frame
 
 
 @dataclass
@@ -74,12 +75,17 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         A shipped model's name, or a model file. On a CPU take ``"structures-fast"``, which costs
         about half of what ``"structures"`` does.
     filename : str or path, optional
-        GSD file that :meth:`act` appends labelled frames to; none is written if not given.
+        GSD file that :meth:`act` appends labelled frames to; none is written if not given. Its
+        particle types are the structures, which OVITO shows by name and color; the simulation's
+        own types are kept as logged quantities, which all readers of this package take.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
     filter : hoomd.filter.filter_like, optional
         Particles to label; all if not given. All others are still neighbors; their label is -1 and
         fractions are of those chosen. The filter is asked each time that labels are computed.
+    keep_types : bool
+        Leave the simulation's own types in ``filename`` as they are: OVITO then shows no structures
+        unless ``hoomd-gala view`` or the modifier in :mod:`hoomd_gala.ovito` is used.
 
     Notes
     -----
@@ -105,11 +111,13 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         filename: str | os.PathLike[str] | None = None,
         device: str = "auto",
         filter: Any = None,
+        keep_types: bool = False,
     ) -> None:
         super().__init__()
         self.analyzer = Analyzer(model, device)
         self.filename = filename
         self.filter = filter
+        self.keep_types = keep_types
         self._forget()
 
     def _forget(self) -> None:
@@ -177,7 +185,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if result is not None:
             system = host_system(self._analysis().system)
             frame = make_frame(system, timestep, self._state.particle_types)
-            append_frame(self.filename, add_labels(frame, result, particles))
+            labelled = add_labels(frame, result, particles)
+            append_frame(self.filename, labelled, self.keep_types)
 
     def _analysis(self) -> _Analysis:
         """Labels of the current state, computed unless they are known."""
@@ -310,9 +319,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
     @property
     def color(self) -> NDArray[np.float32] | None:
-        """(*N*, 3) float32: what particles are drawn in.
+        """(*N*, 3) float32: red, green and blue of each particle's structure, for renderers.
 
-        ``logger["Color"] = (lambda: classifier.color, "particle")`` puts it where OVITO looks.
+        A logged color is a number like any other to OVITO and colors nothing.
         """
         label = self.label
         return None if label is None else label_colors(label, self.class_names)

@@ -9,10 +9,14 @@ from typing import Any
 
 from . import __version__
 from .errors import InputError
+from .threads import wait_passively
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``hoomd-gala``; returns the exit code: 0, or 2 for input that cannot be used."""
+    """Run ``hoomd-gala``; returns the exit code.
+
+    That is 0, 2 for input that cannot be used, or 130 after Ctrl-C.
+    """
     parser = argparse.ArgumentParser(
         prog="hoomd-gala", description="Names the structure around every particle."
     )
@@ -23,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "label",
         help="label every particle of a trajectory",
         description="Copies a GSD trajectory with the label, confidence and embedding of every "
-        "particle in every frame. OVITO shows them as particle properties.",
+        "particle in every frame. Structures become the particle types, which OVITO shows by name "
+        "and color; the simulation's own types are kept as well. Interrupted, it keeps the frames "
+        "that are done.",
     )
     label.add_argument("input", metavar="IN.gsd", type=Path)
     label.add_argument("output", metavar="OUT.gsd", type=Path, help="must not exist")
@@ -35,13 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     label.add_argument(
         "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
     )
+    label.add_argument(
+        "--keep-types", action="store_true", help="leave the particle types as they are"
+    )
 
     view = commands.add_parser(
         "view",
         help="copy a labelled trajectory with structures as particle types",
-        description="Copies a labelled GSD trajectory with the names of the structures as particle "
-        "types, which OVITO and other viewers list and color. The particles' own types go to the "
-        "property particle_type.",
+        description="Copies a labelled GSD trajectory, such as HOOMD's own writer makes, with the "
+        "names of the structures as particle types, which OVITO and other viewers list and color. "
+        "The particles' own types are kept as well.",
     )
     view.add_argument("input", metavar="OUT.gsd", type=Path, help="labelled trajectory")
     view.add_argument(
@@ -60,12 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
+    wait_passively()
     try:
         if options.command == "label":
             from .labeling import label_trajectory, print_fractions
 
             fractions = label_trajectory(
-                options.input, options.output, options.model, options.device
+                options.input, options.output, options.model, options.device, options.keep_types
             )
             print_fractions(fractions)
         elif options.command == "view":
@@ -94,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"hoomd-gala: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"\nhoomd-gala: interrupted; {interrupt}".rstrip("; "), file=sys.stderr)
+        return 130
     return 0
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-#: What particles whose structure a model does not know are called.
-UNKNOWN_NAME = "unknown"
+#: What a particle is called that is in no solid, and one whose structure a model does not know.
+DISORDERED, UNKNOWN_NAME = "disordered", "unknown"
 
 #: Red, green and blue in [0, 1]. The first seven are those of polyhedral template matching in
 #: OVITO: FCC, HCP, BCC, simple cubic, cubic and hexagonal diamond, other.
@@ -19,27 +19,66 @@ COLORS = {
     "cP1-Po": (0.63, 0.08, 1.0),
     "cF8-C": (0.08, 0.63, 1.0),
     "hP4-C.3": (1.0, 0.54, 0.0),
-    "disordered": (0.95, 0.95, 0.95),
+    DISORDERED: (0.95, 0.95, 0.95),
     "cP8-Cr3Si": (1.0, 0.4, 1.0),
     "tP30-CrFe": (0.8, 1.0, 0.7),
     UNKNOWN_NAME: (0.55, 0.55, 0.55),
 }
 
-#: Particle types in the order in which OVITO, which colors types of a GSD file by their number,
-#: gives them about the colors above: white, red, blue, yellow, magenta, green, pale green, purple,
-#: cyan, white.
+#: Structures in the order in which OVITO, which colors the types of a GSD file by their number and
+#: has nine colors for them, gives them about the colors above: white, red, blue, yellow, magenta,
+#: green, pale green, purple, cyan. There is no grey among these: what is unknown is pale green.
 OVITO_TYPE_ORDER = (
-    "disordered",
+    DISORDERED,
     "hP2-Mg",
     "cI2-W",
     "hP4-C.3",
     "cP8-Cr3Si",
     "cF4-Cu",
-    "tP30-CrFe",
+    UNKNOWN_NAME,
     "cP1-Po",
     "cF8-C",
-    UNKNOWN_NAME,
 )
+
+#: Those whose colors no other structure repeats as long as others are left.
+_UNMISTAKABLE = {DISORDERED, "hP2-Mg", "cI2-W", "cF4-Cu", UNKNOWN_NAME}
+
+
+def structure_types(
+    earlier: Sequence[str], class_names: Sequence[str], occurring: Sequence[str]
+) -> list[str]:
+    """Particle types that stand for structures, in an order that OVITO colors well.
+
+    OVITO takes the name of a number from whatever frame it read first, so that a list only ever
+    grows. It ends with the last structure that occurs; those before that do not occur are there
+    for the numbers of the others. Classes that have no number of their own take those of structures
+    that the model does not know, and then come after all, where OVITO's colors repeat.
+
+    Parameters
+    ----------
+    earlier : sequence of str
+        The list so far, of earlier frames of the same file.
+    class_names : sequence of str
+        Names of the model's classes.
+    occurring : sequence of str
+        Names of structures that have to be in the list.
+    """
+    types = list(earlier)
+    known = {*class_names, DISORDERED, UNKNOWN_NAME}
+    others = iter([name for name in class_names if name not in OVITO_TYPE_ORDER])
+    first = [name if name in known else next(others, name) for name in OVITO_TYPE_ORDER]
+    if types[: len(first)] != first[: len(types)]:
+        first = []  # of another model
+    for name in occurring:
+        if name in first:
+            types += first[len(types) : first.index(name) + 1]
+        elif name not in types:
+            types += first[len(types) :]
+            spare = [one for one in class_names if one not in types and one not in occurring]
+            while spare and OVITO_TYPE_ORDER[len(types) % len(OVITO_TYPE_ORDER)] in _UNMISTAKABLE:
+                types.append(spare.pop())
+            types.append(name)
+    return types
 
 
 def structure_color(name: str) -> tuple[float, float, float]:

@@ -23,22 +23,60 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.replace(part, target)
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """See whether a file can be written: tried before the work whose result it is to hold.
+
+    Raises
+    ------
+    InputError
+        If there is no folder for it, or one that cannot be written to.
+    """
+    target = Path(path)
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder} for {target.name}.")
+    part = target.with_name(target.name + ".part")
+    try:
+        # permissions say little: file systems may be read-only, and names too long
+        fresh = not part.exists()
+        with open(part, "ab"):
+            pass
+        if fresh:
+            part.unlink()
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """A path that a new file can be written to.
+
+    Raises
+    ------
+    InputError
+        If it exists, or as :func:`check_folder` does.
+    """
+    target = Path(path)
+    try:
+        if target.exists():
+            raise InputError(f"{target} exists; remove it or choose another name.")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+    check_folder(target)
+    return target
+
+
 def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
     """A path that a file of some kind can be written to.
 
     Raises
     ------
     InputError
-        If its suffix is another, it exists, or there is no folder for it.
+        If its suffix is another, or as :func:`check_writable` does.
     """
     target = Path(path)
     if target.suffix != suffix:
         raise InputError(f"{target} is no name for a {what}; let it end in {suffix}.")
-    if target.exists():
-        raise InputError(f"{target} exists; remove it or choose another name.")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {target.absolute().parent} for {target.name}.")
-    return target
+    return check_writable(target)
 
 
 def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:

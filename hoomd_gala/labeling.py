@@ -1,18 +1,23 @@
 """Labels for trajectories that exist already, and copies of them to look at."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import gsd.hoomd
-import numpy as np
 from tqdm.auto import tqdm
 
 from .analyzer import Analyzer
-from .colors import OVITO_TYPE_ORDER, UNKNOWN_NAME
 from .errors import InputError
-from .files import check_new, replacing
-from .trajectories import COLOR, NAMESPACE, add_labels, frame_labels, open_trajectory
+from .files import check_new, check_writable, replacing
+from .labeled_frames import (
+    EMBEDDING,
+    add_labels,
+    frame_labels,
+    restore_types,
+    structures_as_types,
+    types_so_far,
+)
+from .trajectories import open_trajectory
 
 
 def label_trajectory(
@@ -20,8 +25,22 @@ def label_trajectory(
     target: str | os.PathLike[str],
     model: str | os.PathLike[str] = "structures",
     device: str = "auto",
+    keep_types: bool = False,
 ) -> dict[str, float]:
     """Copy a GSD trajectory with labels in every frame.
+
+    Parameters
+    ----------
+    source, target : str or path
+        Trajectory to read, and file to write.
+    model : str or path
+        A shipped model's name, or a model file.
+    device : str
+        Where the network runs; ``"auto"`` is the GPU where there is one.
+    keep_types : bool
+        Leave the particle types as they are. If not, structures are the types of the copy, which
+        is what OVITO shows by name and color, and the simulation's own types become logged
+        quantities, which all readers of this package take.
 
     Returns
     -------
@@ -31,34 +50,52 @@ def label_trajectory(
     Raises
     ------
     InputError
-        If the source cannot be read or the target exists, or if a frame cannot be labelled; in the
-        last case the frames before it are kept in the target.
+        If the source cannot be read, the target exists or cannot be written, or if a frame cannot
+        be labelled; in the last case the frames before it are kept in the target.
+    KeyboardInterrupt
+        If interrupted; the message says which frames are kept in the target.
     """
     source, target = Path(source), Path(target)
-    if target.exists():
-        raise InputError(f"{target} exists; remove it or choose another name.")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {target.absolute().parent} for {target.name}.")
+    check_writable(target)
     analyzer = Analyzer(model, device)
     fractions: dict[str, float] = {}
+    types: list[str] = []
+    done = 0
     part = target.with_name(target.name + ".part")
+
+    def keep() -> str:
+        if not done:
+            part.unlink(missing_ok=True)
+            return ""
+        os.replace(part, target)
+        return f" The {done} frames before are labelled in {target}."
+
     with open_trajectory(source) as frames:
         if not len(frames):
             raise InputError(f"{source} has no frames.")
-        done = 0
         try:
             with gsd.hoomd.open(part, "w") as labelled:
-                for frame in tqdm(frames, desc="label", unit="frame"):
-                    result = analyzer.analyze(frame)
-                    labelled.append(add_labels(frame, result))
+                for stored in tqdm(frames, desc="label", unit="frame"):
+                    frame = restore_types(stored)
+                    try:
+                        result = analyzer.analyze(frame)
+                    except (InputError, RuntimeError) as error:
+                        raise InputError(f"frame {done} of {source}: {error}") from None
+                    add_labels(frame, result)
+                    if not keep_types:
+                        types = types_so_far(types, frame)
+                        structures_as_types(frame, types)
+                    labelled.append(frame)
                     fractions = result.fractions
                     done += 1
-        except (InputError, RuntimeError, OSError) as error:
-            kept = ""
-            if done:
-                os.replace(part, target)
-                kept = f" The {done} frames before it are labelled in {target}."
-            raise InputError(f"frame {done} of {source}: {error}{kept}") from None
+        except InputError as error:
+            raise InputError(f"{error}{keep()}") from None
+        except OSError as error:
+            raise InputError(
+                f"frame {done}: {target} cannot be written ({error}).{keep()}"
+            ) from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(keep().strip().replace("The", "the", 1)) from None
     os.replace(part, target)
     return fractions
 
@@ -76,8 +113,8 @@ def view_trajectory(
 ) -> Path:
     """Copy a labelled GSD trajectory with structures as particle types.
 
-    Types are what every viewer of GSD files lists by name and colors. The particles' own types are
-    kept as the property ``particle_type``; embeddings are left out.
+    Types are what OVITO and other viewers of GSD files list by name and color. The particles' own
+    types are kept as logged quantities; embeddings are left out.
 
     Parameters
     ----------
@@ -94,45 +131,29 @@ def view_trajectory(
     Raises
     ------
     InputError
-        If the source cannot be read or a frame of it has no labels, or if the target exists.
+        If the source cannot be read or a frame of it has no labels, or if the target exists or
+        cannot be written.
     """
     source = Path(source)
     target = check_new(target or source.with_stem(source.stem + "-view"), ".gsd", "GSD file")
     with open_trajectory(source) as frames:
         if not len(frames):
             raise InputError(f"{source} has no frames.")
-        present: dict[str, None] = {}
+        types: list[str] = []
         for i, frame in enumerate(tqdm(frames, desc="read", unit="frame")):
             labels = frame_labels(frame)
             if labels is None or not labels[1]:
                 raise InputError(
                     f"frame {i} of {source} holds no labels; hoomd-gala label gives it some."
                 )
-            names = [*labels[1], UNKNOWN_NAME]
-            present |= dict.fromkeys(names[k] for k in np.unique(labels[0]))
-        types = _view_types(list(present))
+            if len(labels[0]) != frame.particles.N:
+                raise InputError(
+                    f"frame {i} of {source} has {frame.particles.N} particles and labels of "
+                    f"{len(labels[0])}; write all particles, or label those that are written."
+                )
+            types = types_so_far(types, frame)
         with replacing(target) as part, gsd.hoomd.open(part, "w") as copy:
             for frame in tqdm(frames, desc="write", unit="frame"):
-                copy.append(_as_view(frame, types))
+                frame.log.pop(EMBEDDING, None)
+                copy.append(structures_as_types(restore_types(frame), types))
     return target
-
-
-def _view_types(present: Sequence[str]) -> list[str]:
-    """Types that OVITO colors much as the structures are elsewhere, and what else occurs."""
-    return [*OVITO_TYPE_ORDER, *(name for name in present if name not in OVITO_TYPE_ORDER)]
-
-
-def _as_view(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoomd.Frame:
-    labels = frame_labels(frame)
-    assert labels is not None  # looked for before
-    label, names = labels
-    # -1 picks the last one
-    ids = np.array([types.index(n) if n in types else 0 for n in (*names, UNKNOWN_NAME)], np.uint32)
-    frame.log["particles/particle_type"] = frame.particles.typeid
-    frame.particles.types = list(types)
-    frame.particles.typeid = ids[label]
-    # shapes belong to the types that were
-    frame.particles.type_shapes = None
-    for key in (COLOR, f"particles/{NAMESPACE}/embedding"):
-        frame.log.pop(key, None)
-    return frame

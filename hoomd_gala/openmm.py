@@ -11,8 +11,9 @@ from openmm import unit
 
 from .analyzer import Analyzer, Result
 from .errors import InputError
+from .labeled_frames import add_labels
 from .systems import as_system, box_from_lattice, lattice_vectors, make_system
-from .trajectories import add_labels, append_frame, make_frame
+from .trajectories import append_frame, make_frame
 
 #: Where HOOMD's logger puts the energies of the system.
 THERMODYNAMICS = "md/compute/ThermodynamicQuantities"
@@ -67,8 +68,8 @@ def _check_boundaries(simulation: Any) -> None:
 class ClassifierReporter:
     """Appends labelled frames to a GSD file, for ``openmm.app.Simulation.reporters``.
 
-    The file is what HOOMD's own GSD writer makes with a :class:`hoomd_gala.Classifier` in its
-    logger.
+    The file is what :class:`hoomd_gala.Classifier` writes: its particle types are the structures,
+    which OVITO shows by name and color, and the simulation's own types are logged quantities.
 
     Parameters
     ----------
@@ -83,6 +84,8 @@ class ClassifierReporter:
     particles : sequence of int, optional
         Indices of the particles to label; all if not given. All others are still neighbors; their
         label is -1 and fractions are of those chosen.
+    keep_types : bool
+        Leave the simulation's own types in ``file`` as they are.
 
     Attributes
     ----------
@@ -103,11 +106,13 @@ class ClassifierReporter:
         model: str | os.PathLike[str] = "structures",
         device: str = "auto",
         particles: Sequence[int] | None = None,
+        keep_types: bool = False,
     ) -> None:
         self.file = file
         self.interval = reportInterval
         self.analyzer = Analyzer(model, device)
         self.particles = None if particles is None else np.unique(np.array(particles, np.int64))
+        self.keep_types = keep_types
         self.result: Result | None = None
 
     def describeNextReport(self, simulation: Any) -> dict[str, Any]:
@@ -124,4 +129,4 @@ class ClassifierReporter:
             raise InputError(f"particles are to be 0 to {total - 1}; {chosen} was given.")
         self.result = self.analyzer.analyze_running(as_system(frame), chosen)
         if self.file is not None:
-            append_frame(self.file, add_labels(frame, self.result, chosen))
+            append_frame(self.file, add_labels(frame, self.result, chosen), self.keep_types)

@@ -8,12 +8,9 @@ from ovito.data import DataCollection, DataTable
 from ovito.pipeline import ModifierInterface
 from traits.api import Str
 
-from .analyzer import UNKNOWN, Analyzer
+from .analyzer import Analyzer
 from .colors import UNKNOWN_NAME, label_colors, structure_color
-from .trajectories import NAMESPACE
-
-#: What OVITO makes of the names of logged quantities.
-_PREFIX = NAMESPACE.replace("/", "_") + "_"
+from .labeled_frames import CONFIDENCE, LABEL, NAMES, UNKNOWN, ovito_name
 
 
 class ClassifierModifier(ModifierInterface):  # type: ignore[misc]
@@ -21,7 +18,9 @@ class ClassifierModifier(ModifierInterface):  # type: ignore[misc]
 
     Particles get the typed property ``Structure Type``, with names and colors, and ``Confidence``,
     and take the structure's ``Color``. The attributes ``hoomd_gala.fraction.NAME`` hold the
-    fractions of the structures that occur, the table ``structures`` their numbers of particles.
+    fractions of all structures that the model knows, 0 where there are none, and the table
+    ``structures`` the numbers of particles of those that occur. A legend of these is one of the
+    property ``structures/Structure Type``.
 
     Parameters
     ----------
@@ -65,14 +64,14 @@ _Labels = tuple[NDArray[np.int32], NDArray[np.float32], tuple[str, ...]]
 
 def _held_labels(data: DataCollection) -> _Labels | None:
     """Labels, confidences and class names that the file holds."""
-    names = data.attributes.get(f"{NAMESPACE}/names")
-    if names is None or _PREFIX + "label" not in data.particles:
+    names = data.attributes.get(NAMES)
+    if names is None or ovito_name(LABEL) not in data.particles:
         return None
     # OVITO gives the rows of null-padded text as one flat sequence of numbers
     text = np.atleast_1d(np.asarray(names, np.int8)).tobytes()
     return (
-        np.array(data.particles[_PREFIX + "label"]),
-        np.array(data.particles[_PREFIX + "confidence"]),
+        np.array(data.particles[ovito_name(LABEL)]),
+        np.array(data.particles[ovito_name(CONFIDENCE)]),
         tuple(name.decode() for name in text.split(b"\0") if name),
     )
 
@@ -97,6 +96,10 @@ def show_labels(
         Names of the classes.
     """
     particles = data.particles_
+    # a logged "Color" is a property of the user's to OVITO, which colors nothing
+    logged: Any = particles.get("Color")
+    if logged is not None and not logged.type_id:
+        del particles["Color"]
     # as in OVITO's own structure identification, 0 is what has no structure
     kinds = label - UNKNOWN
     structure = particles.create_property("Structure Type", data=kinds)
@@ -108,10 +111,12 @@ def show_labels(
     )
     table.x = table.create_property("Structure Type", data=occurring.astype(np.int32))
     table.y = table.create_property("Count", data=counts[occurring])
-    for kind in occurring:
-        for typed, owner in ((structure, particles), (table.x, table)):
-            entry = typed.add_type_id(int(kind), owner)
-            entry.name, entry.color = names[kind], structure_color(names[kind])
-        data.attributes[f"hoomd_gala.fraction.{names[kind]}"] = counts[kind] / max(len(label), 1)
+    # types and attributes are the same in all frames: other modifiers and plots refer to them
+    for kind, name in enumerate(names):
+        # the table's are those that occur, for legends
+        for typed, owner in ((structure, particles), *([(table.x, table)] if counts[kind] else [])):
+            entry = typed.add_type_id(kind, owner)
+            entry.name, entry.color = name, structure_color(name)
+        data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / max(len(label), 1)
     particles.create_property("Confidence", data=confidence)
     particles.create_property("Color", data=label_colors(label, class_names))

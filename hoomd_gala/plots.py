@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .colors import UNKNOWN_NAME, structure_color
 from .errors import InputError
 from .files import replacing
 
@@ -57,8 +58,11 @@ def draw_curve(
 #: Structures that a map names at most; the others are grey.
 _NAMED = 20
 
-#: What stands for no structure in particular, and is always grey.
-_GREY = ("other", "unknown")
+#: What those are called, and their grey.
+_OTHER, _OTHER_GREY = "other", (0.8, 0.8, 0.8)
+
+#: A thin line around marks, without which what is disordered would not show on white.
+OUTLINE = {"edgecolors": "0.35", "linewidths": 0.25}
 
 
 def _draw_map(title: str, axis: str, points: NDArray[np.float64], colors: Any) -> tuple[Any, Any]:
@@ -68,7 +72,7 @@ def _draw_map(title: str, axis: str, points: NDArray[np.float64], colors: Any) -
     axes.set(title=title, xlabel=f"{axis} 1", ylabel=f"{axis} 2")
     order = np.random.default_rng(1).permutation(len(points))
     size = float(np.clip(9000 / len(points), 4, 20))
-    dots = axes.scatter(*points[order].T, s=size, c=np.asarray(colors)[order], linewidths=0)
+    dots = axes.scatter(*points[order].T, s=size, c=np.asarray(colors)[order], **OUTLINE)
     return figure, dots
 
 
@@ -79,22 +83,18 @@ def draw_names(
     points: NDArray[np.float64],
     names: Sequence[str],
 ) -> None:
-    """Map of (M, 2) points colored by name; the most frequent names are in the legend."""
-    from matplotlib import colormaps
+    """Map of (M, 2) points in the colors of structures; the most frequent are in the legend."""
     from matplotlib.lines import Line2D
 
-    counts = Counter(name for name in names if name not in _GREY)
-    shown = [name for name, _ in counts.most_common(_NAMED)]
-    # strong and pale ones of ten colors, less grey, then darker ones of another map
-    strong = [colormaps["tab20"](i) for i in (*range(0, 20, 2), *range(1, 20, 2)) if i // 2 != 7]
-    palette = [*strong, *(colormaps["Dark2"](i) for i in (3, 5))]
-    colors = dict(zip(shown, palette, strict=False))
-    for grey, shade in zip(_GREY, (0.8, 0.6), strict=True):
-        colors[grey] = (shade, shade, shade, 1.0)
+    ranked = [
+        name for name, _ in Counter(names).most_common() if name not in (_OTHER, UNKNOWN_NAME)
+    ]
+    colors = {name: structure_color(name) for name in ranked[:_NAMED]}
+    colors |= {_OTHER: _OTHER_GREY, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
     groups = [name if name in colors else "other" for name in names]
     figure, _ = _draw_map(title, axis, points, [colors[group] for group in groups])
     handles = [
-        Line2D([], [], marker="o", linestyle="", color=color, label=name)
+        Line2D([], [], marker="o", linestyle="", color=color, mec="0.35", mew=0.5, label=name)
         for name, color in colors.items()
         if name in groups
     ]

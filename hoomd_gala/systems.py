@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
+from .labeled_frames import OWN_TYPEID, ovito_name, own_typeid
 
 Array = NDArray[np.float64]
 
@@ -302,7 +303,7 @@ def _frame_system(frame: Any) -> System:
         raise InputError("the frame has no particle positions or no box.")
     if configuration.dimensions == 2:
         raise InputError("the frame is two-dimensional; environments need three dimensions.")
-    system = make_system(particles.position, configuration.box, particles.typeid)
+    system = make_system(particles.position, configuration.box, own_typeid(frame))
     if (system.box == [1, 1, 1, 0, 0, 0]).all():
         # what GSD makes of a file that no box was written to
         outside = np.abs(system.positions).max(axis=1, initial=0) > 1
@@ -321,6 +322,10 @@ def _ovito_system(data: Any) -> System:
     if cell is None or not all(cell.pbc):
         raise InputError("the OVITO data has no cell that is periodic in all three directions.")
     positions, box = _turn(data.particles.positions, np.asarray(cell[:3, :3]).T)
+    # there where the types that OVITO shows stand for structures
+    own = data.particles.get(ovito_name(OWN_TYPEID))
+    if own is not None:
+        return make_system(positions, box, np.asarray(own))
     kinds = data.particles.particle_types
     if kinds is None:
         return make_system(positions, box)

@@ -12,7 +12,7 @@ import torch
 from .datasets import Frames, cell_frames, parse_range, trajectory_frames
 from .environments import mean_bond_length
 from .errors import InputError
-from .files import check_new, write_table
+from .files import check_folder, check_new, write_table
 from .fitting import fit
 from .models import (
     UNKNOWN_BELOW,
@@ -28,6 +28,7 @@ from .networks import CoreConfig
 from .plots import draw_curve, new_figure
 from .structures import unit_cells
 from .tasks import TASKS
+from .threads import spare_threads
 from .training import TrainingConfig
 
 #: Displacements of unit cells, in units of the shortest distance, if none are given.
@@ -118,8 +119,12 @@ def run(options: argparse.Namespace, command: str) -> None:
     if options.task is None:
         raise InputError("there is nothing to learn; give --task, or --labels.")
     output = check_new(options.output, ".safetensors", "model")
-    checkpoint = options.checkpoint or output.with_suffix(".checkpoint.pt")
+    checkpoint = Path(options.checkpoint or output.with_suffix(".checkpoint.pt"))
+    check_folder(checkpoint)
+    for suffix in (".csv", ".png", ".json", ".md"):
+        check_folder(output.with_suffix(suffix))
     device = pick_device(options.device)
+    torch.set_num_threads(spare_threads(torch.get_num_threads()))
     new_figure()  # better to hear now than after hours that there is no Matplotlib
     source, frozen, origin = None, False, {}
     if options.command == "finetune":
@@ -132,39 +137,43 @@ def run(options: argparse.Namespace, command: str) -> None:
     if device.type == "cuda":
         # tensor cores at 10 bits of mantissa; training has noise of its own that is larger
         torch.set_float32_matmul_precision("high")
-    model, curve = fit(
-        options.task,
-        frames,
-        names,
-        core,
-        TrainingConfig(
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            seed=options.seed,
-            patience=options.patience,
-        ),
-        length_scale=lengths.scale,
-        length_convention=lengths.convention,
-        unknown_below=UNKNOWN_BELOW if options.task == "frame-classification" else 0.0,
-        device=device,
-        checkpoint=checkpoint,
-        description=f"train on {options.task}",
-        card={"command": command, "data": about, "limit": options.limit} | origin,
-        options={key: value for key, value in vars(options).items() if key not in _FREE}
-        # files may have changed since the checkpoint was written
-        | {"data": zlib.crc32(frames.bonds.tobytes())}
-        | origin,
-        limit=options.limit,
-        start=None if source is None else source.network,
-        frozen=frozen,
-    )
+    try:
+        model, curve = fit(
+            options.task,
+            frames,
+            names,
+            core,
+            TrainingConfig(
+                epochs=options.epochs,
+                batch_size=options.batch_size,
+                learning_rate=options.learning_rate,
+                seed=options.seed,
+                patience=options.patience,
+            ),
+            length_scale=lengths.scale,
+            length_convention=lengths.convention,
+            unknown_below=UNKNOWN_BELOW if options.task == "frame-classification" else 0.0,
+            device=device,
+            checkpoint=checkpoint,
+            description=f"train on {options.task}",
+            card={"command": command, "data": about, "limit": options.limit} | origin,
+            options={key: value for key, value in vars(options).items() if key not in _FREE}
+            # files may have changed since the checkpoint was written
+            | {"data": zlib.crc32(frames.bonds.tobytes())}
+            | origin,
+            limit=options.limit,
+            start=None if source is None else source.network,
+            frozen=frozen,
+        )
+    except KeyboardInterrupt:
+        kept = "the same command goes on after the last whole epoch." if checkpoint.exists() else ""
+        raise KeyboardInterrupt(kept) from None
     write_table(output.with_suffix(".csv"), curve)
     title = f"{output.stem}: {options.task}"
     draw_curve(output.with_suffix(".png"), title, curve, TASKS[options.task].LOSS)
     save_model(output, model)
     write_card(output.with_suffix(".json"), output)
-    Path(checkpoint).unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
     _report(output, model.info.card)
 
 

@@ -1,9 +1,7 @@
-"""GSD trajectories: reading frames, recovering damaged files, writing labels.
+"""GSD trajectories: reading frames, recovering damaged files, appending labelled frames.
 
-Labels are stored as HOOMD's own logger stores them, so that a file looks the same whoever wrote
-it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO shows as
-particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. OVITO takes
-``log/particles/Color`` for the color to draw a particle in.
+What labels look like in a frame is in :mod:`hoomd_gala.labeled_frames`, whose functions are here
+as well.
 """
 
 import os
@@ -12,24 +10,45 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import gsd.fl
 import gsd.hoomd
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .analyzer import UNKNOWN, Result
-from .colors import label_colors
 from .errors import InputError
 from .files import replacing
+from .labeled_frames import (
+    NAMESPACE,
+    add_labels,
+    decode_strings,
+    encode_strings,
+    fill,
+    frame_labels,
+    restore_types,
+    structures_as_types,
+    structures_shown,
+    types_so_far,
+)
 from .systems import System, as_system, lattice_vectors
 
-#: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
-NAMESPACE = "hoomd_gala/Classifier"
-
-#: What OVITO colors particles by.
-COLOR = "particles/Color"
+__all__ = [
+    "NAMESPACE",
+    "add_labels",
+    "append_frame",
+    "count_recoverable_frames",
+    "decode_strings",
+    "encode_strings",
+    "fill",
+    "frame_labels",
+    "last_system",
+    "make_frame",
+    "open_trajectory",
+    "read_frame",
+    "recover",
+    "restore_types",
+    "trim",
+]
 
 
 @contextmanager
@@ -39,15 +58,22 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTra
     Raises
     ------
     InputError
-        If there is no such file, it is not a GSD file, or it is damaged; in the last case the
-        message says up to which frame it can be recovered.
+        If there is no such file, it is not a GSD file or one of another schema than HOOMD's, or it
+        is damaged; in the last case the message says up to which frame it can be recovered.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no file {path}.")
     try:
         trajectory = gsd.hoomd.open(path, "r")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
     except RuntimeError as error:
+        other = _other_schema(path)
+        if other is not None:
+            raise InputError(
+                f"{path} is a GSD file of {other} and not of HOOMD's schema."
+            ) from None
         frames = count_recoverable_frames(path)
         if frames is None:
             raise InputError(f"{path} is not a GSD file ({error}).") from None
@@ -60,10 +86,41 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTra
         yield trajectory
 
 
+def _other_schema(path: Path) -> str | None:
+    """Name and version of the schema of a GSD file that HOOMD has not written."""
+    with open(path, "rb") as file:
+        raw = file.read(_HEADER_SIZE)
+    if len(raw) < _HEADER_SIZE or _HEADER.unpack_from(raw)[0] != _MAGIC:
+        return None
+    version = int.from_bytes(raw[_SCHEMA_VERSION], "little")
+    name = raw[_SCHEMA].split(b"\0")[0].decode(errors="replace")
+    if name == "hoomd" and 1 <= version >> 16 <= 2:
+        return None
+    return f"schema {name!r}, version {version >> 16}.{version & 0xFFFF}"
+
+
 def last_system(path: str | os.PathLike[str]) -> System:
     """The particles of a GSD file's last frame; raises what :func:`open_trajectory` does."""
     with open_trajectory(path) as frames:
         return as_system(frames[-1])
+
+
+def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame:
+    """A frame of a GSD file with the simulation's own particle types, to go on from.
+
+    Where the types in the file stand for structures, they are put back to what they were:
+    ``hoomd.Snapshot.from_gsd_frame(read_frame("labeled.gsd"), simulation.device.communicator)`` is
+    a state to create.
+
+    Raises
+    ------
+    InputError
+        As :func:`open_trajectory` does, and if there is no such frame.
+    """
+    with open_trajectory(path) as trajectory:
+        if not -len(trajectory) <= index < len(trajectory):
+            raise InputError(f"{path} has {len(trajectory)} frames and no frame {index}.")
+        return restore_types(trajectory[index])
 
 
 # A GSD file starts with a header of 256 bytes; the index lists every chunk of data by frame, and is
@@ -71,6 +128,8 @@ def last_system(path: str | os.PathLike[str]) -> System:
 # can be found by their first entry. See https://gsd.readthedocs.io, "File layer".
 _HEADER_SIZE = 256
 _HEADER = struct.Struct("<QQQQQ")
+#: Where the header has the version of the schema and its name.
+_SCHEMA_VERSION, _SCHEMA = slice(40, 44), slice(112, 176)
 _INDEX_ENTRY = np.dtype(
     {
         "names": ["frame", "N", "location", "M", "id", "type", "flags"],
@@ -80,6 +139,10 @@ _INDEX_ENTRY = np.dtype(
 #: Bytes of each type of data, by the format's numbers for them.
 _TYPE_SIZES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1, 0])
 _MAGIC = 0x65DF65DF65DF65DF
+
+#: What gsd raises for files that do not hold what their index says: text that is none, arrays whose
+#: shapes do not fit, chunks that end behind the file.
+_UNREADABLE = (RuntimeError, OSError, ValueError, LookupError, AttributeError, MemoryError)
 
 
 def _best_index(path: Path) -> tuple[int, NDArray[np.void]] | None:
@@ -108,35 +171,88 @@ def _best_index(path: Path) -> tuple[int, NDArray[np.void]] | None:
     return best
 
 
-def count_recoverable_frames(path: str | os.PathLike[str]) -> int | None:
-    """Frames of a damaged GSD file that are whole, or None if it is not a GSD file."""
-    found = _best_index(Path(path))
-    if found is None:
-        return None
-    _, entries = found
-    # the last frame in the index may have lost chunks: only what a later frame follows is whole
+def _followed_frames(entries: NDArray[np.void]) -> int:
+    """Frames that others follow: the last one in an index may have lost chunks."""
     return int(entries["frame"][-1]) if len(entries) else 0
+
+
+def count_recoverable_frames(path: str | os.PathLike[str]) -> int | None:
+    """Frames of a damaged GSD file that its index has whole, or None if it is not a GSD file."""
+    found = _best_index(Path(path))
+    return None if found is None else _followed_frames(found[1])
 
 
 def recover(damaged: str | os.PathLike[str], recovered: str | os.PathLike[str]) -> int:
     """Write the whole frames of a damaged GSD file to a new one and return how many there are.
 
+    A file that is not damaged is copied as it is.
+
+    Parameters
+    ----------
+    damaged, recovered : str or path
+        May be the same file, which is replaced as a whole or left alone.
+
     Raises
     ------
     InputError
-        If ``damaged`` is not a GSD file or holds no whole frame.
+        If ``damaged`` is not a GSD file of HOOMD's schema or holds no whole frame.
     """
     source, target = Path(damaged), Path(recovered)
-    found = _best_index(source)
-    frames = count_recoverable_frames(source)
-    if found is None or not frames:
-        raise InputError(f"{source} holds no whole frame of a GSD file.")
-    _, entries = found
-    entries = entries[entries["frame"] < frames]
+    if not source.is_file():
+        raise InputError(f"there is no file {source}.")
+    other = _other_schema(source)
+    if other is not None:
+        raise InputError(f"{source} is a GSD file of {other} and not of HOOMD's schema.")
     with replacing(target) as part:
         shutil.copyfile(source, part)
-        _write_index(part, entries)
-    return frames
+        steps = _steps(part)
+        if steps is None:
+            found = _best_index(source)
+            entries = np.zeros(0, _INDEX_ENTRY) if found is None else found[1]
+            for frames in range(_followed_frames(entries), 0, -1):
+                _write_index(part, entries[entries["frame"] < frames])
+                steps = _steps(part)
+                if steps is not None:
+                    break
+        whole = [index for index, step in enumerate(steps or []) if step is not None]
+        if not whole:
+            part.unlink()
+            raise InputError(f"{source} holds no whole frame of a GSD file.")
+        if steps and len(whole) < len(steps):
+            _keep_frames(part, whole)
+    return len(whole)
+
+
+def _steps(path: Path) -> list[int | None] | None:
+    """Timesteps of a file's frames, None for what cannot be read; None if it does not open."""
+    steps: list[int | None] = []
+    try:
+        with gsd.hoomd.open(path, "r") as trajectory:
+            for index in range(len(trajectory)):
+                try:
+                    steps.append(int(trajectory[index].configuration.step))
+                except _UNREADABLE:
+                    steps.append(None)
+    except _UNREADABLE:
+        return None
+    return steps
+
+
+def _keep_frames(path: Path, indices: Sequence[int]) -> None:
+    """Replace a file by one that has some of its frames, with all that is stored in them."""
+    with replacing(path) as part, gsd.fl.open(path, "r") as source:
+        about = {"schema": source.schema, "schema_version": source.schema_version}
+        with gsd.fl.open(part, "w", application=source.application, **about) as kept:
+            names = source.find_matching_chunk_names("")
+            for index in indices:
+                # what a frame does not hold is as in the file's first one
+                holders = (index,) if indices[0] == 0 else (index, 0)
+                for name in names:
+                    for holder in holders:
+                        if source.chunk_exists(holder, name):
+                            kept.write_chunk(name, source.read_chunk(holder, name))
+                            break
+                kept.end_frame()
 
 
 def _write_index(path: Path, entries: NDArray[np.void]) -> None:
@@ -159,47 +275,23 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
     A run that continues from a restart file appends to what it wrote before; frames after the
     restart will come again. A damaged file is recovered first. The file is replaced as a whole or
     left alone.
+
+    Raises
+    ------
+    InputError
+        If it is no GSD file of HOOMD's schema, or damaged beyond recovery; it is left alone then.
     """
     path = Path(path)
     if not path.is_file():
         return 0
-    try:
-        with open_trajectory(path) as trajectory:
-            steps = [frame.configuration.step for frame in trajectory]
-    except InputError:
+    steps = _steps(path)
+    if steps is None or None in steps:
         recover(path, path)
-        return trim(path, last_step)
-    keep = sum(step <= last_step for step in steps)
-    if keep < len(steps):
-        with (
-            replacing(path) as part,
-            open_trajectory(path) as trajectory,
-            gsd.hoomd.open(part, "w") as trimmed,
-        ):
-            for frame in trajectory[:keep]:
-                trimmed.append(frame)
-    return keep
-
-
-def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
-    """Strings as GSD holds them: rows of null-padded UTF-8."""
-    rows = [string.encode() + b"\0" for string in strings]
-    width = max(map(len, rows), default=1)
-    return np.array(rows, dtype=f"S{width}").view(np.int8).reshape(len(rows), width)
-
-
-def decode_strings(rows: ArrayLike) -> list[str]:
-    """Strings from the rows that :func:`encode_strings` makes."""
-    return [np.asarray(row, np.int8).tobytes().split(b"\0")[0].decode() for row in np.asarray(rows)]
-
-
-def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:
-    """Labels and class names of a labelled frame, or None if it has none."""
-    label = frame.log.get(f"particles/{NAMESPACE}/label")
-    names = frame.log.get(f"{NAMESPACE}/names")
-    if label is None or names is None:
-        return None
-    return np.asarray(label, np.int32), decode_strings(names)
+        steps = _steps(path) or []
+    keep = [index for index, step in enumerate(steps) if step is not None and step <= last_step]
+    if len(keep) < len(steps):
+        _keep_frames(path, keep)
+    return len(keep)
 
 
 def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) -> gsd.hoomd.Frame:
@@ -216,63 +308,47 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
     return frame
 
 
-def add_labels(
-    frame: gsd.hoomd.Frame, result: Result, particles: NDArray[np.int64] | None = None
-) -> gsd.hoomd.Frame:
-    """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
-
-    Parameters
-    ----------
-    frame : gsd.hoomd.Frame
-        With N particles.
-    result : Result
-        Of m particles.
-    particles : (m,) int, optional
-        Which ones these are; all if not given. The others get label -1 and confidence 0.
-    """
-    total = frame.particles.N
-    label = fill(result.label, particles, total, UNKNOWN)
-    frame.log[f"particles/{NAMESPACE}/label"] = label
-    for name, values in (("confidence", result.confidence), ("embedding", result.embedding)):
-        frame.log[f"particles/{NAMESPACE}/{name}"] = fill(values, particles, total, 0)
-    if result.class_names:
-        frame.log[COLOR] = label_colors(label, result.class_names)
-    frame.log[f"{NAMESPACE}/fractions"] = result.counts
-    frame.log[f"{NAMESPACE}/names"] = encode_strings(result.class_names)
-    return frame
-
-
-def fill(
-    values: NDArray[Any], particles: NDArray[np.int64] | None, total: int, missing: float
-) -> NDArray[Any]:
-    """Values of all particles from those of some, in the order of ``particles``."""
-    if particles is None:
-        return values
-    everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
-    everyone[particles] = values
-    return everyone
-
-
-def append_frame(path: str | os.PathLike[str], frame: gsd.hoomd.Frame) -> None:
+def append_frame(
+    path: str | os.PathLike[str], frame: gsd.hoomd.Frame, keep_types: bool = True
+) -> None:
     """Append a frame to a GSD file, made if need be.
 
     A frame of the file's last timestep is not written again.
 
+    Parameters
+    ----------
+    path : str or path
+        Of the file.
+    frame : gsd.hoomd.Frame
+        What to append.
+    keep_types : bool
+        Whether the particle types of a labelled frame stay what they are. If not, they stand for
+        structures, which is what OVITO shows by name and color, and the frame's own types become
+        logged quantities.
+
     Raises
     ------
     InputError
-        If the file already holds later timesteps.
+        If the file already holds later timesteps, or cannot be written.
     """
     step = frame.configuration.step
+    types: list[str] = []
     if Path(path).is_file():
         with open_trajectory(path) as trajectory:
-            last = trajectory[-1].configuration.step if len(trajectory) else None
-        if last is not None and last >= step:
-            if last == step:
+            last = trajectory[-1] if len(trajectory) else None
+        if last is not None and last.configuration.step >= step:
+            if last.configuration.step == step:
                 return
             raise InputError(
-                f"{path} already holds frames up to timestep {last} and the run is at {step}; "
-                "remove it, choose another file, or cut it back with hoomd_gala.trajectories.trim."
+                f"{path} already holds frames up to timestep {last.configuration.step} and the run "
+                f"is at {step}; remove it, choose another file, or cut it back with "
+                "hoomd_gala.trajectories.trim."
             )
-    with gsd.hoomd.open(path, "a") as trajectory:
-        trajectory.append(frame)
+        types = [] if last is None else structures_shown(last)
+    if not keep_types:
+        frame = structures_as_types(frame, types_so_far(types, frame))
+    try:
+        with gsd.hoomd.open(path, "a") as trajectory:
+            trajectory.append(frame)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}).") from None

@@ -21,12 +21,14 @@ import hoomd
 
 import hoomd_gala
 from hoomd_gala.errors import InputError
+from hoomd_gala.labeling import view_trajectory
 from hoomd_gala.trajectories import (
     count_recoverable_frames,
     decode_strings,
     frame_labels,
     make_frame,
     open_trajectory,
+    read_frame,
     recover,
     trim,
 )
@@ -81,11 +83,15 @@ def test_writes_its_own_labelled_file(simulation, model_path, tmp_path, count):
         last = trajectory[-1]
     labels, names = frame_labels(last)
     assert (labels == names.index("cI2-W")).mean() > 0.9
-    assert last.particles.types == ["A", "B"]
+    # structures are the types that OVITO shows; the simulation's own are kept
+    kinds = np.array(last.particles.types)[last.particles.typeid]
+    np.testing.assert_array_equal(kinds, np.array([*names, "unknown"])[labels])
     # the file's particles are in the order of their tags, and so are the labels
     snapshot = simulation.state.get_snapshot()
     np.testing.assert_allclose(last.particles.position, snapshot.particles.position, atol=1e-5)
-    np.testing.assert_array_equal(last.particles.typeid, snapshot.particles.typeid)
+    own = read_frame(path)
+    assert own.particles.types == ["A", "B"]
+    np.testing.assert_array_equal(own.particles.typeid, snapshot.particles.typeid)
     again = hoomd_gala.Analyzer(model_path).analyze(snapshot)
     assert (again.label == labels).mean() > 0.999
     assert len(count) == 4 + 1
@@ -324,23 +330,48 @@ def test_several_classifiers_with_different_models(
         np.testing.assert_array_equal(embedding, classifier.embedding)
 
 
-def test_ovito_takes_the_color_that_hoomd_logs(simulation, model_path, tmp_path):
-    from ovito.io import import_file
+def test_run_goes_on_from_a_labelled_file_with_its_own_types(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    attach(simulation, hoomd_gala.Classifier(model_path, path))
+    simulation.run(20)
+    before = simulation.state.get_snapshot()
+    twin = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    twin.create_state_from_snapshot(
+        hoomd.Snapshot.from_gsd_frame(read_frame(path), twin.device.communicator)
+    )
+    after = twin.state.get_snapshot()
+    assert twin.state.particle_types == ["A", "B"]
+    np.testing.assert_array_equal(after.particles.typeid, before.particles.typeid)
+    np.testing.assert_allclose(after.particles.position, before.particles.position, atol=1e-5)
 
+
+def test_types_are_kept_where_that_is_asked_for(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    attach(simulation, hoomd_gala.Classifier(model_path, path, keep_types=True))
+    simulation.run(10)
+    with open_trajectory(path) as trajectory:
+        assert trajectory[0].particles.types == ["A", "B"]
+        assert frame_labels(trajectory[0]) is not None
+
+
+def test_file_of_the_gsd_writer_can_be_viewed(simulation, model_path, tmp_path):
     classifier = hoomd_gala.Classifier(model_path)
     attach(simulation, classifier)
-    logger = hoomd.logging.Logger(categories=["particle"])
-    logger["Color"] = (lambda: classifier.color, "particle")
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier)
     path = tmp_path / "run.gsd"
     writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", logger=logger)
     simulation.operations.writers.append(writer)
     simulation.run(10)
     writer.flush()
-    data = import_file(str(path)).compute()
-    np.testing.assert_array_equal(data.particles["Color"], classifier.color)
-    bcc = classifier.label == classifier.class_names.index("cI2-W")
-    assert bcc.mean() > 0.9
-    np.testing.assert_allclose(data.particles["Color"][bcc], [[0.4, 0.4, 1.0]] * bcc.sum())
+    with open_trajectory(path) as trajectory:
+        assert trajectory[0].particles.types == ["A", "B"]
+    frame = read_frame(view_trajectory(path))
+    assert frame.particles.types == ["A", "B"]
+    with open_trajectory(tmp_path / "run-view.gsd") as trajectory:
+        kinds = np.array(trajectory[0].particles.types)[trajectory[0].particles.typeid]
+    names = np.array([*classifier.class_names, "unknown"])[classifier.label]
+    np.testing.assert_array_equal(kinds, names)
 
 
 def test_fractions_as_scalars_in_a_table_and_all_in_hdf5(simulation, model_path, tmp_path, count):

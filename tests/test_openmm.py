@@ -9,7 +9,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.errors import InputError
 from hoomd_gala.openmm import ClassifierReporter
 from hoomd_gala.systems import lattice_vectors
-from hoomd_gala.trajectories import frame_labels, open_trajectory
+from hoomd_gala.trajectories import frame_labels, open_trajectory, read_frame
 
 
 def einstein_crystal(positions, box, distance="periodicdistance(x, y, z, x0, y0, z0)^2"):
@@ -41,7 +41,7 @@ def simulation(bcc):
     return einstein_crystal(bcc.positions, bcc.box)
 
 
-def test_reporter_writes_the_file_that_hoomd_would(simulation, model_path, tmp_path):
+def test_reporter_writes_labelled_frames(simulation, model_path, tmp_path):
     path = tmp_path / "run.gsd"
     reporter = ClassifierReporter(path, 10, model_path)
     simulation.reporters.append(reporter)
@@ -52,7 +52,12 @@ def test_reporter_writes_the_file_that_hoomd_would(simulation, model_path, tmp_p
     labels, names = frame_labels(last)
     assert (labels == names.index("cI2-W")).mean() > 0.9
     np.testing.assert_array_equal(labels, reporter.result.label)
-    assert last.particles.types == ["A", "B"]
+    # structures are the types that OVITO shows; the simulation's own are kept
+    kinds = np.array(last.particles.types)[last.particles.typeid]
+    np.testing.assert_array_equal(kinds, np.array([*names, "unknown"])[labels])
+    own = read_frame(path)
+    assert own.particles.types == ["A", "B"]
+    np.testing.assert_array_equal(own.particles.typeid, np.arange(len(labels)) % 2)
     state = simulation.context.getState(getPositions=True, getEnergy=True)
     energy = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
     logged = last.log["md/compute/ThermodynamicQuantities/potential_energy"][0]
@@ -68,6 +73,15 @@ def test_continued_run_appends(simulation, model_path, tmp_path):
         simulation.step(20)
     with open_trajectory(path) as trajectory:
         assert [frame.configuration.step for frame in trajectory] == [10, 20, 30, 40]
+
+
+def test_types_are_kept_where_that_is_asked_for(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    simulation.reporters[:] = [ClassifierReporter(path, 10, model_path, keep_types=True)]
+    simulation.step(10)
+    with open_trajectory(path) as trajectory:
+        assert trajectory[0].particles.types == ["A", "B"]
+        assert not any("simulation" in key for key in trajectory[0].log)
 
 
 def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 from test_cli import fails
 
 from hoomd_gala.cli import main
+from hoomd_gala.colors import COLORS
+from hoomd_gala.plots import draw_names
 from hoomd_gala.projection import principal_components, project
 
 CELLS = ["--cells", "cF4-Cu", "cI2-W", "--noise", "0.02", "0.05", "--points", "80"]
@@ -49,6 +51,20 @@ def test_map_of_unit_cells(color, model_path, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("no_umap")
+def test_map_has_the_colors_of_structures(tmp_path):
+    from matplotlib import image
+
+    names = ["cF4-Cu", "cI2-W", "hP2-Mg", "disordered", "unknown"]
+    places = np.random.default_rng(1).normal(size=(500, 2)) * 0.1
+    places += np.repeat(np.arange(5)[:, None] * [1, 0], 100, axis=0)
+    output = tmp_path / "map.png"
+    draw_names(output, "five structures", "axis", places, np.repeat(names, 100).tolist())
+    pixels = image.imread(output)[..., :3]
+    for name in names:
+        near = np.abs(pixels - COLORS[name]).max(axis=-1) < 0.01
+        assert near.sum() > 3000, name
+
+
 def test_map_of_a_labelled_file_takes_its_embeddings(trajectory_path, model_path, tmp_path):
     labelled = tmp_path / "labelled.gsd"
     assert main(["label", str(trajectory_path), str(labelled), "--model", str(model_path)]) == 0

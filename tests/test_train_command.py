@@ -97,10 +97,6 @@ def test_model_without_classes_writes_embeddings(trajectory_path, bcc, tmp_path)
     assert (found == -1).all()
 
 
-class InterruptionError(Exception):
-    """Stands for a kill between two epochs."""
-
-
 @pytest.mark.parametrize("task", ["noisy-bonds", "autoencoding"])
 def test_interrupted_command_goes_on_to_the_same_model(task, tmp_path, monkeypatch, capsys):
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
@@ -113,13 +109,14 @@ def test_interrupted_command_goes_on_to_the_same_model(task, tmp_path, monkeypat
         nonlocal calls
         calls += 1
         if calls == 2:
-            raise InterruptionError
+            raise KeyboardInterrupt  # between two epochs
         return real(*arguments)
 
     with monkeypatch.context() as context:
         context.setattr(training, "evaluate", dies)
-        with pytest.raises(InterruptionError):
-            train(task, broken, *CELLS, *patience)
+        assert train(task, broken, *CELLS, *patience) == 130
+    *_, last = capsys.readouterr().err.strip().splitlines()
+    assert last == "hoomd-gala: interrupted; the same command goes on after the last whole epoch."
     assert not broken.exists()
     assert (tmp_path / "broken.checkpoint.pt").is_file()
     error = fails(
@@ -146,6 +143,8 @@ def test_bad_options_are_answered_with_a_sentence(trajectory_path, tmp_path, cap
     assert "is no range of frames" in refuses("--gsd", f"{trajectory_path}@x")
     assert "let it end in .safetensors" in refuses(path=tmp_path / "model.pt")
     assert "there is no folder" in refuses(path=tmp_path / "no" / "model.safetensors")
+    nowhere = tmp_path / "no" / "there.pt"
+    assert f"no folder {nowhere.parent} for there.pt" in refuses(*CELLS, "--checkpoint", nowhere)
     assert "too few to hold some out" in refuses(
         "--cells", "cI2-W", "--noise", "0", "--environments", 1
     )

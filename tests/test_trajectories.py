@@ -1,7 +1,10 @@
 """GSD files: labels in and out, damaged files, runs that go on."""
 
 import os
+import subprocess
+import sys
 
+import gsd.fl
 import gsd.hoomd
 import numpy as np
 import pytest
@@ -125,6 +128,117 @@ def test_trim_recovers_a_damaged_file_first(long_path):
     assert trim(long_path, 50) == min(good, 51)
 
 
+def test_trim_drops_later_frames_wherever_they_stand(bcc, tmp_path):
+    path = tmp_path / "twice.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for step in (30, 0, 10, 20, 10):
+            frame = make_frame(bcc, step)
+            frame.log["step"] = np.array([float(step)])
+            trajectory.append(frame)
+    assert trim(path, 10) == 3
+    assert steps(path) == [0, 10, 10]
+    with open_trajectory(path) as trajectory:
+        assert [frame.log["step"][0] for frame in trajectory] == [0, 10, 10]
+        np.testing.assert_array_equal(
+            trajectory[0].particles.position,
+            make_frame(bcc, 0).particles.position.astype(np.float32),
+        )
+    assert trim(path, -1) == 0
+    assert steps(path) == []
+
+
+def test_trim_keeps_all_that_is_stored(tmp_path):
+    path = tmp_path / "double.gsd"
+    about = {"application": "other", "schema": "hoomd", "schema_version": (1, 4)}
+    with gsd.fl.open(path, "w", **about) as file:
+        for step in (0, 10, 20):
+            file.write_chunk("configuration/step", np.array([step], np.uint64))
+            file.write_chunk("mine/numbers", np.array([step / 3]))
+            file.end_frame()
+    assert trim(path, 10) == 2
+    with gsd.fl.open(path, "r") as file:
+        assert file.read_chunk(1, "mine/numbers") == [10 / 3]
+        assert (file.application, file.schema_version) == ("other", (1, 4))
+
+
+def test_whole_file_is_recovered_whole(long_path, tmp_path):
+    target = tmp_path / "recovered.gsd"
+    assert recover(long_path, target) == 300
+    assert target.read_bytes() == long_path.read_bytes()
+
+
+def test_recovery_says_how_many_frames_there_are(long_path, tmp_path):
+    # the index is whole, and points to a frame whose data are not
+    raw = long_path.read_bytes()
+    entry = _index_entry(raw, 211)
+    broken = raw.replace(entry, entry[:8] + (2**40).to_bytes(8, "little") + entry[16:])
+    long_path.write_bytes(broken)
+    target = tmp_path / "recovered.gsd"
+    frames = recover(long_path, target)
+    assert 200 < frames < 300
+    assert steps(target) == sorted(steps(target))
+    assert len(steps(target)) == frames
+
+
+def _index_entry(raw, frame):
+    """The last entry of a frame in the index of a GSD file."""
+    location, allocated = np.frombuffer(raw, np.uint64, 2, 8).tolist()
+    entries = [raw[i : i + 32] for i in range(location, location + 32 * allocated, 32)]
+    return next(e for e in reversed(entries) if int.from_bytes(e[:8], "little") == frame)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.02, 0.35, 0.5])
+def test_trim_of_what_cannot_be_mended_ends_and_leaves_it(bcc, tmp_path, keep):
+    path = tmp_path / "lost.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for i in range(200):
+            trajectory.append(make_frame(bcc, i))
+    os.truncate(path, int(path.stat().st_size * keep))
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(InputError, match="holds no whole frame"):
+            trim(path, 10)
+    assert path.read_bytes() == before
+    assert [other.name for other in tmp_path.iterdir()] == ["lost.gsd"]
+
+
+def test_damage_never_costs_more_than_what_it_hits(long_path):
+    whole = long_path.read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        raw = bytearray(whole)
+        start = int(rng.integers(256, len(raw) - 300))
+        raw[start : start + 300] = rng.bytes(300)
+        long_path.write_bytes(raw)
+        try:
+            left = trim(long_path, 1000)
+        except InputError:
+            assert long_path.read_bytes() == raw
+        else:
+            assert len(steps(long_path)) == left > 250
+
+
+def test_another_schema_is_named(tmp_path):
+    path = tmp_path / "other.gsd"
+    with gsd.fl.open(path, "w", application="x", schema="mine", schema_version=(3, 1)) as file:
+        file.write_chunk("data", np.arange(3))
+        file.end_frame()
+    before = path.read_bytes()
+    for action in (steps, lambda path: trim(path, 5), lambda path: recover(path, path)):
+        with pytest.raises(InputError, match=r"schema 'mine', version 3\.1 and not of HOOMD's"):
+            action(path)
+    assert path.read_bytes() == before
+
+
+def test_reading_a_file_loads_no_torch(trajectory_path):
+    code = (
+        "import sys; from hoomd_gala.trajectories import open_trajectory\n"
+        f"with open_trajectory({str(trajectory_path)!r}) as t: print(len(t))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+
+
 def test_appending_never_repeats_a_timestep_nor_overwrites_later_ones(bcc, tmp_path):
     path = tmp_path / "run.gsd"
     for step in (10, 20, 20):
@@ -132,3 +246,5 @@ def test_appending_never_repeats_a_timestep_nor_overwrites_later_ones(bcc, tmp_p
     assert steps(path) == [10, 20]
     with pytest.raises(InputError, match="already holds frames up to timestep 20"):
         append_frame(path, make_frame(bcc, 15))
+    with pytest.raises(InputError, match=r"/proc/run\.gsd cannot be written"):
+        append_frame("/proc/run.gsd", make_frame(bcc, 15))

@@ -194,6 +194,18 @@ def test_killed_runs_end_with_the_same_results(tmp_path):
     assert not list(folder.rglob("*.part"))
 
 
+@pytest.mark.parametrize("seconds", [6, 14])
+def test_interrupt_takes_one_line(tmp_path, seconds):
+    folder = fresh_copy(tmp_path / "workflows")
+    process = start(folder, "run", "--study", "smoke", engine="OpenMM", start_new_session=True)
+    time.sleep(seconds)  # the operations have begun, or are being started
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert output.count("interrupted; the next run goes on from here.") == 1
+
+
 def test_init_status_submit(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     code, output = run(folder, "status")

@@ -1,6 +1,5 @@
 """What is read off a finished, labelled trajectory: numbers first, then pictures of them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,6 @@ PTM_STRUCTURES = {"cF4-Cu": "FCC", "hP2-Mg": "HCP", "cI2-W": "BCC"}
 
 #: Temperature above which nothing is solid.
 FLUID_KT = 0.8
-
-
-#: What is disordered is nearly white, which would not show on white.
-_DISORDERED = (0.8, 0.8, 0.8)
-
-
-def colors(names: Sequence[str]) -> list[tuple[float, float, float]]:
-    """Color of each class, the same as in OVITO."""
-    return [_DISORDERED if name == "disordered" else structure_color(name) for name in names]
 
 
 def fractions(trajectory: Path, protocol: Protocol) -> tuple[list[str], list[dict[str, float]]]:
@@ -66,7 +56,9 @@ def draw_fractions(
         2, 1, figsize=(7, 5), sharex=True, height_ratios=[2, 1], layout="constrained"
     )
     shares = [[row[name] for row in rows] for name in names]
-    top.stackplot(time, shares, labels=names, colors=colors(names))
+    colors = [structure_color(name) for name in names]
+    # what is disordered is nearly white, and shows by its outline
+    top.stackplot(time, shares, labels=names, colors=colors, edgecolor="0.35", linewidth=0.3)
     top.set(ylabel="fraction of particles", ylim=(0, 1), xlim=(time[0], time[-1]), title=title)
     top.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, reverse=True)
     bottom.plot(time, [row["energy"] for row in rows], "k-")
@@ -135,7 +127,7 @@ def render(path: Path, trajectory: Path, frame: int) -> None:
         shown = frames[frame]
     names = [*decode_strings(shown.log[f"{NAMESPACE}/names"]), "unknown"]
     label = shown.log[f"particles/{NAMESPACE}/label"] % len(names)  # -1 is the last: unknown
-    rgb = np.array(colors(names))
+    rgb = np.array([structure_color(name) for name in names])
     box = shown.configuration.box
     positions = centered(shown.particles.position, box[:3])
     nearest = nearest_neighbors(positions, box, n=1).bonds
@@ -149,7 +141,7 @@ def render(path: Path, trajectory: Path, frame: int) -> None:
         part.set_axis_off()
         part.set_title(title)
     handles = [
-        plt.Line2D([], [], marker="o", ls="", ms=12, color=rgb[i], label=names[i])
+        plt.Line2D([], [], marker="o", ls="", ms=12, color=rgb[i], mec="0.35", label=names[i])
         for i in np.unique(label)
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False)

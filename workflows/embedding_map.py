@@ -15,6 +15,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.projection import project
 from hoomd_gala.structures import unit_cells
 from hoomd_gala.systems import System
@@ -145,8 +146,7 @@ def draw(path: Path, points: Points, first: str) -> list[dict[str, Any]]:
     place, method = project(np.asarray(points.features[first], np.float32))
     known = unit_cells()
     names = [name for name in dict.fromkeys(points.group.tolist()) if name != SURFACE]
-    palette = plt.get_cmap("tab20").colors  # type: ignore[attr-defined]
-    color = {name: palette[i % 20] for i, name in enumerate(names)}
+    color = {name: structure_color(name) for name in names}
     figure, axes = plt.subplots(
         1, 2, figsize=(13, 5.5), sharex=True, sharey=True, layout="constrained"
     )

@@ -9,7 +9,6 @@ from jobs import (
     TRAJECTORY,
     Study,
     alone,
-    cores,
     has,
     publish,
     simulated,
@@ -17,6 +16,7 @@ from jobs import (
 )
 
 from hoomd_gala.files import write_table
+from hoomd_gala.threads import cores, spare_threads
 
 FRAME_MODEL = "frames.safetensors"
 
@@ -39,7 +39,7 @@ def train_frames(job: Any) -> None:
     import learning
     import torch
 
-    torch.set_num_threads(cores())
+    torch.set_num_threads(spare_threads(cores()))
     folder, path = Path(job.path), Path(job.fn(TRAJECTORY))
     learning.frame_model(folder, path, job.sp.trajectory_epochs, job.sp.seed)
 
@@ -100,7 +100,7 @@ def predict_frames(job: Any) -> None:
     """Tabulate which frames the particles of each frame seem to be from."""
     import torch
 
-    torch.set_num_threads(cores())
+    torch.set_num_threads(spare_threads(cores()))
     write_histogram(Path(job.fn(HISTOGRAM)), job, job)
 
 

@@ -15,6 +15,10 @@ from flow import FlowProject
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing
+from hoomd_gala.threads import cores, spare_threads, wait_passively
+
+# before an operation imports torch
+wait_passively()
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -26,11 +30,6 @@ class Study(FlowProject):
 
 
 # ---- what an operation may use, and that it runs alone ----
-
-
-def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def of_kind(job: Any, name: str) -> list[Any]:
@@ -45,8 +44,8 @@ def siblings(job: Any) -> list[Any]:
 
 
 def threads(job: Any) -> int:
-    """Threads for an operation that runs for all jobs of a kind at once."""
-    return max(1, cores() // len(siblings(job)))
+    """Threads for an operation that runs for all jobs of a kind at once, of cores that are idle."""
+    return spare_threads(cores() // len(siblings(job)))
 
 
 def cluster(key: str) -> Callable[[Any], Any]:

@@ -17,6 +17,7 @@ from potentials import PairPotential, ljg, opp
 from scipy.spatial import KDTree
 from tqdm.auto import tqdm
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.structures import unit_cell, unit_cells
 from hoomd_gala.systems import System, lattice_vectors
 
@@ -178,7 +179,6 @@ def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     names = list(dict.fromkeys(row["cell"] for row in rows))
     # the most frequent ones get a color of their own
     names.sort(key=lambda name: -sum(row["cell"] == name for row in rows))
-    palette = plt.get_cmap("tab20").colors  # type: ignore[attr-defined]
     figure, axes = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
     labels = {"opp": ("k", "phi", "OPP"), "ljg": ("epsilon", "r0", "LJG")}
     for part, (family, (first, second, title)) in zip(axes, labels.items(), strict=True):
@@ -189,7 +189,7 @@ def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
                 [row["phi or r0"] for row in chosen],
                 marker="s",
                 s=60,
-                color=palette[i] if i < 20 else "0.8",
+                color=structure_color(name) if i < 20 else "0.8",
             )
         part.set(xlabel=first, ylabel=second, title=f"{title}: unit cell of lowest energy")
     # depths of the Gaussian well span decades
@@ -198,8 +198,8 @@ def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     axes[1].set_xticks(depths, [f"{depth:g}" for depth in depths])
     axes[1].minorticks_off()
     handles = [
-        plt.Line2D([], [], marker="s", ls="", color=palette[i], label=name)
-        for i, name in enumerate(names[:20])
+        plt.Line2D([], [], marker="s", ls="", color=structure_color(name), label=name)
+        for name in names[:20]
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False)
     save_figure(path, figure)

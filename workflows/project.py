@@ -6,6 +6,7 @@ signac-flow offers. An interrupted run goes on where it stopped.
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -28,7 +29,6 @@ from jobs import (
     Study,
     alone,
     copy,
-    cores,
     every,
     find_file,
     has,
@@ -45,6 +45,7 @@ from jobs import (
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import replacing, write_table
+from hoomd_gala.threads import cores, spare_threads
 
 MODEL = "structures.safetensors"
 MODEL_CARD = "structures.json"
@@ -104,7 +105,7 @@ def train_structures(job):
     import learning
     import torch
 
-    torch.set_num_threads(cores())
+    torch.set_num_threads(spare_threads(cores()))
     data = {
         "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), replicated, strained by 1 %, "
         "displaced, with and without surfaces",
@@ -236,7 +237,7 @@ def measure(job):
 
     from hoomd_gala import fitting
 
-    torch.set_num_threads(cores())
+    torch.set_num_threads(spare_threads(cores()))
     folder = summary_folder(job) / "quality"
     inputs = folder / "inputs"
     inputs.mkdir(parents=True, exist_ok=True)
@@ -425,7 +426,12 @@ def main() -> None:
     if command == "init":
         print(f"{len(project)} jobs in {FOLDER / 'workspace'}")
         return
+    # Ctrl-C reaches every process: the one that the user started answers, the operations stop, and
+    # flow's workers between these, whose traceback nobody could catch, wait for their operations
+    if command == "exec":
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if command == "run":
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
         for name in [study] if study else sorted({job.sp.study for job in project}):
             announce(project, name)
         if not {"-p", "--parallel", "--pretend"} & set(rest):
@@ -442,6 +448,10 @@ if __name__ == "__main__":
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        if "exec" not in sys.argv[1:2]:
+            print("\ninterrupted; the next run goes on from here.", file=sys.stderr)
+        sys.exit(130)
     except (NoSchedulerError, SubmitError) as error:
         reason = str(error).rstrip(" .,")
         print(

@@ -1,0 +1,169 @@
+"""How GSD frames hold labels: the one place that knows the names of the chunks.
+
+Labels are stored as HOOMD's own logger stores them, so that a file looks the same whoever wrote
+it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO shows as
+particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. OVITO takes names and
+colors from particle types and from nothing else in a GSD file. Where these stand for structures,
+the simulation's own types are kept under ``hoomd_gala/simulation``.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gsd.hoomd
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .colors import UNKNOWN_NAME, structure_types
+
+if TYPE_CHECKING:
+    from .analyzer import Result
+
+#: Label of a particle whose structure the model does not know.
+UNKNOWN = -1
+
+#: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
+NAMESPACE = "hoomd_gala/Classifier"
+
+LABEL, CONFIDENCE, EMBEDDING = (
+    f"particles/{NAMESPACE}/{name}" for name in ("label", "confidence", "embedding")
+)
+FRACTIONS, NAMES = (f"{NAMESPACE}/{name}" for name in ("fractions", "names"))
+
+#: The simulation's own types where particle types stand for structures.
+OWN_TYPEID = "particles/hoomd_gala/simulation/typeid"
+OWN_TYPES, OWN_SHAPES = (f"hoomd_gala/simulation/{name}" for name in ("types", "type_shapes"))
+
+
+def ovito_name(chunk: str) -> str:
+    """What OVITO calls the property that it makes of a logged per-particle quantity."""
+    return chunk.removeprefix("particles/").replace("/", "_")
+
+
+def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
+    """Strings as GSD holds them: rows of null-padded UTF-8."""
+    rows = [string.encode() + b"\0" for string in strings]
+    width = max(map(len, rows), default=1)
+    return np.array(rows, dtype=f"S{width}").view(np.int8).reshape(len(rows), width)
+
+
+def decode_strings(rows: ArrayLike) -> list[str]:
+    """Strings from the rows that :func:`encode_strings` makes."""
+    return [np.asarray(row, np.int8).tobytes().split(b"\0")[0].decode() for row in np.asarray(rows)]
+
+
+def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:
+    """Labels and class names of a labelled frame, or None if it has none."""
+    label, names = frame.log.get(LABEL), frame.log.get(NAMES)
+    if label is None or names is None:
+        return None
+    return np.asarray(label, np.int32), decode_strings(names)
+
+
+def add_labels(
+    frame: gsd.hoomd.Frame, result: "Result", particles: NDArray[np.int64] | None = None
+) -> gsd.hoomd.Frame:
+    """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        With N particles.
+    result : Result
+        Of m particles.
+    particles : (m,) int, optional
+        Which ones these are; all if not given. The others get label -1 and confidence 0.
+    """
+    total = frame.particles.N
+    frame.log[LABEL] = fill(result.label, particles, total, UNKNOWN)
+    for chunk, values in ((CONFIDENCE, result.confidence), (EMBEDDING, result.embedding)):
+        frame.log[chunk] = fill(values, particles, total, 0)
+    frame.log[FRACTIONS] = result.counts
+    frame.log[NAMES] = encode_strings(result.class_names)
+    return frame
+
+
+def fill(
+    values: NDArray[Any], particles: NDArray[np.int64] | None, total: int, missing: float
+) -> NDArray[Any]:
+    """Values of all particles from those of some, in the order of ``particles``."""
+    if particles is None:
+        return values
+    everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
+    everyone[particles] = values
+    return everyone
+
+
+def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:
+    """Particle types for the structures of a labelled frame and of those before it.
+
+    Parameters
+    ----------
+    earlier : sequence of str
+        Types that stand for structures in earlier frames of the file.
+    frame : gsd.hoomd.Frame
+        With labels.
+    """
+    labels = frame_labels(frame)
+    if labels is None or not labels[1]:
+        return list(earlier)
+    label, class_names = labels
+    # -1 picks the last one
+    names = [*class_names, UNKNOWN_NAME]
+    return structure_types(earlier, class_names, [names[k] for k in np.unique(label)])
+
+
+def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoomd.Frame:
+    """Let the particle types of a frame stand for structures; its own types go to the log.
+
+    A frame without names of structures stays as it is.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        Of the simulation's own types.
+    types : sequence of str
+        As :func:`types_so_far` gives them.
+    """
+    labels = frame_labels(frame)
+    if labels is None or not labels[1]:
+        return frame
+    label, class_names = labels
+    particles = frame.particles
+    own = particles.types or ["A"]
+    typeid = particles.typeid
+    frame.log[OWN_TYPEID] = np.zeros(particles.N, np.uint32) if typeid is None else typeid
+    frame.log[OWN_TYPES] = encode_strings(own)
+    shapes = particles.type_shapes
+    if shapes and any(shapes):
+        frame.log[OWN_SHAPES] = encode_strings([json.dumps(shape) for shape in shapes])
+    # a shape that all particles share is theirs whatever they are called
+    shared = bool(shapes) and len(shapes) >= len(own) and all(one == shapes[0] for one in shapes)
+    particles.type_shapes = [shapes[0]] * len(types) if shared else [{}]
+    number = {name: k for k, name in enumerate(types)}
+    ids = [number.get(name, 0) for name in (*class_names, UNKNOWN_NAME)]
+    # gsd writes text in ASCII only, but bytes as they are, and reads UTF-8
+    particles.types = [name if name.isascii() else name.encode() for name in types]
+    particles.typeid = np.array(ids, np.uint32)[label]
+    return frame
+
+
+def structures_shown(frame: gsd.hoomd.Frame) -> list[str]:
+    """Names of the particle types where these stand for structures, else nothing."""
+    return list(frame.particles.types) if OWN_TYPES in frame.log else []
+
+
+def own_typeid(frame: Any) -> Any:
+    """The simulation's own type of each particle of a GSD frame or of a HOOMD snapshot."""
+    return getattr(frame, "log", {}).get(OWN_TYPEID, frame.particles.typeid)
+
+
+def restore_types(frame: gsd.hoomd.Frame) -> gsd.hoomd.Frame:
+    """Give a frame whose types stand for structures the simulation's own types again."""
+    if OWN_TYPES in frame.log:
+        frame.particles.typeid = frame.log.pop(OWN_TYPEID)
+        frame.particles.types = decode_strings(frame.log.pop(OWN_TYPES))
+        shapes = decode_strings(frame.log.pop(OWN_SHAPES, []))
+        frame.particles.type_shapes = [json.loads(shape) for shape in shapes] or [{}]
+    return frame
