@@ -89,6 +89,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
     Notes
     -----
+    While there are fewer than 21 particles, all are unknown, with one warning. Two-dimensional
+    simulations are refused when attached, and a :class:`hoomd.write.GSD` whose filter leaves out
+    particles that it is to log labels of.
+
     In simulations decomposed over MPI ranks, each rank labels the particles of its own domain and
     rank 0 collects what is logged per particle: as with HOOMD's own per-particle quantities,
     :attr:`label`, :attr:`confidence`, :attr:`embedding`, :attr:`color` and :attr:`result` are None
