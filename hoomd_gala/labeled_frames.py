@@ -149,11 +149,6 @@ def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoo
     return frame
 
 
-def structures_shown(frame: gsd.hoomd.Frame) -> list[str]:
-    """Names of the particle types where these stand for structures, else nothing."""
-    return list(frame.particles.types) if OWN_TYPES in frame.log else []
-
-
 def own_typeid(frame: Any) -> Any:
     """The simulation's own type of each particle of a GSD frame or of a HOOMD snapshot."""
     return getattr(frame, "log", {}).get(OWN_TYPEID, frame.particles.typeid)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import gsd.fl
 import gsd.hoomd
@@ -20,6 +21,7 @@ from .errors import InputError
 from .files import replacing
 from .labeled_frames import (
     NAMESPACE,
+    OWN_TYPES,
     add_labels,
     decode_strings,
     encode_strings,
@@ -27,7 +29,6 @@ from .labeled_frames import (
     frame_labels,
     restore_types,
     structures_as_types,
-    structures_shown,
     types_so_far,
 )
 from .systems import System, as_system, lattice_vectors
@@ -308,6 +309,26 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
     return frame
 
 
+def _last_step_and_structures(
+    trajectory: gsd.hoomd.HOOMDTrajectory,
+) -> tuple[int | None, list[str]]:
+    """Timestep of a file's last frame, None if there is none, and the structures that its particle
+    types stand for; the frame's particles, with their embeddings, are not read for that."""
+    if not len(trajectory):
+        return None, []
+
+    def read(name: str) -> Any:
+        # what is not in a frame is as in the first one
+        for index in (len(trajectory) - 1, 0):
+            if trajectory.file.chunk_exists(frame=index, name=name):
+                return trajectory.file.read_chunk(frame=index, name=name)
+        return None
+
+    step, types = read("configuration/step"), read("particles/types")
+    shown = types is not None and read(f"log/{OWN_TYPES}") is not None
+    return 0 if step is None else int(step[0]), decode_strings(types) if shown else []
+
+
 def append_frame(
     path: str | os.PathLike[str], frame: gsd.hoomd.Frame, keep_types: bool = True
 ) -> None:
@@ -335,16 +356,14 @@ def append_frame(
     types: list[str] = []
     if Path(path).is_file():
         with open_trajectory(path) as trajectory:
-            last = trajectory[-1] if len(trajectory) else None
-        if last is not None and last.configuration.step >= step:
-            if last.configuration.step == step:
+            last, types = _last_step_and_structures(trajectory)
+        if last is not None and last >= step:
+            if last == step:
                 return
             raise InputError(
-                f"{path} already holds frames up to timestep {last.configuration.step} and the run "
-                f"is at {step}; remove it, choose another file, or cut it back with "
-                "hoomd_gala.trajectories.trim."
+                f"{path} already holds frames up to timestep {last} and the run is at {step}; "
+                "remove it, choose another file, or cut it back with hoomd_gala.trajectories.trim."
             )
-        types = [] if last is None else structures_shown(last)
     if not keep_types:
         frame = structures_as_types(frame, types_so_far(types, frame))
     try:
