@@ -438,7 +438,8 @@ def _list_models() -> None:
 
     for name, path in shipped_models().items():
         info = load_model(path).info
-        print(f"{name}: {', '.join(info.class_names) or f'embeddings from {info.task}'}")
+        named = [one for one in info.class_names if one not in info.withheld]
+        print(f"{name}: {', '.join(named) or f'embeddings from {info.task}'}")
     if not shipped_models():
         print("no model is shipped; give the path of a model file instead")
 

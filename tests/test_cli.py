@@ -210,7 +210,11 @@ def test_interrupt_takes_one_line_and_exit_code_130(trajectory_path, model_path,
 
 def test_models_are_listed(capsys):
     assert main(["models"]) == 0
-    assert capsys.readouterr().out.strip()
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["denoising"] == "embeddings from denoising"
+    named = lines["structures"].split(", ")
+    assert {"cF4-Cu", "disordered"} <= set(named)
+    assert "cF136-Si" not in named  # withheld: particles are not given it
 
 
 def test_help_is_there(capsys):
