@@ -105,19 +105,25 @@ def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:
     frame : gsd.hoomd.Frame
         With labels.
     """
-    labels = frame_labels(frame)
-    if labels is None or not labels[1]:
-        return list(earlier)
-    label, class_names = labels
+    label, class_names = _labels_or_unknown(frame)
     # -1 picks the last one
     names = [*class_names, UNKNOWN_NAME]
     return structure_types(earlier, class_names, [names[k] for k in np.unique(label)])
 
 
+def _labels_or_unknown(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]]:
+    """Labels and class names of a frame; all are unknown in one without names."""
+    labels = frame_labels(frame)
+    if labels is None or not labels[1]:
+        return np.full(frame.particles.N, UNKNOWN, np.int32), []
+    return labels
+
+
 def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoomd.Frame:
     """Let the particle types of a frame stand for structures; its own types go to the log.
 
-    A frame without names of structures stays as it is.
+    All that is kept of them is written into every frame: what a frame of a GSD file does not hold
+    is taken from the file's first one.
 
     Parameters
     ----------
@@ -126,20 +132,16 @@ def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoo
     types : sequence of str
         As :func:`types_so_far` gives them.
     """
-    labels = frame_labels(frame)
-    if labels is None or not labels[1]:
-        return frame
-    label, class_names = labels
+    label, class_names = _labels_or_unknown(frame)
     particles = frame.particles
     own = particles.types or ["A"]
     typeid = particles.typeid
     frame.log[OWN_TYPEID] = np.zeros(particles.N, np.uint32) if typeid is None else typeid
     frame.log[OWN_TYPES] = encode_strings(own)
-    shapes = particles.type_shapes
-    if shapes and any(shapes):
-        frame.log[OWN_SHAPES] = encode_strings([json.dumps(shape) for shape in shapes])
+    shapes = particles.type_shapes or [{}]
+    frame.log[OWN_SHAPES] = encode_strings([json.dumps(shape) for shape in shapes])
     # a shape that all particles share is theirs whatever they are called
-    shared = bool(shapes) and len(shapes) >= len(own) and all(one == shapes[0] for one in shapes)
+    shared = len(shapes) >= len(own) and all(one == shapes[0] for one in shapes)
     particles.type_shapes = [shapes[0]] * len(types) if shared else [{}]
     number = {name: k for k, name in enumerate(types)}
     ids = [number.get(name, 0) for name in (*class_names, UNKNOWN_NAME)]
@@ -151,7 +153,10 @@ def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoo
 
 def own_typeid(frame: Any) -> Any:
     """The simulation's own type of each particle of a GSD frame or of a HOOMD snapshot."""
-    return getattr(frame, "log", {}).get(OWN_TYPEID, frame.particles.typeid)
+    typeid = frame.particles.typeid
+    own = getattr(frame, "log", {}).get(OWN_TYPEID, typeid)
+    # a frame that another program appended has those of the file's first one
+    return typeid if own is None or len(own) != frame.particles.N else own
 
 
 def restore_types(frame: gsd.hoomd.Frame) -> gsd.hoomd.Frame:

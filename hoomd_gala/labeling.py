@@ -82,7 +82,7 @@ def label_trajectory(
                     except (InputError, RuntimeError) as error:
                         raise InputError(f"frame {done} of {source}: {error}") from None
                     add_labels(frame, result)
-                    if not keep_types:
+                    if not keep_types and analyzer.class_names:
                         types = types_so_far(types, frame)
                         structures_as_types(frame, types)
                     labelled.append(frame)

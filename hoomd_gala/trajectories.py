@@ -69,7 +69,7 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTra
         trajectory = gsd.hoomd.open(path, "r")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         other = _other_schema(path)
         if other is not None:
             raise InputError(
@@ -231,12 +231,39 @@ def _steps(path: Path) -> list[int | None] | None:
         with gsd.hoomd.open(path, "r") as trajectory:
             for index in range(len(trajectory)):
                 try:
-                    steps.append(int(trajectory[index].configuration.step))
+                    steps.append(_step(trajectory, index))
                 except _UNREADABLE:
                     steps.append(None)
     except _UNREADABLE:
         return None
     return steps
+
+
+def _step(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> int:
+    """Timestep of a frame, all of which is read to see that it can be."""
+    try:
+        return int(trajectory[index].configuration.step)
+    except KeyError:
+        # gsd cannot do without quantities that another frame has logged; the frame is whole
+        file = trajectory.file
+        for name in file.find_matching_chunk_names(""):
+            if file.chunk_exists(index, name):
+                file.read_chunk(index, name)
+        return _stored_step(trajectory, index)
+
+
+def _stored_step(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> int:
+    """Timestep of a frame, of which nothing else is read."""
+    step = _chunk(trajectory, index, "configuration/step")
+    return 0 if step is None else int(step[0])
+
+
+def _chunk(trajectory: gsd.hoomd.HOOMDTrajectory, index: int, name: str) -> Any:
+    """What a frame has of a name: its own, or else that of the file's first frame; or None."""
+    for holder in (index, 0):
+        if trajectory.file.chunk_exists(frame=holder, name=name):
+            return trajectory.file.read_chunk(frame=holder, name=name)
+    return None
 
 
 def _keep_frames(path: Path, indices: Sequence[int]) -> None:
@@ -248,11 +275,20 @@ def _keep_frames(path: Path, indices: Sequence[int]) -> None:
             for index in indices:
                 # what a frame does not hold is as in the file's first one
                 holders = (index,) if indices[0] == 0 else (index, 0)
-                for name in names:
-                    for holder in holders:
-                        if source.chunk_exists(holder, name):
-                            kept.write_chunk(name, source.read_chunk(holder, name))
-                            break
+                held = {
+                    name: holder
+                    for name in names
+                    for holder in reversed(holders)
+                    if source.chunk_exists(holder, name)
+                }
+                for name, holder in held.items():
+                    kept.write_chunk(name, source.read_chunk(holder, name))
+                if not held:
+                    # a frame that is as the first one needs a chunk to be there
+                    step = "configuration/step"
+                    same = source.chunk_exists(0, step)
+                    first = source.read_chunk(0, step) if same else np.zeros(1, np.uint64)
+                    kept.write_chunk(step, first)
                 kept.end_frame()
 
 
@@ -291,7 +327,11 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
         steps = _steps(path) or []
     keep = [index for index, step in enumerate(steps) if step is not None and step <= last_step]
     if len(keep) < len(steps):
-        _keep_frames(path, keep)
+        try:
+            _keep_frames(path, keep)
+        except UnicodeDecodeError:
+            path.with_name(path.name + ".part").unlink(missing_ok=True)
+            raise InputError(f"{path} is damaged: names in it are not text.") from None
     return len(keep)
 
 
@@ -309,24 +349,18 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
     return frame
 
 
-def _last_step_and_structures(
-    trajectory: gsd.hoomd.HOOMDTrajectory,
-) -> tuple[int | None, list[str]]:
-    """Timestep of a file's last frame, None if there is none, and the structures that its particle
-    types stand for; the frame's particles, with their embeddings, are not read for that."""
-    if not len(trajectory):
-        return None, []
-
-    def read(name: str) -> Any:
-        # what is not in a frame is as in the first one
-        for index in (len(trajectory) - 1, 0):
-            if trajectory.file.chunk_exists(frame=index, name=name):
-                return trajectory.file.read_chunk(frame=index, name=name)
-        return None
-
-    step, types = read("configuration/step"), read("particles/types")
-    shown = types is not None and read(f"log/{OWN_TYPES}") is not None
-    return 0 if step is None else int(step[0]), decode_strings(types) if shown else []
+def _state_of_file(path: str | os.PathLike[str]) -> tuple[int | None, list[str] | None]:
+    """Timestep of a file's last frame and the structures that its particle types stand for, each
+    None if there is none; the frame's particles, with their embeddings, are not read for that."""
+    if not Path(path).is_file():
+        return None, None
+    with open_trajectory(path) as trajectory:
+        if not len(trajectory):
+            return None, None
+        last = len(trajectory) - 1
+        types = _chunk(trajectory, last, "particles/types")
+        shown = trajectory.file.chunk_exists(frame=0, name=f"log/{OWN_TYPES}")
+        return _stored_step(trajectory, last), decode_strings(types) if shown else None
 
 
 def append_frame(
@@ -345,7 +379,8 @@ def append_frame(
     keep_types : bool
         Whether the particle types of a labelled frame stay what they are. If not, they stand for
         structures, which is what OVITO shows by name and color, and the frame's own types become
-        logged quantities.
+        logged quantities. A file goes on as its first frame began, whatever is asked for, or it
+        could not be read.
 
     Raises
     ------
@@ -353,19 +388,19 @@ def append_frame(
         If the file already holds later timesteps, or cannot be written.
     """
     step = frame.configuration.step
-    types: list[str] = []
-    if Path(path).is_file():
-        with open_trajectory(path) as trajectory:
-            last, types = _last_step_and_structures(trajectory)
-        if last is not None and last >= step:
-            if last == step:
-                return
-            raise InputError(
-                f"{path} already holds frames up to timestep {last} and the run is at {step}; "
-                "remove it, choose another file, or cut it back with hoomd_gala.trajectories.trim."
-            )
-    if not keep_types:
-        frame = structures_as_types(frame, types_so_far(types, frame))
+    last, structures = _state_of_file(path)
+    if last is None and not keep_types:
+        named = frame_labels(frame)
+        structures = [] if named and named[1] else None
+    if last is not None and last >= step:
+        if last == step:
+            return
+        raise InputError(
+            f"{path} already holds frames up to timestep {last} and the run is at {step}; "
+            "remove it, choose another file, or cut it back with hoomd_gala.trajectories.trim."
+        )
+    if structures is not None:
+        frame = structures_as_types(frame, types_so_far(structures, frame))
     try:
         with gsd.hoomd.open(path, "a") as trajectory:
             trajectory.append(frame)

@@ -8,9 +8,12 @@ import gsd.fl
 import gsd.hoomd
 import numpy as np
 import pytest
+from conftest import gas
+from ovito.io import import_file
 
 from hoomd_gala.analyzer import Result
 from hoomd_gala.errors import InputError
+from hoomd_gala.systems import as_system
 from hoomd_gala.trajectories import (
     add_labels,
     append_frame,
@@ -20,6 +23,7 @@ from hoomd_gala.trajectories import (
     frame_labels,
     make_frame,
     open_trajectory,
+    read_frame,
     recover,
     trim,
 )
@@ -248,3 +252,84 @@ def test_appending_never_repeats_a_timestep_nor_overwrites_later_ones(bcc, tmp_p
         append_frame(path, make_frame(bcc, 15))
     with pytest.raises(InputError, match=r"/proc/run\.gsd cannot be written"):
         append_frame("/proc/run.gsd", make_frame(bcc, 15))
+
+
+def labelled_frame(step, types=("A", "B"), names=("cI2-W", "disordered"), n=30):
+    rng = np.random.default_rng(step)
+    system = gas(n, rng)._replace(types=np.arange(n) % 2)
+    result = Result(
+        np.zeros(n, np.int32) - (not names), np.ones(n, np.float32), np.zeros((n, 2)), tuple(names)
+    )
+    return add_labels(make_frame(system, step, types), result)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_file_goes_on_as_it_began(tmp_path, first):
+    path = tmp_path / "run.gsd"
+    for step, keep in enumerate((first, not first, first, not first)):
+        append_frame(path, labelled_frame(step), keep)
+    # of a model without names, and without labels
+    append_frame(path, labelled_frame(4, names=()), not first)
+    append_frame(path, make_frame(gas(30, np.random.default_rng(1)), 5, ("A",)), not first)
+    import_file(str(path))  # refuses files in which a quantity comes in later
+    with gsd.hoomd.open(path) as trajectory:
+        frames = list(trajectory)
+    assert [frame.particles.types == ["A", "B"] for frame in frames[:4]] == [first] * 4
+    for index in range(5):
+        own = read_frame(path, index)
+        assert own.particles.types == ["A", "B"]
+        np.testing.assert_array_equal(own.particles.typeid, np.arange(30) % 2)
+        np.testing.assert_array_equal(as_system(frames[index]).types, np.arange(30) % 2)
+    assert read_frame(path, 5).particles.types == ["A"]
+    assert trim(path, 100) == 6
+
+
+def test_shapes_that_come_later_can_be_labelled(tmp_path):
+    path = tmp_path / "run.gsd"
+    for step in range(3):
+        frame = labelled_frame(step)
+        if step == 1:
+            frame.particles.type_shapes = [{"type": "Sphere", "diameter": 0.5}]
+        append_frame(path, frame, False)
+    import_file(str(path))
+    shapes = [read_frame(path, index).particles.type_shapes for index in range(3)]
+    assert shapes == [[{}], [{"type": "Sphere", "diameter": 0.5}], [{}]]
+
+
+def test_types_of_frames_that_others_appended_are_their_own(tmp_path):
+    path = tmp_path / "run.gsd"
+    append_frame(path, labelled_frame(0), False)
+    with gsd.hoomd.open(path, "a") as trajectory:
+        frame = make_frame(gas(25, np.random.default_rng(1)), 1, ("A",))
+        trajectory.append(frame)
+    with gsd.hoomd.open(path) as trajectory:
+        assert len(as_system(trajectory[1]).types) == 25
+
+
+def test_trim_keeps_frames_with_quantities_of_their_own(tmp_path):
+    path = tmp_path / "run.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for step in range(4):
+            frame = make_frame(gas(30, np.random.default_rng(step)), step)
+            if step == 1:
+                frame.log["x"] = np.array([1.0])
+            trajectory.append(frame)
+    before = path.read_bytes()
+    assert trim(path, 100) == 4
+    assert path.read_bytes() == before
+    assert trim(path, 2) == 3
+    with gsd.fl.open(path, "r") as file:
+        assert file.nframes == 3
+        assert file.read_chunk(1, "log/x")[0] == 1
+
+
+def test_trim_counts_frames_that_are_all_alike(tmp_path):
+    path = tmp_path / "run.gsd"
+    frame = make_frame(gas(30, np.random.default_rng(1)), 0)
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for step in (0, 0, 20):
+            frame.configuration.step = step
+            trajectory.append(frame)
+    assert trim(path, 10) == 2
+    with gsd.hoomd.open(path) as trajectory:
+        assert len(trajectory) == 2
