@@ -199,21 +199,23 @@ class Analyzer:
         particles: NDArray[np.int64] | None = None,
         exchange: Callable[[Embeddings], Embeddings] | None = None,
     ) -> Result:
-        """As :meth:`analyze_system`, in a simulation that shall go on with few particles as well.
+        """As :meth:`analyze_system`, in a simulation that shall go on whatever becomes of it.
 
-        Where there are too few for an environment, all are unknown; the first time that this
-        happens there is a warning.
+        Where there are too few particles for an environment, or what :meth:`analyze` refuses for
+        another reason, all are unknown; the first time that this happens there is a warning.
         """
         total = len(system.positions)
+        why = f"there are {total} particles; environments need at least {N_NEIGHBORS + 1}."
         if total > N_NEIGHBORS:
-            return self.analyze_system(system, particles, exchange)
+            try:
+                return self.analyze_system(system, particles, exchange)
+            except InputError as error:
+                if exchange is not None:  # other ranks wait for this one
+                    raise
+                why = str(error)
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(
-                f"there are {total} particles, and environments need at least {N_NEIGHBORS + 1}: "
-                "all are labelled unknown as long as there are so few.",
-                stacklevel=2,
-            )
+            warnings.warn(f"{why} All are labelled unknown as long as it is so.", stacklevel=2)
         return self.unknown(total if particles is None else len(particles))
 
     def unknown(self, n: int) -> Result:

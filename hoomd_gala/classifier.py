@@ -143,11 +143,12 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 "the simulation is two-dimensional, and environments need three dimensions; leave "
                 "hoomd_gala.Classifier out."
             )
-        self._check_writers(simulation)
         super().attach(simulation)
         self._forget()
         self._communicator = open_communicator(simulation.device.communicator)
         self._simulation = simulation
+        # last: HOOMD does not attach an action again whose writers were put right
+        self._check_writers(simulation)
 
     def detach(self) -> None:
         """Called by HOOMD when the operation leaves a simulation."""

@@ -321,6 +321,10 @@ def mean_bond_length(bonds: Array) -> float:
     return float(np.linalg.norm(bonds, axis=-1).mean())
 
 
+#: Share of the median distance to a neighbor below which two particles are one, stored twice.
+_SAME_PLACE = 1e-3
+
+
 def shortest_distance(lengths: NDArray[Any]) -> float:
     """Shortest distance of the structure that displaced particles are in.
 
@@ -350,7 +354,8 @@ def shortest_distance(lengths: NDArray[Any]) -> float:
     float
         In the same unit.
     """
-    positive = np.where(lengths > 0, lengths, np.inf)  # particles in the same place say nothing
+    # particles in the same place, but for rounding, say nothing
+    positive = np.where(lengths > _SAME_PLACE * np.median(lengths), lengths, np.inf)
     nearest = positive.min(axis=1)
     nearest = nearest[np.isfinite(nearest)]
     if not len(nearest):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from .colors import UNKNOWN_NAME
 from .errors import InputError
 
 
@@ -100,6 +101,10 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
         numbers[key] = int(fields[key])
     if not fields["name"]:
         raise InputError(f"{where}: the name is empty.")
+    if fields["name"] == UNKNOWN_NAME:
+        raise InputError(
+            f"{where}: the name {UNKNOWN_NAME!r} is for what a model does not know; give another."
+        )
     file = 0
     if "file" in fields:
         matches = [i for i, text in enumerate(files) if fields["file"] == text] or [

@@ -102,10 +102,15 @@ def show_labels(
         del particles["Color"]
     # as in OVITO's own structure identification, 0 is what has no structure
     kinds = label - UNKNOWN
+    if "Structure Type" in particles:
+        del particles["Structure Type"]  # with the types of another modifier
     structure = particles.create_property("Structure Type", data=kinds)
     names = (UNKNOWN_NAME, *class_names)
     counts = np.bincount(kinds, minlength=len(names))
     occurring = np.flatnonzero(counts)
+    # that of another modifier before this one has other columns
+    if "structures" in data.tables:
+        del data.tables["structures"]  # type: ignore[attr-defined]
     table = data.tables.create(
         identifier="structures", title="Structures", plot_mode=DataTable.PlotMode.BarChart
     )

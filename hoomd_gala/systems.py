@@ -19,6 +19,8 @@ _BOX_KEYS = ("Lx", "Ly", "Lz", "xy", "xz", "yz")
 #: Three tilts between these are angles in degrees: as tilts they would stand for angles of less
 #: than 6 degrees between all lattice vectors.
 _ANGLES = 10.0, 180.0
+#: What a right angle is in degrees; no box has a tilt of just that.
+_RIGHT_ANGLE = 90.0
 
 #: Tilts that no box has: beyond, coordinates in it lose the digits that neighbors are told by.
 _MOST_TILT = 1e4
@@ -75,8 +77,8 @@ def _turn(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
 
     Returns
     -------
-    (N, 3) float64, (6,) float64
-        Positions, and the box.
+    (N, 3) float64, (3, 3) float64
+        Positions, and the box as the matrix whose columns are its lattice vectors.
     """
     rows = np.asarray(vectors, dtype=np.float64)
     volume = np.linalg.det(rows)
@@ -84,9 +86,9 @@ def _turn(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
         raise InputError("the cell has no volume; give three lattice vectors that span space.")
     if volume < 0:
         rows = -rows  # the same lattice
-    box = box_from_lattice(rows)
+    turned = lattice_vectors(box_from_lattice(rows))
     fractional = np.asarray(positions, dtype=np.float64) @ np.linalg.inv(rows)
-    return fractional @ lattice_vectors(box), box
+    return fractional @ turned, turned.T
 
 
 def short_lattice(box: ArrayLike) -> Array:
@@ -147,11 +149,6 @@ def as_box(box: Any) -> Array:
         raise InputError("the box is two-dimensional (Lz = 0); environments need three dimensions.")
     if (edges[:3] <= 0).any():
         raise InputError(f"box lengths are {edges[:3]}; all three must be positive.")
-    if ((edges[3:] >= _ANGLES[0]) & (edges[3:] < _ANGLES[1])).all():
-        raise InputError(
-            f"the last three numbers of the box, {edges[3:]}, look like angles; give the tilt "
-            "factors [Lx, Ly, Lz, xy, xz, yz], which are 0 where the box has right angles."
-        )
     if (np.abs(edges[3:]) > _MOST_TILT).any():
         raise InputError(
             f"tilt factors of the box are {edges[3:]}, which is more than {_MOST_TILT:g}; give the "
@@ -162,17 +159,17 @@ def as_box(box: Any) -> Array:
 
 def _box_numbers(box: Any) -> Array:
     if hasattr(box, "Lx"):  # freud.box.Box and hoomd.Box
-        periodic = np.broadcast_to(getattr(box, "periodic", True), 3)
-        if not periodic.all():
-            open_axes = ", ".join(np.array(list("xyz"))[~periodic])
-            raise InputError(
-                f"the box is not periodic along {open_axes}; environments need all three "
-                "directions. Make the box larger than the sample there, and periodic."
-            )
+        _refuse_open(getattr(box, "periodic", True))
         box = {key: getattr(box, key) for key in _BOX_KEYS}
     if isinstance(box, Mapping):
-        if not {"Lx", "Ly", "Lz"} <= set(box):
-            raise InputError(f"box has the keys {', '.join(map(str, box))}; give Lx, Ly and Lz.")
+        if not {"Lx", "Ly", "Lz"} <= set(box) <= {*_BOX_KEYS, "dimensions", "periodic"}:
+            raise InputError(
+                f"box has the keys {', '.join(map(str, box))}; give Lx, Ly and Lz and, if need be, "
+                "xy, xz and yz."
+            )
+        if box.get("dimensions", 3) != 3:
+            raise InputError("the box is two-dimensional; environments need three dimensions.")
+        _refuse_open(box.get("periodic", True))
         box = [box.get(key, 0) for key in _BOX_KEYS]
     numbers = _numbers(box, "box")
     if numbers.shape == (3, 3):
@@ -196,11 +193,33 @@ def _box_numbers(box: Any) -> Array:
         raise InputError(
             f"box has shape {numbers.shape}; give the six numbers [Lx, Ly, Lz, xy, xz, yz]."
         )
+    _refuse_angles(numbers[3:])
     return numbers
+
+
+def _refuse_open(periodic: Any) -> None:
+    flags = np.broadcast_to(periodic, 3)
+    if not flags.all():
+        raise InputError(
+            f"the box is not periodic along {', '.join(np.array(list('xyz'))[~flags])}; "
+            "environments need all three directions. Make the box larger than the sample there, "
+            "and periodic."
+        )
+
+
+def _refuse_angles(tilts: Array) -> None:
+    degrees = ((tilts >= _ANGLES[0]) & (tilts < _ANGLES[1])).all() or (tilts == _RIGHT_ANGLE).any()
+    if degrees or np.allclose(tilts, np.pi / 2, rtol=0, atol=1e-6):
+        raise InputError(
+            f"the last three numbers of the box, {tilts}, look like angles; give the tilt "
+            "factors [Lx, Ly, Lz, xy, xz, yz], which are 0 where the box has right angles."
+        )
 
 
 def _numbers(values: Any, what: str) -> Array:
     try:
+        if np.iscomplexobj(values):
+            raise TypeError
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
@@ -337,8 +356,8 @@ def _ovito_system(data: Any) -> System:
 def _ase_system(atoms: Any) -> System:
     if not np.all(atoms.pbc):
         raise InputError(
-            f"the atoms are periodic along {', '.join(np.array(list('xyz'))[atoms.pbc]) or 'none'} "
-            "of x, y and z; environments need all three directions."
+            f"the atoms have pbc = {np.asarray(atoms.pbc).tolist()}; environments need all three "
+            "directions to be periodic."
         )
     positions, box = _turn(atoms.positions, np.asarray(atoms.cell))
     return make_system(positions, box, np.unique(atoms.numbers, return_inverse=True)[1])

@@ -287,6 +287,25 @@ def test_a_writer_of_some_particles_cannot_log_quantities_of_all(
     with pytest.raises((InputError, RuntimeError), match="writes some particles to"):
         simulation.run(10)
     assert not path.exists() or not steps_of(path)
+    # put right, the simulation goes on
+    simulation.operations.writers.remove(writer)
+    simulation.run(10)
+    assert len(classifier.result.label) == simulation.state.N_particles // 2
+
+
+def test_a_box_too_thin_does_not_end_a_simulation(simulation, model_path):
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier)
+    thin = hoomd.Snapshot()
+    thin.configuration.box = [60, 5, 5, 0, 0, 0]
+    thin.particles.N = 30
+    thin.particles.types = ["A", "B"]
+    thin.particles.position[:] = np.c_[np.linspace(-29, 29, 30), np.zeros((30, 2))]
+    simulation.state.set_snapshot(thin)
+    simulation.run(10)
+    with pytest.warns(UserWarning, match=r"the box is too thin .* labelled unknown as long as"):
+        label = classifier.label
+    assert (label == -1).all()
 
 
 def test_the_same_filter_for_classifier_and_writer(simulation, model_path, tmp_path):

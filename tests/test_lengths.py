@@ -83,6 +83,17 @@ def test_shortest_distance_of_particles_in_the_same_place():
     assert shortest_distance(np.zeros((30, 20))) > 0
 
 
+def test_particles_stored_twice_say_nothing():
+    # both ends of a periodic box, in single precision: a copy 4e-7 away
+    edge = np.arange(9) * np.float32(1.2734)
+    grid = np.stack(np.meshgrid(edge, edge, edge), -1).reshape(-1, 3).astype(float)
+    length = 8 * 1.2734
+    found = nearest_neighbors(grid - length / 2, [length] * 3)
+    distances = np.linalg.norm(found.bonds, axis=-1)
+    assert 0 < distances.min() < 1e-6
+    assert shortest_distance(distances) == pytest.approx(1.2734, rel=0.01)
+
+
 def rewrite(path, target, **changes):
     """A copy of a model file with another description; None leaves a key out."""
     with safe_open(path, framework="pt") as file:

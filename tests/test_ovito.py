@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 from conftest import gas
 from ovito.io import import_file
-from ovito.modifiers import PolyhedralTemplateMatchingModifier, SelectTypeModifier
+from ovito.modifiers import (
+    CommonNeighborAnalysisModifier,
+    PolyhedralTemplateMatchingModifier,
+    SelectTypeModifier,
+)
 from ovito.vis import TachyonRenderer, Viewport
 
 import hoomd_gala
@@ -274,6 +278,15 @@ def check(data, result):
     # what a legend of this table lists
     assert set(types_of(table.x).values()) == set(names_of(table.x)) == set(expected)
     assert [prop.name for prop in data.particles.properties].count("Color") == 1
+
+
+def test_modifier_after_one_of_ovitos_own(trajectory_path, model_path):
+    pipeline = import_file(str(trajectory_path))
+    pipeline.modifiers.append(CommonNeighborAnalysisModifier())
+    pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier(model=str(model_path)))
+    with open_trajectory(trajectory_path) as frames:
+        expected = Analyzer(model_path, "cpu").analyze(frames[0])
+    check(pipeline.compute(0), expected)
 
 
 def test_modifier_labels_what_a_pipeline_loads(trajectory_path, model_path):

@@ -67,6 +67,13 @@ HEXAGONAL = np.array([[3.0, 0, 0], [-1.5, 1.5 * 3**0.5, 0], [0, 0, 5.0]])
     ("box", "message"),
     [
         ([10, 10, 10, 90, 90, 90], "look like angles"),
+        ([10, 10, 10, 90, 0, 0], "look like angles"),
+        ([10, 10, 10, 90, 90, 180], "look like angles"),
+        ([10, 10, 10, *[np.pi / 2] * 3], "look like angles"),
+        ({"Lx": 10, "Ly": 10, "Lz": 10, "alpha": 90}, "has the keys Lx, Ly, Lz, alpha"),
+        ({"Lx": 10, "Ly": 10, "Lz": 10, "dimensions": 2}, "two-dimensional"),
+        ({"Lx": 10, "Ly": 10, "Lz": 10, "periodic": [True, True, False]}, "periodic along z"),
+        (np.array([10, 10, 10, 0, 0, 1j]), "box cannot be read as numbers"),
         ([10, 12, 10, 90, 90, 120], "look like angles"),
         ([10, 10, 10, 1e6, 0, 0], "more than 10000"),
         (HEXAGONAL, "give the ase.Atoms"),
@@ -178,10 +185,18 @@ def test_ase_atoms():
     same_environments(as_system(atoms))
 
 
+def test_sheared_cells_of_others_are_no_angles():
+    sheared = [*SYSTEM.box[:3], 12, 13, 11]
+    atoms = ase_atoms(sheared)
+    with pytest.raises(InputError, match="look like angles"):
+        make_system(SYSTEM.positions, sheared)
+    np.testing.assert_allclose(as_system(atoms).box, sheared)
+
+
 def test_ase_atoms_that_are_open_are_refused():
     atoms = ase_atoms(SYSTEM.box)
     atoms.pbc = (True, True, False)
-    with pytest.raises(InputError, match="periodic along x, y of x, y and z"):
+    with pytest.raises(InputError, match=r"pbc = \[True, True, False\]"):
         as_system(atoms)
 
 
