@@ -166,7 +166,9 @@ def run(options: argparse.Namespace, command: str) -> None:
             frozen=frozen,
         )
     except KeyboardInterrupt:
-        kept = "the same command goes on after the last whole epoch." if checkpoint.exists() else ""
+        kept = "nothing was kept, since no epoch was whole."
+        if checkpoint.exists():
+            kept = "the same command goes on after the last whole epoch."
         raise KeyboardInterrupt(kept) from None
     write_table(output.with_suffix(".csv"), curve)
     title = f"{output.stem}: {options.task}"

@@ -111,7 +111,8 @@ def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame
 
     Where the types in the file stand for structures, they are put back to what they were:
     ``hoomd.Snapshot.from_gsd_frame(read_frame("labeled.gsd"), simulation.device.communicator)`` is
-    a state to create.
+    a state to create. What labelled files have of a simulation are positions, types and the box;
+    set ``simulation.timestep`` to that of the frame before.
 
     Raises
     ------
