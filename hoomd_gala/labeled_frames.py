@@ -119,6 +119,14 @@ def _labels_or_unknown(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[
     return labels
 
 
+def as_written(names: Sequence[Any]) -> list[Any]:
+    """Names of types as gsd can write them: text in ASCII only, but bytes as they are. It reads
+    UTF-8."""
+    return [
+        name.encode() if isinstance(name, str) and not name.isascii() else name for name in names
+    ]
+
+
 def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoomd.Frame:
     """Let the particle types of a frame stand for structures; its own types go to the log.
 
@@ -145,8 +153,7 @@ def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoo
     particles.type_shapes = [shapes[0]] * len(types) if shared else [{}]
     number = {name: k for k, name in enumerate(types)}
     ids = [number.get(name, 0) for name in (*class_names, UNKNOWN_NAME)]
-    # gsd writes text in ASCII only, but bytes as they are, and reads UTF-8
-    particles.types = [name if name.isascii() else name.encode() for name in types]
+    particles.types = as_written(types)
     particles.typeid = np.array(ids, np.uint32)[label]
     return frame
 

@@ -7,6 +7,7 @@ from typing import Any
 import gsd.hoomd
 import numpy as np
 import openmm
+from numpy.typing import NDArray
 from openmm import unit
 
 from .analyzer import Analyzer, Result
@@ -81,9 +82,9 @@ class ClassifierReporter:
         A shipped model's name, or a model file.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
-    particles : sequence of int, optional
-        Indices of the particles to label; all if not given. All others are still neighbors; their
-        label is -1 and fractions are of those chosen.
+    particles : sequence of int or of bool, optional
+        Indices of the particles to label, or a mask; all if not given. All others are still
+        neighbors; their label is -1 and fractions are of those chosen.
     keep_types : bool
         Leave the simulation's own types in ``file`` as they are.
 
@@ -111,7 +112,11 @@ class ClassifierReporter:
         self.file = file
         self.interval = reportInterval
         self.analyzer = Analyzer(model, device)
-        self.particles = None if particles is None else np.unique(np.array(particles, np.int64))
+        self.particles: NDArray[np.int64] | None = None
+        if particles is not None:
+            chosen = np.asarray(particles)
+            mask = chosen.dtype == bool
+            self.particles = np.flatnonzero(chosen) if mask else np.unique(chosen.astype(np.int64))
         self.keep_types = keep_types
         self.result: Result | None = None
 

@@ -301,7 +301,7 @@ def _take(system: Any) -> System:
         return make_system(*system)
     if isinstance(system, tuple) and len(system) == 2:
         first, second = system
-        if _is_box(second) and not _is_box(first):
+        if not _is_box(first) and (_is_box(second) or np.shape(first)[1:] == (3,)):
             first, second = second, first
         return make_system(second, first)
     if hasattr(system, "configuration") and hasattr(system, "particles"):

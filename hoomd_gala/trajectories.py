@@ -23,6 +23,7 @@ from .labeled_frames import (
     NAMESPACE,
     OWN_TYPES,
     add_labels,
+    as_written,
     decode_strings,
     encode_strings,
     fill,
@@ -402,6 +403,8 @@ def append_frame(
         )
     if structures is not None:
         frame = structures_as_types(frame, types_so_far(structures, frame))
+    else:
+        frame.particles.types = as_written(frame.particles.types or ["A"])
     try:
         with gsd.hoomd.open(path, "a") as trajectory:
             trajectory.append(frame)

@@ -84,10 +84,14 @@ def test_types_are_kept_where_that_is_asked_for(simulation, model_path, tmp_path
         assert not any("simulation" in key for key in trajectory[0].log)
 
 
-def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path):
+@pytest.mark.parametrize("mask", [False, True])
+def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path, mask):
     path = tmp_path / "run.gsd"
     everyone = ClassifierReporter(None, 10, model_path)
-    some = ClassifierReporter(path, 10, model_path, particles=[700, 3, 101])
+    particles = [700, 3, 101]
+    if mask:
+        particles = np.isin(np.arange(simulation.topology.getNumAtoms()), particles)
+    some = ClassifierReporter(path, 10, model_path, particles=particles)
     simulation.reporters.extend([everyone, some])
     simulation.step(10)
     chosen = [3, 101, 700]

@@ -185,6 +185,12 @@ def test_ase_atoms():
     same_environments(as_system(atoms))
 
 
+def test_a_length_is_no_box_and_the_box_is_blamed():
+    for pair in ((SYSTEM.positions, 7.0), (SYSTEM.positions, [7, 7, 7, 0, 0])):
+        with pytest.raises(InputError, match="box has shape"):
+            as_system(pair)
+
+
 def test_sheared_cells_of_others_are_no_angles():
     sheared = [*SYSTEM.box[:3], 12, 13, 11]
     atoms = ase_atoms(sheared)

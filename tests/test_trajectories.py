@@ -333,3 +333,11 @@ def test_trim_counts_frames_that_are_all_alike(tmp_path):
     assert trim(path, 10) == 2
     with gsd.hoomd.open(path) as trajectory:
         assert len(trajectory) == 2
+
+
+@pytest.mark.parametrize("keep_types", [True, False])
+def test_types_of_any_name(tmp_path, keep_types):
+    path = tmp_path / "run.gsd"
+    for step in range(2):
+        append_frame(path, labelled_frame(step, types=("Ä", "σ")), keep_types)
+    assert read_frame(path).particles.types == ["Ä", "σ"]
