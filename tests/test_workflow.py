@@ -27,7 +27,7 @@ SMOKE_STEPS = list(range(500, 5001, 500))
 
 SYSTEM_FILES = {
     "trajectory.gsd", "restart.gsd", "structures.csv", "structures.png", "checks.csv",
-    "last_frame.png",
+    "last_frame.png", "trajectory-view.gsd",
 }  # fmt: skip
 FRAME_FILES = {
     "frames.safetensors", "frames_checkpoint.pt", "frames_learning_curve.csv",
@@ -102,6 +102,12 @@ def check_results(folder, engine):
                 assert (labels >= -1).all()
                 assert (labels < 3).all()
                 assert frame.log["particles/hoomd_gala/Classifier/embedding"].shape == (216, 16)
+        # what a person opens has structures as types, whatever the engine's file has
+        with open_trajectory(job / "trajectory-view.gsd") as view:
+            assert [frame.configuration.step for frame in view] == SMOKE_STEPS
+            shown = view[-1].particles
+            labels = np.array([*names, "unknown"])[labels]
+            np.testing.assert_array_equal(np.array(shown.types)[shown.typeid], labels)
         with open(job / "structures.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         assert [int(row["timestep"]) for row in rows] == SMOKE_STEPS

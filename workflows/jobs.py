@@ -23,6 +23,8 @@ wait_passively()
 FOLDER = Path(__file__).resolve().parent
 
 TRAJECTORY = "trajectory.gsd"
+#: A copy of it that shows structures in OVITO as soon as it is opened.
+VIEW = "trajectory-view.gsd"
 
 
 class Study(FlowProject):

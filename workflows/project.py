@@ -26,6 +26,7 @@ from jobs import (
     FOLDER,
     ON_CPU,
     TRAJECTORY,
+    VIEW,
     Study,
     alone,
     copy,
@@ -309,14 +310,18 @@ def analyze(job):
 
 @Study.pre(kind("system"))
 @Study.pre(simulated)
-@Study.post(has("last_frame.png"))
+@Study.post(has("last_frame.png", VIEW))
 @Study.operation(directives=ON_CPU)
-@alone(has("last_frame.png"))
+@alone(has("last_frame.png", VIEW))
 def render(job):
-    """Picture of the last frame by OVITO, colored by structure."""
+    """Picture of the last frame by OVITO, colored by structure, and the trajectory to look at."""
     import analysis
 
+    from hoomd_gala.labeling import view_trajectory
+
     analysis.render(Path(job.fn("last_frame.png")), Path(job.fn(TRAJECTORY)), -1)
+    Path(job.fn(VIEW)).unlink(missing_ok=True)
+    view_trajectory(job.fn(TRAJECTORY), job.fn(VIEW))
 
 
 #: Of kinds whose operations stand in modules of their own: when all of them are done.
@@ -333,7 +338,7 @@ def finished(job: Any) -> bool:
         return bool(job.isfile(MODEL))
     if job.sp.kind in ("structure_model", "shipped_model"):
         return bool(job.isfile(MODEL_CARD))
-    files = ["checks.csv", "structures.png", "last_frame.png"]
+    files = ["checks.csv", "structures.png", "last_frame.png", VIEW]
     files += ["phases.csv"] if learns_frames(job) else []
     return all(map(job.isfile, files))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jobs import VIEW
 from text_tables import markdown
 
 from hoomd_gala.files import read_table, write_table
@@ -45,7 +46,7 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
             | {"agreement": f"{float(row['agreement']):.3f}"}
             for row in read_table(job.fn("checks.csv"))
         ]
-        shown = ["trajectory.gsd", "structures.png", "last_frame.png"]
+        shown = [VIEW, "trajectory.gsd", "structures.png", "last_frame.png"]
         shown += ["phases.csv", "phases.png", "snapshots.png"]
         files += [f"- {os.path.join(where, name)}" for name in shown if job.isfile(name)]
     for name, rows in (("simulations", simulations), ("fractions", fractions), ("checks", checks)):
