@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .analyzer import Analyzer, Result
+    from .analyzer import Analyzer
     from .classifier import Classifier
     from .errors import InputError
+    from .results import Result
 
 __all__ = ["Analyzer", "Classifier", "InputError", "Result", "__version__"]
 
 # imported when touched: torch takes a second, and Classifier needs HOOMD-blue
 _HOMES = {
     "Analyzer": "analyzer",
-    "Result": "analyzer",
+    "Result": "results",
     "Classifier": "classifier",
     "InputError": "errors",
 }

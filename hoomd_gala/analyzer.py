@@ -2,8 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from . import cells
-from .colors import DISORDERED, UNKNOWN_NAME
 from .device_arrays import host_system
 from .device_inference import CHUNK as DEVICE_CHUNK
 from .device_inference import device_embedder
@@ -19,73 +17,15 @@ from .device_inference import surroundings as device_surroundings
 from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
 from .inference import Embedder, embeds, surroundings
-from .labeled_frames import UNKNOWN
 from .models import Model, ModelInfo, load_model, pick_device
 from .networks import FrameClassifier, encode_types
+from .results import UNKNOWN, Result
 from .systems import System, as_system
 
 Embeddings = NDArray[np.float32]
 
 #: Environments found at a time; bounds the memory whatever the number of particles.
 CHUNK = 8192
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an analysis says of each particle.
-
-    Attributes
-    ----------
-    label : (N,) int32
-        Index into ``class_names``; -1 for particles whose structure is unknown.
-    confidence : (N,) float32
-        Probability of the most likely class, in [0, 1], calibrated on held-out data.
-    embedding : (N, D) float32
-        The network's summary of each environment.
-    class_names : tuple of str
-        Names of the classes; :attr:`names` has that of each particle.
-    """
-
-    label: NDArray[np.int32]
-    confidence: NDArray[np.float32]
-    embedding: NDArray[np.float32]
-    class_names: tuple[str, ...]
-
-    @property
-    def names(self) -> NDArray[np.str_]:
-        """(N,) str: the structure of each particle by name, ``"unknown"`` where the label is -1."""
-        # the last one is what -1 picks
-        return np.array([*self.class_names, UNKNOWN_NAME])[self.label]
-
-    @property
-    def counts(self) -> NDArray[np.float64]:
-        """Fraction of particles in each class, followed by the fraction that is unknown."""
-        n_classes = len(self.class_names)
-        labels = np.where(self.label == UNKNOWN, n_classes, self.label)
-        return np.bincount(labels, minlength=n_classes + 1) / max(len(labels), 1)
-
-    @property
-    def fractions(self) -> dict[str, float]:
-        """Fraction of particles by class name, and by ``"unknown"`` for those labelled -1."""
-        names = (*self.class_names, UNKNOWN_NAME)
-        return dict(zip(names, self.counts.tolist(), strict=True))
-
-    def fraction(self, structure: str | Sequence[str] | None = None) -> float:
-        """Fraction of particles in a structure, in any of several, or in anything solid.
-
-        Parameters
-        ----------
-        structure : str or sequence of str, optional
-            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
-            unknown.
-
-        Raises
-        ------
-        InputError
-            If there is no class of that name.
-        """
-        chosen = class_indices(self.class_names, structure)
-        return float(self.counts[chosen].sum())
 
 
 class Analyzer:
@@ -429,33 +369,6 @@ class Analyzer:
         hidden = network.classify[:-1](units)
         familiarity = None if network.familiarity is None else network.familiarity(hidden)
         return decide(network.classify[-1](hidden), self.model.info, familiarity)
-
-
-def class_indices(
-    class_names: Sequence[str], structure: str | Sequence[str] | None = None
-) -> list[int]:
-    """Where the fractions of structures stand in :attr:`Result.counts`.
-
-    Parameters
-    ----------
-    class_names : sequence of str
-        Names of a model's classes.
-    structure : str or sequence of str, optional
-        Some of them, or ``"unknown"``; if not given, all but the disordered one.
-
-    Raises
-    ------
-    InputError
-        If there is no class of that name.
-    """
-    if structure is None:
-        return [i for i, name in enumerate(class_names) if name != DISORDERED]
-    known = [*class_names, UNKNOWN_NAME]
-    wanted = [structure] if isinstance(structure, str) else list(structure)
-    for name in wanted:
-        if name not in known:
-            raise InputError(f"the model has no class {name!r}; it knows {', '.join(known)}.")
-    return [known.index(name) for name in dict.fromkeys(wanted)]
 
 
 def decide(

@@ -19,12 +19,13 @@ except ImportError as error:
         "Analyzer, the command line and hoomd_gala.openmm work without it."
     ) from error
 
-from .analyzer import UNKNOWN, Analyzer, Result, class_indices
+from .analyzer import Analyzer
 from .colors import label_colors
 from .device_arrays import host_system, in_tag_order
 from .errors import InputError
 from .labeled_frames import add_labels, encode_strings, fill
 from .ranks import collect, open_communicator, share
+from .results import UNKNOWN, Result, class_indices
 from .systems import System, make_system
 from .trajectories import append_frame, make_frame
 

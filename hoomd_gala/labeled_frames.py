@@ -9,19 +9,14 @@ the simulation's own types are kept under ``hoomd_gala/simulation``.
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .colors import UNKNOWN_NAME, structure_types
-
-if TYPE_CHECKING:
-    from .analyzer import Result
-
-#: Label of a particle whose structure the model does not know.
-UNKNOWN = -1
+from .results import UNKNOWN, Result
 
 #: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
 NAMESPACE = "hoomd_gala/Classifier"
@@ -62,7 +57,7 @@ def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] 
 
 
 def add_labels(
-    frame: gsd.hoomd.Frame, result: "Result", particles: NDArray[np.int64] | None = None
+    frame: gsd.hoomd.Frame, result: Result, particles: NDArray[np.int64] | None = None
 ) -> gsd.hoomd.Frame:
     """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
 

@@ -10,9 +10,10 @@ import openmm
 from numpy.typing import NDArray
 from openmm import unit
 
-from .analyzer import Analyzer, Result
+from .analyzer import Analyzer
 from .errors import InputError
 from .labeled_frames import add_labels
+from .results import Result
 from .systems import as_system, box_from_lattice, lattice_vectors, make_system
 from .trajectories import append_frame, make_frame
 

@@ -10,7 +10,8 @@ from traits.api import Str
 
 from .analyzer import Analyzer
 from .colors import UNKNOWN_NAME, label_colors, structure_color
-from .labeled_frames import CONFIDENCE, LABEL, NAMES, UNKNOWN, ovito_name
+from .labeled_frames import CONFIDENCE, LABEL, NAMES, ovito_name
+from .results import UNKNOWN
 
 
 class ClassifierModifier(ModifierInterface):  # type: ignore[misc]

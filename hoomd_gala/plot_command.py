@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from .analyzer import UNKNOWN, Analyzer
+from .analyzer import Analyzer
 from .datasets import parse_range
 from .errors import InputError
 from .files import check_new, write_table
 from .plots import draw_curves, draw_names, draw_values, new_figure
 from .projection import project
+from .results import UNKNOWN
 from .structures import crystal, displace, unit_cell, unit_cells
 from .systems import as_system
 from .train_command import NOISE_LEVELS

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import hoomd
 
-from .analyzer import class_indices
 from .classifier import Classifier
 from .errors import InputError
+from .results import class_indices
 
 
 class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from ovito.modifiers import (
 from ovito.vis import TachyonRenderer, Viewport
 
 import hoomd_gala
-from hoomd_gala.analyzer import Analyzer, Result
+from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
 from hoomd_gala.colors import (
     COLORS,
@@ -24,6 +24,7 @@ from hoomd_gala.colors import (
 )
 from hoomd_gala.errors import InputError
 from hoomd_gala.labeling import label_trajectory, view_trajectory
+from hoomd_gala.results import Result
 from hoomd_gala.systems import as_system, make_system
 from hoomd_gala.trajectories import (
     add_labels,

@@ -11,8 +11,8 @@ import pytest
 from conftest import gas
 from ovito.io import import_file
 
-from hoomd_gala.analyzer import Result
 from hoomd_gala.errors import InputError
+from hoomd_gala.results import Result
 from hoomd_gala.systems import as_system
 from hoomd_gala.trajectories import (
     add_labels,

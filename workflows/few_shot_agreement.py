@@ -17,10 +17,11 @@ from quality import percent
 from text_tables import markdown
 from tqdm.auto import tqdm
 
-from hoomd_gala.analyzer import UNKNOWN, Analyzer
+from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.errors import InputError
 from hoomd_gala.few_shot import Labeled, few_shot
 from hoomd_gala.models import load_model
+from hoomd_gala.results import UNKNOWN
 from hoomd_gala.systems import System, as_system
 from hoomd_gala.trajectories import open_trajectory
 
