@@ -14,12 +14,16 @@ from .errors import InputError
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to; it takes the place of ``path`` when the block succeeds.
 
-    An interruption leaves what was at ``path`` untouched and at most a file ending in ``.part``
-    beside it, which the next writer overwrites.
+    What was at ``path`` stays untouched until then. An error leaves nothing behind, an interruption
+    at most a file ending in ``.part`` beside it, which the next writer overwrites.
     """
     target = Path(path)
     part = target.with_name(target.name + ".part")
-    yield part
+    try:
+        yield part
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
     os.replace(part, target)
 
 

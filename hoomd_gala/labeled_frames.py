@@ -164,8 +164,11 @@ def own_typeid(frame: Any) -> Any:
 def restore_types(frame: gsd.hoomd.Frame) -> gsd.hoomd.Frame:
     """Give a frame whose types stand for structures the simulation's own types again."""
     if OWN_TYPES in frame.log:
-        frame.particles.typeid = frame.log.pop(OWN_TYPEID)
-        frame.particles.types = decode_strings(frame.log.pop(OWN_TYPES))
+        own, shown = own_typeid(frame), frame.particles.typeid
+        del frame.log[OWN_TYPEID]
+        types = decode_strings(frame.log.pop(OWN_TYPES))
         shapes = decode_strings(frame.log.pop(OWN_SHAPES, []))
-        frame.particles.type_shapes = [json.loads(shape) for shape in shapes] or [{}]
+        if own is not shown:
+            frame.particles.typeid, frame.particles.types = own, types
+            frame.particles.type_shapes = [json.loads(shape) for shape in shapes] or [{}]
     return frame

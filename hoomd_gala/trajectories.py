@@ -219,7 +219,6 @@ def recover(damaged: str | os.PathLike[str], recovered: str | os.PathLike[str]) 
                     break
         whole = [index for index, step in enumerate(steps or []) if step is not None]
         if not whole:
-            part.unlink()
             raise InputError(f"{source} holds no whole frame of a GSD file.")
         if steps and len(whole) < len(steps):
             _keep_frames(part, whole)
@@ -270,28 +269,35 @@ def _chunk(trajectory: gsd.hoomd.HOOMDTrajectory, index: int, name: str) -> Any:
 
 def _keep_frames(path: Path, indices: Sequence[int]) -> None:
     """Replace a file by one that has some of its frames, with all that is stored in them."""
-    with replacing(path) as part, gsd.fl.open(path, "r") as source:
-        about = {"schema": source.schema, "schema_version": source.schema_version}
-        with gsd.fl.open(part, "w", application=source.application, **about) as kept:
-            names = source.find_matching_chunk_names("")
-            for index in indices:
-                # what a frame does not hold is as in the file's first one
-                holders = (index,) if indices[0] == 0 else (index, 0)
-                held = {
-                    name: holder
-                    for name in names
-                    for holder in reversed(holders)
-                    if source.chunk_exists(holder, name)
-                }
-                for name, holder in held.items():
-                    kept.write_chunk(name, source.read_chunk(holder, name))
-                if not held:
-                    # a frame that is as the first one needs a chunk to be there
-                    step = "configuration/step"
-                    same = source.chunk_exists(0, step)
-                    first = source.read_chunk(0, step) if same else np.zeros(1, np.uint64)
-                    kept.write_chunk(step, first)
-                kept.end_frame()
+    try:
+        with replacing(path) as part, gsd.fl.open(path, "r") as source:
+            _copy_frames(source, part, indices)
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is damaged: names in it are not text.") from None
+
+
+def _copy_frames(source: gsd.fl.GSDFile, target: Path, indices: Sequence[int]) -> None:
+    about = {"schema": source.schema, "schema_version": source.schema_version}
+    with gsd.fl.open(target, "w", application=source.application, **about) as kept:
+        names = source.find_matching_chunk_names("")
+        for index in indices:
+            # what a frame does not hold is as in the file's first one
+            holders = (index,) if indices[0] == 0 else (index, 0)
+            held = {
+                name: holder
+                for name in names
+                for holder in reversed(holders)
+                if source.chunk_exists(holder, name)
+            }
+            for name, holder in held.items():
+                kept.write_chunk(name, source.read_chunk(holder, name))
+            if not held:
+                # a frame that is as the first one needs a chunk to be there
+                step = "configuration/step"
+                same = source.chunk_exists(0, step)
+                first = source.read_chunk(0, step) if same else np.zeros(1, np.uint64)
+                kept.write_chunk(step, first)
+            kept.end_frame()
 
 
 def _write_index(path: Path, entries: NDArray[np.void]) -> None:
@@ -329,11 +335,7 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
         steps = _steps(path) or []
     keep = [index for index, step in enumerate(steps) if step is not None and step <= last_step]
     if len(keep) < len(steps):
-        try:
-            _keep_frames(path, keep)
-        except UnicodeDecodeError:
-            path.with_name(path.name + ".part").unlink(missing_ok=True)
-            raise InputError(f"{path} is damaged: names in it are not text.") from None
+        _keep_frames(path, keep)
     return len(keep)
 
 

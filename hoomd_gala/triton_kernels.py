@@ -17,6 +17,9 @@ known to be of moderate size, and bfloat16, 16 bits of any size, for gradients.
 Gradients of the weights are added up by a fixed number of programs, each in its own order, and then
 by torch: results are the same from run to run.
 
+In inference two more kernels do what is left: ``_update`` what happens to each point between two
+passes over the pairs, and ``_around`` what surrounds a particle.
+
 With ``TRITON_INTERPRET=1`` in the environment all of this runs on tensors of the CPU.
 """
 

@@ -304,6 +304,9 @@ def test_types_of_frames_that_others_appended_are_their_own(tmp_path):
         trajectory.append(frame)
     with gsd.hoomd.open(path) as trajectory:
         assert len(as_system(trajectory[1]).types) == 25
+    again = read_frame(path, 1)
+    assert len(again.particles.typeid) == 25
+    assert again.particles.types == ["A"]
 
 
 def test_trim_keeps_frames_with_quantities_of_their_own(tmp_path):
@@ -341,3 +344,15 @@ def test_types_of_any_name(tmp_path, keep_types):
     for step in range(2):
         append_frame(path, labelled_frame(step, types=("Ä", "σ")), keep_types)
     assert read_frame(path).particles.types == ["Ä", "σ"]
+
+
+def test_names_that_are_no_text_leave_nothing_behind(tmp_path):
+    path = tmp_path / "run.gsd"
+    for step in range(3):
+        append_frame(path, labelled_frame(step))
+    raw = path.read_bytes()
+    at = raw.index(b"hoomd_gala/Classifier/fractions")
+    path.write_bytes(raw[:at] + b"\x88" + raw[at + 1 :])
+    with pytest.raises(InputError, match="holds no whole frame"):
+        trim(path, 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.gsd"]
