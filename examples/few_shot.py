@@ -13,9 +13,9 @@ import numpy as np
 
 import hoomd_gala
 from hoomd_gala.cli import main
-from hoomd_gala.structures import crystal, displace, droplet, unit_cell
+from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
+from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.systems import System
-from hoomd_gala.trajectories import make_frame
 
 rng = np.random.default_rng(1)
 ball = displace(droplet(crystal(unit_cell("tP30-CrFe"), 4000), 0.8).system, 0.04, rng)

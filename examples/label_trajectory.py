@@ -10,9 +10,9 @@ from pathlib import Path
 import gsd.hoomd
 import numpy as np
 
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.files.trajectories import frame_labels, make_frame, open_trajectory
 from hoomd_gala.labeling import label_trajectory
-from hoomd_gala.structures import crystal, displace, unit_cell
-from hoomd_gala.trajectories import frame_labels, make_frame, open_trajectory
 
 rng = np.random.default_rng(1)
 cell = crystal(unit_cell("cI2-W"), 700)

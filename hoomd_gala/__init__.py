@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from . import _modules
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .analyzer import Analyzer
-    from .classifier import Classifier
     from .errors import InputError
+    from .integrations.hoomd import Classifier
     from .results import Result
 
 __all__ = ["Analyzer", "Classifier", "InputError", "Result", "__version__"]
@@ -16,43 +18,20 @@ __all__ = ["Analyzer", "Classifier", "InputError", "Result", "__version__"]
 _HOMES = {
     "Analyzer": "analyzer",
     "Result": "results",
-    "Classifier": "classifier",
+    "Classifier": "integrations.hoomd",
     "InputError": "errors",
 }
-
-# public modules, imported when touched as well; openmm, ovito and triggers are for packages that
-# need not be installed
-_MODULES = (
-    "colors",
-    "datasets",
-    "environments",
-    "errors",
-    "few_shot",
-    "fitting",
-    "labeling",
-    "models",
-    "networks",
-    "openmm",
-    "ovito",
-    "plots",
-    "structures",
-    "systems",
-    "tasks",
-    "training",
-    "trajectories",
-    "triggers",
-)
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name in _MODULES:
-        return import_module(f".{name}", __name__)
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hoomd_gala' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _modules.PUBLIC or name in _modules.MOVED:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_modules.PUBLIC})

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from . import cells
-from .device_arrays import host_system
-from .device_inference import CHUNK as DEVICE_CHUNK
-from .device_inference import device_embedder
-from .device_inference import surroundings as device_surroundings
-from .environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .errors import InputError
-from .inference import Embedder, embeds, surroundings
-from .models import Model, ModelInfo, load_model, pick_device
+from .files.models import Model, ModelInfo, load_model, pick_device
+from .neighbors import device_search as cells
+from .neighbors.device_arrays import host_system
+from .neighbors.environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .networks import FrameClassifier, encode_types
+from .networks.device_inference import CHUNK as DEVICE_CHUNK
+from .networks.device_inference import device_embedder
+from .networks.device_inference import surroundings as device_surroundings
+from .networks.inference import Embedder, embeds, surroundings
 from .results import UNKNOWN, Result
 from .systems import System, as_system
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-#: What a particle is called that is in no solid, and one whose structure a model does not know.
-DISORDERED, UNKNOWN_NAME = "disordered", "unknown"
+from .results import DISORDERED, UNKNOWN_NAME
 
 #: Red, green and blue in [0, 1]. The first seven are those of polyhedral template matching in
 #: OVITO: FCC, HCP, BCC, simple cubic, cubic and hexagonal diamond, other.

@@ -8,8 +8,8 @@ from tqdm.auto import tqdm
 
 from .analyzer import Analyzer
 from .errors import InputError
-from .files import check_new, check_writable, replacing
-from .labeled_frames import (
+from .files.atomic import check_new, check_writable, replacing
+from .files.labels import (
     EMBEDDING,
     add_labels,
     frame_labels,
@@ -17,7 +17,7 @@ from .labeled_frames import (
     structures_as_types,
     types_so_far,
 )
-from .trajectories import open_trajectory
+from .files.trajectories import open_trajectory
 
 
 def label_trajectory(

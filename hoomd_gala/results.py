@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .colors import DISORDERED, UNKNOWN_NAME
 from .errors import InputError
+
+#: What a particle is called that is in no solid, and one whose structure a model does not know.
+DISORDERED, UNKNOWN_NAME = "disordered", "unknown"
 
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1

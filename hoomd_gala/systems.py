@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .labeled_frames import OWN_TYPEID, ovito_name, own_typeid
+from .schema import OWN_TYPEID, ovito_name, own_typeid
 
 Array = NDArray[np.float64]
 
@@ -48,6 +48,23 @@ def lattice_vectors(box: ArrayLike) -> Array:
     """Lattice vectors, as rows, of a box ``[Lx, Ly, Lz, xy, xz, yz]``."""
     lx, ly, lz, xy, xz, yz = np.asarray(box, dtype=np.float64)
     return np.array([[lx, 0, 0], [xy * ly, ly, 0], [xz * lz, yz * lz, lz]])
+
+
+def plane_spacings(vectors: ArrayLike) -> Array:
+    """Distances between the opposite faces of a cell.
+
+    Parameters
+    ----------
+    vectors : (3, 3)
+        Lattice vectors as rows.
+
+    Returns
+    -------
+    (3,) float64
+        Spacing of the (100), (010) and (001) planes: 1 / length of the reciprocal vectors.
+    """
+    spacings: Array = 1 / np.linalg.norm(np.linalg.inv(np.asarray(vectors)), axis=0)
+    return spacings
 
 
 def box_from_lattice(vectors: ArrayLike) -> Array:

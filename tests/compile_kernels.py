@@ -18,12 +18,11 @@ import torch
 import triton
 from triton.backends.compiler import GPUTarget
 
-from hoomd_gala import attention
-from hoomd_gala import triton_kernels as kernels
-from hoomd_gala.algebra import pair_products
-from hoomd_gala.attention import TiedAttention
-from hoomd_gala.device_inference import DeviceEmbedder
-from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.networks import CoreConfig, FrameClassifier, attention
+from hoomd_gala.networks.algebra import pair_products
+from hoomd_gala.networks.attention import TiedAttention
+from hoomd_gala.networks.device_inference import DeviceEmbedder
+from hoomd_gala.networks.kernels import triton as kernels
 
 N, WIDTH, HIDDEN = 20, 32, 32
 

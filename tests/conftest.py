@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from hoomd_gala import datasets
-from hoomd_gala.fitting import fit
-from hoomd_gala.models import Model, ModelInfo, save_model
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.files.models import Model, ModelInfo, save_model
+from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.learning import datasets
+from hoomd_gala.learning.fitting import fit
+from hoomd_gala.learning.training import TrainingConfig
 from hoomd_gala.networks import CoreConfig, make_network
-from hoomd_gala.structures import crystal, displace, unit_cell
 from hoomd_gala.systems import System, make_system
-from hoomd_gala.training import TrainingConfig
-from hoomd_gala.trajectories import make_frame
 
 HAS_HOOMD = importlib.util.find_spec("hoomd") is not None
 

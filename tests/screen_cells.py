@@ -12,8 +12,8 @@ import numpy as np
 import spglib
 from ase.data import atomic_numbers, covalent_radii
 
-from hoomd_gala.environments import PeriodicTree
-from hoomd_gala.structures import UnitCell, crystal, unit_cells
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, unit_cells
+from hoomd_gala.neighbors.environments import PeriodicTree
 from hoomd_gala.systems import lattice_vectors
 
 #: Half of the shortest bond in Å that atoms make, single or not.

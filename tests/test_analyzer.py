@@ -11,14 +11,14 @@ import torch
 from conftest import gas, needs_cuda
 
 from hoomd_gala import analyzer as module
-from hoomd_gala import cells
 from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
-from hoomd_gala.models import Model, save_model
+from hoomd_gala.files.models import Model, save_model
+from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.neighbors import device_search as cells
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.results import Result
-from hoomd_gala.structures import crystal, displace, unit_cell
-from hoomd_gala.trajectories import make_frame
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import pytest
 import torch
 from conftest import needs_cuda
 
-from hoomd_gala import cells, environments
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.structures import crystal, displace, droplet, unit_cell
+from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
+from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors import environments
 
 pytestmark = needs_cuda
 PARTICLES = 100_000

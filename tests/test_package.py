@@ -25,9 +25,9 @@ def test_public_modules_are_reachable(name):
 
 
 def test_functions_that_messages_name_are_there():
-    assert callable(hoomd_gala.trajectories.trim)
-    assert callable(hoomd_gala.trajectories.recover)
-    assert callable(hoomd_gala.trajectories.read_frame)
+    assert callable(hoomd_gala.files.trim)
+    assert callable(hoomd_gala.files.recover)
+    assert callable(hoomd_gala.files.read_frame)
 
 
 def test_dir_lists_classes_and_modules_without_loading_torch():
@@ -36,7 +36,7 @@ def test_dir_lists_classes_and_modules_without_loading_torch():
 
 
 def test_files_and_systems_come_without_torch():
-    touched = "hoomd_gala.trajectories.trim, hoomd_gala.systems.as_system"
+    touched = "hoomd_gala.files.trim, hoomd_gala.systems.as_system"
     run(f"{touched}; assert 'torch' not in sys.modules")
 
 

@@ -12,10 +12,11 @@ from conftest import gas, needs_hoomd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoomd_gala import cells
-from hoomd_gala.environments import nearest_neighbors
+from hoomd_gala.crystals.prototypes import crystal, unit_cell
 from hoomd_gala.errors import InputError
-from hoomd_gala.structures import crystal, unit_cell
+from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.systems import (
     as_box,
     as_system,
@@ -24,7 +25,6 @@ from hoomd_gala.systems import (
     make_system,
     short_lattice,
 )
-from hoomd_gala.trajectories import make_frame
 
 SYSTEM = gas(200, np.random.default_rng(1))
 

@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import assembly_operations
-import clusters  # noqa: F401  (flow finds environments by their definition)
-import paper_operations
 import signac
-import studies
 from flow.errors import NoSchedulerError, SubmitError
-from frame_operations import learns_frames
-from jobs import (
+from study.flow import (
+    clusters,  # noqa: F401  (flow finds environments by their definition)
+    studies,
+)
+from study.flow.jobs import (
     DIRECTIVES,
     FOLDER,
     ON_CPU,
@@ -43,9 +42,12 @@ from jobs import (
     threads,
     title,
 )
+from study.operations import assemblies as assembly_operations
+from study.operations import paper as paper_operations
+from study.operations.frames import learns_frames
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.files import replacing, write_table
+from hoomd_gala.files.atomic import replacing, write_table
 from hoomd_gala.threads import cores, spare_threads
 
 MODEL = "structures.safetensors"
@@ -103,8 +105,8 @@ def simulate(job):
 @alone(has(MODEL, MODEL_CARD))
 def train_structures(job):
     """Train the network that names structures, on unit cells and simulated disorder."""
-    import learning
     import torch
+    from study.training import learning
 
     torch.set_num_threads(spare_threads(cores()))
     data = {
@@ -159,8 +161,8 @@ def timed(job: Any, operation: str) -> Iterator[None]:
 @alone(has(SITES))
 def train_sites(job):
     """Train the network that tells all kinds of sites of all unit cells apart."""
-    import shipped
     import torch
+    from study.training import shipped
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_sites"):
@@ -174,8 +176,8 @@ def train_sites(job):
 @alone(has(MODEL))
 def train_labels(job):
     """Train the network that names structures from an environment and those around it."""
-    import shipped
     import torch
+    from study.training import shipped
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_labels"):
@@ -199,8 +201,8 @@ def ships(job: Any) -> bool:
 @alone(has(FAST_SITES))
 def distill_sites(job):
     """Train a smaller network to tell sites apart, after the larger one."""
-    import distill
     import torch
+    from study.training import distill
 
     torch.set_num_threads(threads(job))
     with timed(job, "distill_sites"):
@@ -214,8 +216,8 @@ def distill_sites(job):
 @alone(has(FAST_MODEL))
 def distill_labels(job):
     """Train the smaller network to name structures, after the larger one."""
-    import distill
     import torch
+    from study.training import distill
 
     torch.set_num_threads(threads(job))
     with timed(job, "distill_labels"):
@@ -232,11 +234,11 @@ def distill_labels(job):
 @alone(has(MODEL_CARD))
 def measure(job):
     """Accuracy on hot crystals, calibration, and what is said of the unknown; then the card."""
-    import quality
-    import shipped
     import torch
+    from study.comparison import quality
+    from study.training import shipped
 
-    from hoomd_gala import fitting
+    from hoomd_gala.learning import fitting
 
     torch.set_num_threads(spare_threads(cores()))
     folder = summary_folder(job) / "quality"
@@ -297,8 +299,8 @@ def measure(job):
 @alone(has("structures.csv", "structures.png", "checks.csv"))
 def analyze(job):
     """Structures against time, and the labels against independent methods."""
-    import analysis
-    import protocol
+    from study.figures import analysis
+    from study.simulation import protocol
 
     steps = protocol.Protocol.of(job.sp)
     trajectory = Path(job.fn(TRAJECTORY))
@@ -315,7 +317,7 @@ def analyze(job):
 @alone(has("last_frame.png", VIEW))
 def render(job):
     """Picture of the last frame by OVITO, colored by structure, and the trajectory to look at."""
-    import analysis
+    from study.figures import analysis
 
     from hoomd_gala.labeling import view_trajectory
 
@@ -360,7 +362,7 @@ def summarized(job: Any) -> bool:
 @alone(summarized)
 def summarize(job):
     """What ran, what came of it, and where everything lies."""
-    import summary
+    from study.flow import summary
 
     folder = summary_folder(job)
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,11 +19,11 @@ import torch
 from tqdm.auto import tqdm
 
 import hoomd_gala
-from hoomd_gala import cells
-from hoomd_gala.environments import nearest_neighbors
-from hoomd_gala.structures import crystal, unit_cell
+from hoomd_gala.crystals.prototypes import crystal, unit_cell
+from hoomd_gala.files.trajectories import add_labels, append_frame, make_frame
+from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.systems import System, as_system
-from hoomd_gala.trajectories import add_labels, append_frame, make_frame
 
 
 def options() -> argparse.Namespace:

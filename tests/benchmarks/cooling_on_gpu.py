@@ -19,11 +19,11 @@ from tqdm.auto import tqdm
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflows"))
 
-import engine_openmm  # noqa: E402
-import studies  # noqa: E402
-from protocol import Protocol, pair_potential  # noqa: E402
+from study.flow import studies  # noqa: E402
+from study.simulation import engine_openmm  # noqa: E402
+from study.simulation.protocol import Protocol, pair_potential  # noqa: E402
 
-from hoomd_gala.trajectories import frame_labels, open_trajectory  # noqa: E402
+from hoomd_gala.files.trajectories import frame_labels, open_trajectory  # noqa: E402
 
 
 def options() -> argparse.Namespace:

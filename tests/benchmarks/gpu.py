@@ -19,15 +19,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hoomd_gala import cells
-from hoomd_gala.algebra import Pairs
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.attention import InvariantAttention, PairAttention, TiedAttention, VectorAttention
-from hoomd_gala.device_inference import device_embedder
-from hoomd_gala.environments import scale_bonds
-from hoomd_gala.models import load_model
+from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
+from hoomd_gala.files.models import load_model
+from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors.environments import scale_bonds
 from hoomd_gala.networks import CoreConfig, FrameClassifier
-from hoomd_gala.structures import crystal, displace, droplet, unit_cell
+from hoomd_gala.networks.algebra import Pairs
+from hoomd_gala.networks.attention import (
+    InvariantAttention,
+    PairAttention,
+    TiedAttention,
+    VectorAttention,
+)
+from hoomd_gala.networks.device_inference import device_embedder
 from hoomd_gala.systems import System
 
 ROUNDS = 5

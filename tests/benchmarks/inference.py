@@ -19,13 +19,13 @@ from scipy.spatial import KDTree
 from torch import nn
 
 from hoomd_gala import Analyzer
-from hoomd_gala.algebra import Pairs, pair_products
-from hoomd_gala.attention import InvariantAttention, TiedAttention, VectorAttention
-from hoomd_gala.bench import compare, matrix_rate
-from hoomd_gala.environments import nearest_neighbors
-from hoomd_gala.inference import Embedder
+from hoomd_gala.cli.bench import compare, matrix_rate
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.networks import CoreConfig, FrameClassifier
-from hoomd_gala.structures import crystal, displace, unit_cell
+from hoomd_gala.networks.algebra import Pairs, pair_products
+from hoomd_gala.networks.attention import InvariantAttention, TiedAttention, VectorAttention
+from hoomd_gala.networks.inference import Embedder
 from hoomd_gala.systems import System
 
 #: What the networks are: the reference core, and that of the shipped models.

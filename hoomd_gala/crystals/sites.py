@@ -1,0 +1,112 @@
+"""Kinds of sites in crystals: which particles of which unit cells have the same surroundings.
+
+Types are ignored, so that the two sites of cP2-ClCs are one kind, and the same as that of cI2-W.
+Nothing here is learned: surroundings are compared by a smooth descriptor that does not care which
+of several equally distant particles counts as the twentieth neighbor.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import sph_harm_y
+
+from ..neighbors.environments import N_NEIGHBORS, PeriodicTree
+from ..systems import Array, System
+from .prototypes import UnitCell, crystal, unit_cell
+
+#: Shape of the descriptor: angular momenta, radial functions, and particles that may count.
+_L_MAX, _N_RADIAL, _CANDIDATES = 8, 7, 60
+#: Radius, in units of the mean distance of the 20 nearest, where a particle no longer counts.
+_CUTOFF = 1.6
+
+
+def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
+    """Rotation-invariant power spectrum of the density around particles, normalized.
+
+    The power spectrum :math:`p_{nn'l} = \\sum_m c^*_{nlm} c_{n'lm}` of Bartók, Kondor and Csányi
+    (PRB 87, 184115 (2013)), with Gaussians for radial functions and lengths in units of the mean
+    distance of the 20 nearest neighbors.
+
+    Parameters
+    ----------
+    system : System
+        With at least 61 particles.
+    particles : (m,) int
+        Which ones.
+
+    Returns
+    -------
+    (m, D) float64
+        Of unit length each.
+    """
+    tree = PeriodicTree.build(system.positions, system.box)
+    bonds = tree.nearest(particles, n=_CANDIDATES).bonds
+    r = np.linalg.norm(bonds, axis=-1)
+    r_scaled = r / r[:, :N_NEIGHBORS].mean(axis=1, keepdims=True)
+    # falls to zero where counting stops, so that particles far away come in smoothly
+    weight = np.where(r_scaled < _CUTOFF, 0.5 + 0.5 * np.cos(np.pi * r_scaled / _CUTOFF), 0.0)
+    centers = np.linspace(0.4, _CUTOFF, _N_RADIAL)
+    radial = weight[..., None] * np.exp(
+        -0.5 * ((r_scaled[..., None] - centers) / (centers[1] - centers[0])) ** 2
+    )
+    polar = np.arccos(np.clip(bonds[..., 2] / r, -1, 1))
+    azimuth = np.arctan2(bonds[..., 1], bonds[..., 0])
+    upper = np.triu_indices(_N_RADIAL)
+    parts = []
+    for degree in range(_L_MAX + 1):
+        orders = np.arange(-degree, degree + 1)
+        harmonics = sph_harm_y(degree, orders, polar[..., None], azimuth[..., None])
+        coefficients = np.einsum("pjn,pjm->pnm", radial, harmonics)
+        power = np.einsum("pnm,pkm->pnk", coefficients, coefficients.conj()).real
+        parts.append(power[:, *upper] / np.sqrt(2 * degree + 1))
+    flat = np.concatenate(parts, axis=1)
+    return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+
+
+class Site(NamedTuple):
+    """A kind of site of a unit cell.
+
+    Attributes
+    ----------
+    cell : str
+        Name of the unit cell.
+    members : tuple of int
+        Indices, in the unit cell, of the particles whose surroundings are the same.
+    descriptor : (D,) float64
+        Their common descriptor.
+    """
+
+    cell: str
+    members: tuple[int, ...]
+    descriptor: Array
+
+
+#: Descriptors closer than this belong to the same kind of site.
+SAME = 5e-3
+
+
+def sites(name: str) -> list[Site]:
+    """Kinds of sites of a named unit cell; see :func:`sites_of`."""
+    return sites_of(unit_cell(name))
+
+
+def sites_of(cell: UnitCell) -> list[Site]:
+    """Kinds of sites of a unit cell, by surroundings alone and not by symmetry or type."""
+    grown = crystal(cell, 512)
+    count = len(cell.system.positions)
+    rows = descriptors(grown, np.arange(count))
+    left = np.arange(count)
+    found = []
+    while len(left):
+        same = np.linalg.norm(rows[left] - rows[left[0]], axis=1) < SAME
+        found.append(Site(cell.name, tuple(left[same].tolist()), rows[left[same]].mean(axis=0)))
+        left = left[~same]
+    return found
+
+
+def nearest_site(row: Array, known: Sequence[Site]) -> tuple[int, float]:
+    """Index of the kind of site that is most like a descriptor, and its distance."""
+    distances = np.linalg.norm(np.stack([site.descriptor for site in known]) - row, axis=1)
+    return int(distances.argmin()), float(distances.min())

@@ -1,0 +1,97 @@
+"""Files that appear whole or not at all."""
+
+import csv
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write to; it takes the place of ``path`` when the block succeeds.
+
+    What was at ``path`` stays untouched until then. An error leaves nothing behind, an interruption
+    at most a file ending in ``.part`` beside it, which the next writer overwrites.
+    """
+    target = Path(path)
+    part = target.with_name(target.name + ".part")
+    try:
+        yield part
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
+    os.replace(part, target)
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """See whether a file can be written: tried before the work whose result it is to hold.
+
+    Raises
+    ------
+    InputError
+        If there is no folder for it, or one that cannot be written to.
+    """
+    target = Path(path)
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder} for {target.name}.")
+    part = target.with_name(target.name + ".part")
+    try:
+        # permissions say little: file systems may be read-only, and names too long
+        fresh = not part.exists()
+        with open(part, "ab"):
+            pass
+        if fresh:
+            part.unlink()
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """A path that a new file can be written to.
+
+    Raises
+    ------
+    InputError
+        If it exists, or as :func:`check_folder` does.
+    """
+    target = Path(path)
+    try:
+        if target.exists():
+            raise InputError(f"{target} exists; remove it or choose another name.")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+    check_folder(target)
+    return target
+
+
+def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
+    """A path that a file of some kind can be written to.
+
+    Raises
+    ------
+    InputError
+        If its suffix is another, or as :func:`check_writable` does.
+    """
+    target = Path(path)
+    if target.suffix != suffix:
+        raise InputError(f"{target} is no name for a {what}; let it end in {suffix}.")
+    return check_writable(target)
+
+
+def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, at least one and all with the same keys, as CSV."""
+    with replacing(path) as part, open(part, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Rows of a table that :func:`write_table` wrote."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

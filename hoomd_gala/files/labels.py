@@ -1,0 +1,157 @@
+"""Labels in GSD frames.
+
+OVITO takes names and colors from particle types and from nothing else in a GSD file. Where these
+stand for structures, the simulation's own types are kept in the frame's log.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import gsd.hoomd
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..colors import UNKNOWN_NAME, structure_types
+from ..results import UNKNOWN, Result
+from ..schema import (
+    CONFIDENCE,
+    EMBEDDING,
+    FRACTIONS,
+    LABEL,
+    NAMES,
+    OWN_SHAPES,
+    OWN_TYPEID,
+    OWN_TYPES,
+    own_typeid,
+)
+
+
+def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
+    """Strings as GSD holds them: rows of null-padded UTF-8."""
+    rows = [string.encode() + b"\0" for string in strings]
+    width = max(map(len, rows), default=1)
+    return np.array(rows, dtype=f"S{width}").view(np.int8).reshape(len(rows), width)
+
+
+def decode_strings(rows: ArrayLike) -> list[str]:
+    """Strings from the rows that :func:`encode_strings` makes."""
+    return [np.asarray(row, np.int8).tobytes().split(b"\0")[0].decode() for row in np.asarray(rows)]
+
+
+def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:
+    """Labels and class names of a labelled frame, or None if it has none."""
+    label, names = frame.log.get(LABEL), frame.log.get(NAMES)
+    if label is None or names is None:
+        return None
+    return np.asarray(label, np.int32), decode_strings(names)
+
+
+def add_labels(
+    frame: gsd.hoomd.Frame, result: Result, particles: NDArray[np.int64] | None = None
+) -> gsd.hoomd.Frame:
+    """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        With N particles.
+    result : Result
+        Of m particles.
+    particles : (m,) int, optional
+        Which ones these are; all if not given. The others get label -1 and confidence 0.
+    """
+    total = frame.particles.N
+    frame.log[LABEL] = fill(result.label, particles, total, UNKNOWN)
+    for chunk, values in ((CONFIDENCE, result.confidence), (EMBEDDING, result.embedding)):
+        frame.log[chunk] = fill(values, particles, total, 0)
+    frame.log[FRACTIONS] = result.counts
+    frame.log[NAMES] = encode_strings(result.class_names)
+    return frame
+
+
+def fill(
+    values: NDArray[Any], particles: NDArray[np.int64] | None, total: int, missing: float
+) -> NDArray[Any]:
+    """Values of all particles from those of some, in the order of ``particles``."""
+    if particles is None:
+        return values
+    everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
+    everyone[particles] = values
+    return everyone
+
+
+def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:
+    """Particle types for the structures of a labelled frame and of those before it.
+
+    Parameters
+    ----------
+    earlier : sequence of str
+        Types that stand for structures in earlier frames of the file.
+    frame : gsd.hoomd.Frame
+        With labels.
+    """
+    label, class_names = _labels_or_unknown(frame)
+    # -1 picks the last one
+    names = [*class_names, UNKNOWN_NAME]
+    return structure_types(earlier, class_names, [names[k] for k in np.unique(label)])
+
+
+def _labels_or_unknown(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]]:
+    """Labels and class names of a frame; all are unknown in one without names."""
+    labels = frame_labels(frame)
+    if labels is None or not labels[1]:
+        return np.full(frame.particles.N, UNKNOWN, np.int32), []
+    return labels
+
+
+def as_written(names: Sequence[Any]) -> list[Any]:
+    """Names of types as gsd can write them: text in ASCII only, but bytes as they are. It reads
+    UTF-8."""
+    return [
+        name.encode() if isinstance(name, str) and not name.isascii() else name for name in names
+    ]
+
+
+def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoomd.Frame:
+    """Let the particle types of a frame stand for structures; its own types go to the log.
+
+    All that is kept of them is written into every frame: what a frame of a GSD file does not hold
+    is taken from the file's first one.
+
+    Parameters
+    ----------
+    frame : gsd.hoomd.Frame
+        Of the simulation's own types.
+    types : sequence of str
+        As :func:`types_so_far` gives them.
+    """
+    label, class_names = _labels_or_unknown(frame)
+    particles = frame.particles
+    own = particles.types or ["A"]
+    typeid = particles.typeid
+    frame.log[OWN_TYPEID] = np.zeros(particles.N, np.uint32) if typeid is None else typeid
+    frame.log[OWN_TYPES] = encode_strings(own)
+    shapes = particles.type_shapes or [{}]
+    frame.log[OWN_SHAPES] = encode_strings([json.dumps(shape) for shape in shapes])
+    # a shape that all particles share is theirs whatever they are called
+    shared = len(shapes) >= len(own) and all(one == shapes[0] for one in shapes)
+    particles.type_shapes = [shapes[0]] * len(types) if shared else [{}]
+    number = {name: k for k, name in enumerate(types)}
+    ids = [number.get(name, 0) for name in (*class_names, UNKNOWN_NAME)]
+    particles.types = as_written(types)
+    particles.typeid = np.array(ids, np.uint32)[label]
+    return frame
+
+
+def restore_types(frame: gsd.hoomd.Frame) -> gsd.hoomd.Frame:
+    """Give a frame whose types stand for structures the simulation's own types again."""
+    if OWN_TYPES in frame.log:
+        own, shown = own_typeid(frame), frame.particles.typeid
+        del frame.log[OWN_TYPEID]
+        types = decode_strings(frame.log.pop(OWN_TYPES))
+        shapes = decode_strings(frame.log.pop(OWN_SHAPES, []))
+        if own is not shown:
+            frame.particles.typeid, frame.particles.types = own, types
+            frame.particles.type_shapes = [json.loads(shape) for shape in shapes] or [{}]
+    return frame

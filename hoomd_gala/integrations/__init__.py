@@ -1,0 +1,1 @@
+"""Adapters to HOOMD-blue, OpenMM and OVITO; each imports its own package alone."""

@@ -1,0 +1,388 @@
+"""The HOOMD-blue plugin: an action that labels the particles of a running simulation."""
+
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import hoomd
+except ImportError as error:
+    raise ImportError(
+        "hoomd_gala.Classifier needs HOOMD-blue, which is on conda-forge and not on the Python "
+        "package index: conda install -c conda-forge hoomd (environment.yml has everything). "
+        "Analyzer, the command line and hoomd_gala.openmm work without it."
+    ) from error
+
+from ...analyzer import Analyzer
+from ...colors import label_colors
+from ...errors import InputError
+from ...files.labels import add_labels, encode_strings, fill
+from ...files.trajectories import append_frame, make_frame
+from ...neighbors.device_arrays import host_system, in_tag_order
+from ...results import UNKNOWN, Result, class_indices
+from ...systems import System, make_system
+from .ranks import collect, open_communicator, share
+
+
+@dataclass
+class _Analysis:
+    """What has been found out about one state of the simulation."""
+
+    #: What the state is recognized by.
+    fingerprint: tuple[Any, ...]
+    #: All particles of all ranks, in the order of their tags.
+    system: System
+    #: Those that this rank has labelled, as indices into the system; None for all.
+    particles: NDArray[np.int64] | None
+    #: Their labels.
+    result: Result
+    #: Fractions over all ranks.
+    counts: NDArray[np.float64]
+    #: What rank 0 has collected from the others so far.
+    collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
+
+
+def _per_particle_entries(writer: Any) -> list[Any]:
+    """What a writer logs of each particle: HOOMD's entries of an object and an attribute of it.
+
+    The writer may keep its logger wrapped, and has no public way to ask a logger for objects.
+    """
+    logger = getattr(writer.logger, "logger", writer.logger)
+    found: list[Any] = []
+    pending = [getattr(logger, "_dict", {})]
+    while pending:
+        for value in pending.pop().values():
+            (pending if isinstance(value, dict) else found).append(value)
+    return [e for e in found if e.category == hoomd.logging.LoggerCategories.particle]
+
+
+class Classifier(hoomd.custom.Action):  # type: ignore[misc]
+    """Labels the structure around every particle of a simulation.
+
+    Attach it as the action of a :class:`hoomd.write.CustomWriter` to write labelled frames to its
+    own file, or add it to a :class:`hoomd.logging.Logger` and let :class:`hoomd.write.GSD` write
+    the labels beside the particles. Labels are computed when they are asked for, once per
+    timestep; steps that nobody looks at cost nothing.
+
+    Parameters
+    ----------
+    model : str or path
+        A shipped model's name, or a model file. On a CPU take ``"structures-fast"``, which costs
+        about half of what ``"structures"`` does.
+    filename : str or path, optional
+        GSD file that :meth:`act` appends labelled frames to; none is written if not given. Its
+        particle types are the structures, which OVITO shows by name and color; the simulation's
+        own types are kept as logged quantities, which all readers of this package take.
+    device : str or torch.device
+        Where the network runs; ``"auto"`` is the GPU where there is one.
+    filter : hoomd.filter.filter_like, optional
+        Particles to label; all if not given. All others are still neighbors; their label is -1 and
+        fractions are of those chosen. The filter is asked each time that labels are computed.
+    keep_types : bool
+        Leave the simulation's own types in ``filename`` as they are: OVITO then shows no structures
+        unless ``hoomd-gala view`` or the modifier in :mod:`hoomd_gala.ovito` is used.
+
+    Notes
+    -----
+    While there are fewer than 21 particles, all are unknown, with one warning. Two-dimensional
+    simulations are refused when attached, and a :class:`hoomd.write.GSD` whose filter leaves out
+    particles that it is to log labels of.
+
+    In simulations decomposed over MPI ranks, each rank labels the particles of its own domain and
+    rank 0 collects what is logged per particle: as with HOOMD's own per-particle quantities,
+    :attr:`label`, :attr:`confidence`, :attr:`embedding`, :attr:`color` and :attr:`result` are None
+    on other ranks, and all ranks have to ask for them. Fractions are the same on all ranks. This
+    needs mpi4py.
+
+    Examples
+    --------
+    >>> classifier = hoomd_gala.Classifier(model="structures", filename="labeled.gsd")
+    >>> writer = hoomd.write.CustomWriter(action=classifier, trigger=1_000)
+    >>> simulation.operations.writers.append(writer)
+    """
+
+    # HOOMD logs, and pickle stores, a class under its module: the name that users know it by
+    __module__ = "hoomd_gala"
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "structures",
+        filename: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        filter: Any = None,
+        keep_types: bool = False,
+    ) -> None:
+        super().__init__()
+        self.analyzer = Analyzer(model, device)
+        self.filename = filename
+        self.filter = filter
+        self.keep_types = keep_types
+        self._forget()
+
+    def _forget(self) -> None:
+        self._simulation: Any = None
+        self._communicator: Any = None
+        self._latest: _Analysis | None = None
+
+    def attach(self, simulation: Any) -> None:
+        """Called by HOOMD when the operation joins a simulation.
+
+        Raises
+        ------
+        InputError
+            If the simulation is two-dimensional, or a :class:`hoomd.write.GSD` that writes some of
+            the particles logs this classifier's quantities of all.
+        """
+        if simulation.state.box.is2D:
+            raise InputError(
+                "the simulation is two-dimensional, and environments need three dimensions; leave "
+                "hoomd_gala.Classifier out."
+            )
+        super().attach(simulation)
+        self._forget()
+        self._communicator = open_communicator(simulation.device.communicator)
+        self._simulation = simulation
+        # last: HOOMD does not attach an action again whose writers were put right
+        self._check_writers(simulation)
+
+    def detach(self) -> None:
+        """Called by HOOMD when the operation leaves a simulation."""
+        super().detach()
+        if self._communicator is not None:
+            self._communicator.Free()
+        self._forget()
+
+    def _check_writers(self, simulation: Any) -> None:
+        """Refuse writers of some particles that are to log quantities of all.
+
+        HOOMD writes what it is given, and nobody can read such a file.
+        """
+        for writer in simulation.operations.writers:
+            if not isinstance(writer, hoomd.write.GSD) or writer.logger is None:
+                continue
+            if isinstance(writer.filter, hoomd.filter.All):
+                continue
+            if any(
+                getattr(entry.obj, "action", entry.obj) is self
+                for entry in _per_particle_entries(writer)
+            ):
+                raise InputError(
+                    f"hoomd.write.GSD writes some particles to {writer.filename}, by its filter, "
+                    "and the classifier in its logger has quantities of all; leave that filter out "
+                    "or let the classifier write a file of its own (filename=). With the same "
+                    "filter for both, log (lambda: classifier.result.label, 'particle') instead."
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        nothing = {"_state": None, "_simulation": None, "_communicator": None, "_latest": None}
+        return self.__dict__ | nothing
+
+    def act(self, timestep: int) -> None:
+        """Append a labelled frame to the file, if there is one."""
+        if self.filename is None:
+            return
+        result, particles = self.result, self.particles
+        if result is not None:
+            system = host_system(self._analysis().system)
+            frame = make_frame(system, timestep, self._state.particle_types)
+            labelled = add_labels(frame, result, particles)
+            append_frame(self.filename, labelled, self.keep_types)
+
+    def _analysis(self) -> _Analysis:
+        """Labels of the current state, computed unless they are known."""
+        if self._simulation is None:
+            raise hoomd.error.DataAccessError("label")
+        fingerprint = self._fingerprint()
+        if self._latest is None or self._latest.fingerprint != fingerprint:
+            self._latest = self._analyze(fingerprint)
+        return self._latest
+
+    @property
+    def _on_gpu(self) -> bool:
+        """Whether positions stay on the GPU all the way to the network."""
+        return (
+            isinstance(self._simulation.device, hoomd.device.GPU)
+            and self.analyzer.device.type == "cuda"
+            and self._communicator is None
+            and self.filter is None
+        )
+
+    def _fingerprint(self) -> tuple[Any, ...]:
+        """What changes with the state, also at one timestep: users may change it between runs.
+
+        Ranks must agree without asking each other, and a GPU is not to be waited for, so that
+        positions count on a single CPU only.
+        """
+        box = self._state.box
+        edges = (box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz)
+        mark = 0
+        if self._communicator is None and not self._on_gpu:
+            with self._state.cpu_local_snapshot as snapshot:
+                for array in (snapshot.particles.position, snapshot.particles.typeid):
+                    mark = zlib.crc32(np.ascontiguousarray(array).data, mark)
+        return (self._simulation.timestep, self._state.N_particles, edges, mark)
+
+    def _analyze(self, fingerprint: tuple[Any, ...]) -> _Analysis:
+        box = self._state.box
+        edges = [box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz]
+        if self._on_gpu:
+            with self._state.gpu_local_snapshot as snapshot:
+                local = snapshot.particles
+                system = in_tag_order(local.position, local.typeid, local.tag, edges)
+            result = self.analyzer.analyze_running(system)
+            return _Analysis(fingerprint, system, None, result, result.counts)
+        with self._state.cpu_local_snapshot as snapshot:
+            tags = own = np.array(snapshot.particles.tag)
+            positions = np.array(snapshot.particles.position)
+            types = np.array(snapshot.particles.typeid)
+        if self._communicator is not None:
+            tags, positions, types = (
+                share(self._communicator, values) for values in (own, positions, types)
+            )
+        order = np.argsort(tags)
+        system = make_system(positions[order], edges, types[order])
+        particles = None
+        if self._communicator is not None or self.filter is not None:
+            if self.filter is not None:
+                own = np.intersect1d(own, np.array(self.filter(self._state), own.dtype))
+            # tags need not be 0, 1, ...: insertions and removals leave gaps
+            particles = np.sort(np.searchsorted(tags[order], own))
+        if particles is None or self._communicator is None or self.filter is not None:
+            result = self.analyzer.analyze_running(system, particles)
+        else:
+            # every neighbor is embedded by some rank
+            result = self.analyzer.analyze_running(
+                system, particles, partial(self._exchange, particles)
+            )
+        counts = result.counts
+        if self._communicator is not None:
+            numbers = self._communicator.allreduce(counts * len(result.label))
+            counts = numbers / max(numbers.sum(), 1)
+        return _Analysis(fingerprint, system, particles, result, counts)
+
+    def _exchange(
+        self, particles: NDArray[np.int64], own: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Embeddings of all particles from those that each rank has."""
+        everyone = share(self._communicator, own)
+        order = share(self._communicator, particles)
+        return everyone[np.argsort(order)]
+
+    def _collect(self, name: str) -> NDArray[Any] | None:
+        """An array of the result, or the particles that it is of, of all ranks on rank 0."""
+        analysis = self._analysis()
+        particles = analysis.particles
+        mine: NDArray[Any] | None = (
+            particles if name == "particles" else getattr(analysis.result, name)
+        )
+        if self._communicator is None or particles is None or mine is None:
+            return mine
+        if name not in analysis.collected:
+            order = collect(self._communicator, particles)
+            everyone = collect(self._communicator, mine)
+            if order is not None and everyone is not None:
+                everyone = everyone[np.argsort(order)]
+            analysis.collected[name] = everyone
+        return analysis.collected[name]
+
+    def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
+        """An array of the result for all particles of all ranks on rank 0."""
+        if self._simulation is not None:
+            self._check_writers(self._simulation)  # some may have come since
+        values, particles = self._collect(name), self.particles
+        if values is None:
+            return None
+        return fill(values, particles, len(self._analysis().system.positions), missing)
+
+    @property
+    def result(self) -> Result | None:
+        """:class:`hoomd_gala.Result` of the current state, in the order of :attr:`particles`.
+
+        None on MPI ranks other than 0.
+        """
+        label, confidence, embedding = (
+            self._collect(name) for name in ("label", "confidence", "embedding")
+        )
+        if label is None or confidence is None or embedding is None:
+            return None
+        return Result(label, confidence, embedding, self.class_names)
+
+    @property
+    def particles(self) -> NDArray[np.int64] | None:
+        """(*m*, ) int64: which particles, in the order of tags, are labelled; None for all."""
+        return None if self.filter is None else self._collect("particles")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that labels index."""
+        return self.analyzer.class_names
+
+    @property
+    def color(self) -> NDArray[np.float32] | None:
+        """(*N*, 3) float32: red, green and blue of each particle's structure, for renderers.
+
+        A logged color is a number like any other to OVITO and colors nothing.
+        """
+        label = self.label
+        return None if label is None else label_colors(label, self.class_names)
+
+    def fraction(self, structure: str | Sequence[str] | None = None) -> float:
+        """Fraction of particles in a structure, in any of several, or in anything solid.
+
+        To log it as a scalar, for :class:`hoomd.write.Table` or :class:`hoomd.write.HDF5Log`:
+        ``logger["cF4-Cu"] = (lambda: classifier.fraction("cF4-Cu"), "scalar")``.
+
+        Parameters
+        ----------
+        structure : str or sequence of str, optional
+            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
+            unknown.
+        """
+        return float(self.fractions[class_indices(self.class_names, structure)].sum())
+
+    def recent_fraction(
+        self, structure: str | Sequence[str] | None = None, period: int = 1
+    ) -> float:
+        """As :meth:`fraction`, of labels that are less than ``period`` timesteps old."""
+        if self._latest is not None and self._simulation is not None:
+            age = self._simulation.timestep - self._latest.fingerprint[0]
+            if 0 < age < period:
+                counts = self._latest.counts
+                return float(counts[class_indices(self.class_names, structure)].sum())
+        return self.fraction(structure)
+
+    @hoomd.logging.log(category="particle", requires_run=True)
+    def label(self) -> NDArray[np.int32] | None:
+        """(*N*, ) int32: index into :attr:`class_names` by particle tag, -1 where unknown."""
+        return self._of_all("label", UNKNOWN)
+
+    @hoomd.logging.log(category="particle", requires_run=True)
+    def confidence(self) -> NDArray[np.float32] | None:
+        """(*N*, ) float32: calibrated probability of the label."""
+        return self._of_all("confidence", 0)
+
+    @hoomd.logging.log(category="particle", requires_run=True)
+    def embedding(self) -> NDArray[np.float32] | None:
+        """(*N*, *D*) float32: the network's summary of each environment."""
+        return self._of_all("embedding", 0)
+
+    @hoomd.logging.log(category="sequence", requires_run=True)
+    def fractions(self) -> NDArray[np.float64]:
+        """(*C* + 1, ) float64: fraction of particles of each class, the unknown last."""
+        return self._analysis().counts
+
+    @hoomd.logging.log(category="scalar", requires_run=True)
+    def solid_fraction(self) -> float:
+        """Fraction of particles that are neither disordered nor unknown."""
+        return self.fraction()
+
+    @hoomd.logging.log(category="sequence")
+    def names(self) -> NDArray[np.int8]:
+        """(*C*, *width*) int8: the class names as GSD holds strings, for the files' readers."""
+        return encode_strings(self.class_names)

@@ -1,0 +1,95 @@
+"""Triggers that let structures steer a HOOMD-blue simulation."""
+
+from collections.abc import Sequence
+
+import hoomd
+
+from ...errors import InputError
+from ...results import class_indices
+from .classifier import Classifier
+
+
+class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
+    """Active while the fraction of a structure is past a threshold.
+
+    Like :class:`hoomd.trigger.After`, it stays active: combine it with
+    :class:`hoomd.trigger.Periodic` to choose how often something happens while it is.
+
+    Parameters
+    ----------
+    classifier : hoomd_gala.Classifier
+        Gives the labels; attached to the simulation.
+    structure : str or sequence of str, optional
+        Names of classes whose fractions are added up, or ``"unknown"``; if not given, everything
+        solid: all that is neither disordered nor unknown.
+    above : float
+        The trigger becomes active when the fraction reaches this.
+    release : float, optional
+        It becomes inactive when the fraction falls below this; ``above`` if not given. Between the
+        two it stays what it is, so that fluctuations do not switch it on and off.
+    period : int
+        Timesteps for which labels are good: older ones are computed again. Labels that were
+        written or logged in the meantime are used and cost nothing.
+
+    Raises
+    ------
+    InputError
+        For thresholds that are not in order, a period that is not positive, or a structure that
+        the model has no class for.
+
+    Notes
+    -----
+    HOOMD asks triggers one step ahead, and not on steps where another one in the same
+    :class:`hoomd.trigger.And` already says no; the labels may therefore be up to ``period`` steps
+    old. On MPI ranks all get the same answer. Whether the trigger is active is part of its state,
+    which pickle keeps and a restart from a GSD file does not.
+
+    Examples
+    --------
+    Write densely while a solid grows:
+
+    >>> growing = hoomd_gala.triggers.Fraction(classifier, above=0.05, period=1_000)
+    >>> grown = hoomd_gala.triggers.Fraction(classifier, above=0.9, period=1_000)
+    >>> dense = hoomd.trigger.And(
+    ...     [hoomd.trigger.Periodic(100), growing, hoomd.trigger.Not(grown)])
+    >>> writer = hoomd.write.GSD(trigger=dense, filename="growth.gsd")
+
+    Stop when it has nucleated:
+
+    >>> nucleated = hoomd_gala.triggers.Fraction(classifier, above=0.1)
+    >>> simulation.run(0)  # attaches the classifier
+    >>> while simulation.timestep < 1_000_000 and not nucleated(simulation.timestep):
+    ...     simulation.run(1_000)
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        structure: str | Sequence[str] | None = None,
+        *,
+        above: float,
+        release: float | None = None,
+        period: int = 1,
+    ) -> None:
+        super().__init__()
+        release = above if release is None else release
+        if not 0 < release <= above <= 1:
+            raise InputError(
+                f"release is {release} and above {above}; give 0 < release <= above <= 1."
+            )
+        if period < 1:
+            raise InputError(f"the period is {period}; give a positive number of timesteps.")
+        class_indices(classifier.class_names, structure)
+        self.classifier = classifier
+        self.structure = structure
+        self.above = above
+        self.release = release
+        self.period = period
+        #: Whether the fraction was past the threshold when it was last looked at.
+        self.active = False
+
+    def compute(self, timestep: int) -> bool:
+        """Called by HOOMD, at most once for a timestep."""
+        fraction = self.classifier.recent_fraction(self.structure, self.period)
+        self.active = fraction >= (self.release if self.active else self.above)
+        return self.active

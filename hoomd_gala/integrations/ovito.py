@@ -1,0 +1,128 @@
+"""The OVITO adapter: a modifier that names and colors structures in a pipeline."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ovito.data import DataCollection, DataTable
+from ovito.pipeline import ModifierInterface
+from traits.api import Str
+
+from ..analyzer import Analyzer
+from ..colors import label_colors, structure_color
+from ..results import UNKNOWN, UNKNOWN_NAME
+from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
+
+
+class ClassifierModifier(ModifierInterface):  # type: ignore[misc]
+    """Names and colors the structure around every particle of whatever a pipeline loads.
+
+    Particles get the typed property ``Structure Type``, with names and colors, and ``Confidence``,
+    and take the structure's ``Color``. The attributes ``hoomd_gala.fraction.NAME`` hold the
+    fractions of all structures that the model knows, 0 where there are none, and the table
+    ``structures`` the numbers of particles of those that occur. A legend of these is one of the
+    property ``structures/Structure Type``.
+
+    Parameters
+    ----------
+    model : str
+        A shipped model's name, or a model file. Empty, the default: the labels that the file
+        already holds are shown, and where it holds none the model is ``structures``.
+    device : str
+        Where the network runs; ``"auto"`` is the GPU where there is one.
+
+    Examples
+    --------
+    >>> pipeline = ovito.io.import_file("run.gsd")
+    >>> pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier())
+    >>> data = pipeline.compute()
+    >>> data.particles["Structure Type"]
+    """
+
+    model = Str("", label="Model")
+    device = Str("auto", label="Device")
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._analyzer: tuple[tuple[str, str], Analyzer] | None = None
+
+    def modify(self, data: DataCollection, **_: Any) -> None:
+        """Called by OVITO for every frame that it shows."""
+        held = None if self.model else _held_labels(data)
+        label, confidence, names = held or self._analyze(data)
+        show_labels(data, label, confidence, names)
+
+    def _analyze(self, data: DataCollection) -> "_Labels":
+        wanted = (self.model or "structures", self.device)
+        if self._analyzer is None or self._analyzer[0] != wanted:
+            self._analyzer = wanted, Analyzer(*wanted)
+        result = self._analyzer[1].analyze(data)
+        return result.label, result.confidence, result.class_names
+
+
+_Labels = tuple[NDArray[np.int32], NDArray[np.float32], tuple[str, ...]]
+
+
+def _held_labels(data: DataCollection) -> _Labels | None:
+    """Labels, confidences and class names that the file holds."""
+    names = data.attributes.get(NAMES)
+    if names is None or ovito_name(LABEL) not in data.particles:
+        return None
+    # OVITO gives the rows of null-padded text as one flat sequence of numbers
+    text = np.atleast_1d(np.asarray(names, np.int8)).tobytes()
+    return (
+        np.array(data.particles[ovito_name(LABEL)]),
+        np.array(data.particles[ovito_name(CONFIDENCE)]),
+        tuple(name.decode() for name in text.split(b"\0") if name),
+    )
+
+
+def show_labels(
+    data: DataCollection,
+    label: NDArray[np.int32],
+    confidence: NDArray[np.float32],
+    class_names: tuple[str, ...],
+) -> None:
+    """Put labels into OVITO's data as a typed property with names and colors.
+
+    Parameters
+    ----------
+    data : ovito.data.DataCollection
+        With N particles.
+    label : (N,) int32
+        Indices into ``class_names``, -1 for unknown.
+    confidence : (N,) float32
+        Probabilities of the labels.
+    class_names : tuple of str
+        Names of the classes.
+    """
+    particles = data.particles_
+    # a logged "Color" is a property of the user's to OVITO, which colors nothing
+    logged: Any = particles.get("Color")
+    if logged is not None and not logged.type_id:
+        del particles["Color"]
+    # as in OVITO's own structure identification, 0 is what has no structure
+    kinds = label - UNKNOWN
+    if "Structure Type" in particles:
+        del particles["Structure Type"]  # with the types of another modifier
+    structure = particles.create_property("Structure Type", data=kinds)
+    names = (UNKNOWN_NAME, *class_names)
+    counts = np.bincount(kinds, minlength=len(names))
+    occurring = np.flatnonzero(counts)
+    # that of another modifier before this one has other columns
+    if "structures" in data.tables:
+        del data.tables["structures"]  # type: ignore[attr-defined]
+    table = data.tables.create(
+        identifier="structures", title="Structures", plot_mode=DataTable.PlotMode.BarChart
+    )
+    table.x = table.create_property("Structure Type", data=occurring.astype(np.int32))
+    table.y = table.create_property("Count", data=counts[occurring])
+    # types and attributes are the same in all frames: other modifiers and plots refer to them
+    for kind, name in enumerate(names):
+        # the table's are those that occur, for legends
+        for typed, owner in ((structure, particles), *([(table.x, table)] if counts[kind] else [])):
+            entry = typed.add_type_id(kind, owner)
+            entry.name, entry.color = name, structure_color(name)
+        data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / max(len(label), 1)
+    particles.create_property("Confidence", data=confidence)
+    particles.create_property("Color", data=label_colors(label, class_names))

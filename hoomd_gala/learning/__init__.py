@@ -1,0 +1,1 @@
+"""Learning: data sets, training, fitting, and models from a few labelled particles."""

@@ -1,0 +1,257 @@
+"""Data sets of particle environments, from unit cells and from trajectories.
+
+Every environment is labelled by the frame it came from: a unit cell at a noise level, or a frame of
+a trajectory.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ..crystals.prototypes import crystal, displace, droplet, strain, unit_cell
+from ..errors import InputError
+from ..files.trajectories import open_trajectory
+from ..neighbors.environments import PeriodicTree, scale_bonds
+from ..networks import encode_types
+from ..systems import System, as_system
+
+#: Rows of a data set: one tensor per quantity, all of the same length.
+Data = dict[str, Tensor]
+
+
+class Frames(NamedTuple):
+    """Environments and the frames they were taken from.
+
+    Attributes
+    ----------
+    bonds : (M, n, 3) float64
+        Bond vectors.
+    types : (M,) int64
+        Type of the particle in the middle.
+    neighbor_types : (M, n) int64
+        Types of its neighbors.
+    labels : (M,) int64
+        Frame of each environment.
+    """
+
+    bonds: NDArray[np.float64]
+    types: NDArray[np.int64]
+    neighbor_types: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    @property
+    def max_types(self) -> int:
+        """Number of types that a network needs to tell apart."""
+        return int(max(self.types.max(), self.neighbor_types.max())) + 1
+
+
+def join(parts: Sequence[Frames]) -> Frames:
+    """Put several sets of environments together."""
+    return Frames(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def take(
+    system: System,
+    label: int,
+    n: int,
+    rng: np.random.Generator,
+    among: NDArray[np.int64] | None = None,
+) -> Frames:
+    """At most ``n`` random environments of a system, all with the same label.
+
+    ``among`` restricts the choice to some particles.
+    """
+    candidates = np.arange(len(system.positions)) if among is None else np.asarray(among)
+    chosen = rng.permutation(candidates)[:n]
+    environments = PeriodicTree.build(system.positions, system.box).nearest(chosen)
+    return Frames(
+        environments.bonds,
+        system.types[chosen],
+        system.types[environments.neighbors],
+        np.full(len(chosen), label),
+    )
+
+
+#: Share of a particle's neighbors that a surface must leave for it to count as crystalline, and
+#: the share below which it counts as disordered; what lies between is not shown to the network.
+INTACT, BROKEN = 0.9, 0.7
+
+
+def crystal_frames(
+    names: Sequence[str],
+    noise_levels: Sequence[float],
+    n: int,
+    disordered: int | None,
+    rng: np.random.Generator,
+    n_particles: int = 4096,
+) -> Frames:
+    """Environments of displaced, slightly strained crystals with and without a surface.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Unit cells; the index of the name is the label.
+    noise_levels : sequence of float
+        Gaussian displacements, in units of the shortest distance.
+    n : int
+        Environments of each crystal at each noise level, a quarter of them from a droplet.
+    disordered : int, optional
+        Label of particles at a droplet's surface that have lost their crystalline surroundings;
+        they are left out if not given.
+    """
+    parts = []
+    for label, name in enumerate(names):
+        perfect = crystal(unit_cell(name), n_particles)
+        for noise in noise_levels:
+            bulk = displace(strain(perfect, 0.01, rng), noise, rng)
+            parts.append(take(bulk, label, n - n // 4, rng))
+            ball, intact = droplet(strain(perfect, 0.01, rng), rng.uniform(0.6, 0.9))
+            ball = displace(ball, noise, rng)
+            parts.append(take(ball, label, n // 4, rng, np.flatnonzero(intact >= INTACT)))
+            if disordered is not None:
+                surface = np.flatnonzero(intact <= BROKEN)
+                parts.append(take(ball, disordered, n // 16, rng, surface))
+    return join(parts)
+
+
+def cell_frames(
+    names: Sequence[str],
+    noise_levels: Sequence[float],
+    n: int,
+    rng: np.random.Generator,
+    n_particles: int = 4096,
+) -> tuple[Frames, tuple[str, ...]]:
+    """Environments of unit cells at several noise levels; each such pair is a frame.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Unit cells.
+    noise_levels : sequence of float
+        Gaussian displacements, in units of the shortest distance, which is 1.
+    n : int
+        Environments of each frame.
+    n_particles : int
+        Cells are repeated until they have at least so many particles.
+
+    Returns
+    -------
+    Frames, tuple of str
+        Environments, and the names of the frames: ``"cI2-W noise 0.05"``.
+    """
+    cells = [unit_cell(name) for name in names]
+    parts: list[Frames] = []
+    frame_names: list[str] = []
+    for cell in tqdm(cells, desc="unit cells", unit="cell"):
+        perfect = crystal(cell, n_particles)
+        for noise in noise_levels:
+            parts.append(take(displace(perfect, noise, rng), len(frame_names), n, rng))
+            frame_names.append(f"{cell.name} noise {noise:g}")
+    return join(parts), tuple(frame_names)
+
+
+class FrameRange(NamedTuple):
+    """Some frames of a GSD file."""
+
+    path: Path
+    frames: slice
+
+
+def parse_range(text: str) -> FrameRange:
+    """Read ``run.gsd``, ``run.gsd@7`` or ``run.gsd@10:50:2``, a Python index or slice of frames."""
+    path, at, numbers = text.rpartition("@")
+    if not at or Path(text).is_file():
+        return FrameRange(Path(text), slice(None))
+    if not re.fullmatch(r"-?\d+|(-?\d+)?:(-?\d+)?(:-?[1-9]\d*)?", numbers):
+        raise InputError(
+            f"{text!r}: {numbers!r} is no range of frames; write FILE@START:STOP:STEP as a Python "
+            "slice, or FILE@INDEX."
+        )
+    if ":" not in numbers:
+        index = int(numbers)
+        return FrameRange(Path(path), slice(index, index + 1 if index != -1 else None))
+    return FrameRange(Path(path), slice(*(int(x) if x else None for x in numbers.split(":"))))
+
+
+def trajectory_frames(
+    sources: Sequence[FrameRange], n: int, rng: np.random.Generator, rescale: bool = False
+) -> tuple[Frames, tuple[str, ...]]:
+    """Environments of frames of GSD trajectories.
+
+    Parameters
+    ----------
+    sources : sequence of FrameRange
+        Files and the frames to take of them.
+    n : int
+        Environments of each frame.
+    rescale : bool
+        Take bonds in units of each frame's
+        :func:`~hoomd_gala.neighbors.environments.shortest_distance`.
+
+    Returns
+    -------
+    Frames, tuple of str
+        Environments, and the names of the frames: ``"run.gsd:20000"``, file and timestep.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, a range holds no frame, a frame has no environments, or two frames
+        have the same name.
+    """
+    parts: list[Frames] = []
+    names: list[str] = []
+    short = {source.path.name for source in sources}
+    unique = len(short) == len({source.path for source in sources})
+    for source in sources:
+        with open_trajectory(source.path) as trajectory:
+            chosen = range(len(trajectory))[source.frames]
+            if not chosen:
+                raise InputError(
+                    f"{source.path} has {len(trajectory)} frames and none of them is in the range "
+                    "that was asked for."
+                )
+            for i in tqdm(chosen, desc=source.path.name, unit="frame"):
+                frame = trajectory[i]
+                try:
+                    system = as_system(frame)
+                    found = take(system, len(names), n, rng)
+                    if rescale:
+                        tree = PeriodicTree.build(system.positions, system.box)
+                        found = found._replace(bonds=found.bonds / tree.shortest_distance())
+                    parts.append(found)
+                except InputError as error:
+                    raise InputError(f"frame {i} of {source.path}: {error}") from None
+                file = source.path.name if unique else source.path
+                names.append(f"{file}:{frame.configuration.step}")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"there are several frames {twice[0]}; give each file and timestep only once."
+        )
+    return join(parts), tuple(names)
+
+
+def to_tensors(frames: Frames, max_types: int, length_scale: float | None) -> Data:
+    """What the network sees of the environments, with their labels.
+
+    Returns
+    -------
+    dict of Tensor
+        ``bonds`` (M, n, 3) scaled, ``types`` (M, n, 2·max_types) int8 and ``labels`` (M,).
+    """
+    bonds = scale_bonds(frames.bonds, length_scale)
+    types, neighbor_types = map(torch.as_tensor, (frames.types, frames.neighbor_types))
+    return {
+        "bonds": torch.as_tensor(bonds, dtype=torch.float32),
+        # a quarter of the memory that floats take; the core converts what it gets
+        "types": encode_types(types, neighbor_types, max_types).to(torch.int8),
+        "labels": torch.as_tensor(frames.labels),
+    }

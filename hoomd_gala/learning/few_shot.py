@@ -1,0 +1,270 @@
+"""Naming one's own structures after a few labelled particles of each.
+
+A model's embeddings, of a particle and of its neighbors on average, tell structures apart that it
+has never been trained to name. Only a linear map from these to the names is learned, by multinomial
+logistic regression with a strong penalty on its weights; it is then written as the head of a
+:class:`~hoomd_gala.networks.FrameClassifier`, so that what comes out is a model like any other.
+
+On crystals of five structures without a name in the model ``structures``, displaced by 0.06 and
+learned from 20 particles each of crystals displaced by 0.03, the average over the neighbors raised
+the accuracy from 0.88 to 0.99. In the last frames of cooling droplets it changed the agreement with
+that model by less than 0.01 either way. Hidden
+units of a model that has learned context itself did no better than the average.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from ..analyzer import Analyzer
+from ..crystals.prototypes import displace
+from ..errors import InputError
+from ..files.models import UNKNOWN_BELOW, Model, ModelInfo
+from ..neighbors.environments import PeriodicTree, mean_bond_length
+from ..networks import FrameClassifier, inherit
+from ..systems import System
+
+#: Copies of every labelled particle among displaced neighbors, so that the names do not hang on
+#: how exactly these sit, and the displacement in units of the mean bond length.
+COPIES, DISPLACEMENT = 4, 0.02
+
+#: Weight of the squared weights in the loss.
+PENALTY = 0.1
+
+#: Parts that the labelled particles are divided into, each of them named by what the others teach.
+FOLDS = 5
+
+
+class Labeled(NamedTuple):
+    """Some particles of a system and what each is.
+
+    Attributes
+    ----------
+    system : System
+    particles : (m,) int64
+        Indices.
+    labels : (m,) int64
+        Their classes.
+    """
+
+    system: System
+    particles: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+class LinearMap(NamedTuple):
+    """Logits of features: ``features @ weight + bias``.
+
+    Attributes
+    ----------
+    weight : (F, n_classes) float64
+    bias : (n_classes,) float64
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+def fit_logistic(features: Tensor, labels: Tensor) -> LinearMap:
+    """Multinomial logistic regression of standardized features with penalized weights.
+
+    All classes count the same: how many particles a person labels says nothing of how frequent a
+    structure is.
+
+    Parameters
+    ----------
+    features : (m, F) float64
+    labels : (m,) int64
+        0 to n_classes - 1, at least one of each.
+    """
+    mean, spread = features.mean(0), features.std(0) + 1e-3
+    standard = (features - mean) / spread
+    shares = 1 / torch.bincount(labels).double()
+    weight = torch.zeros(features.shape[1], len(shares), dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(len(shares), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        value = cross_entropy(standard @ weight + bias, labels, shares)
+        value = value + PENALTY * weight.square().sum()
+        value.backward()
+        return float(value.detach())
+
+    optimizer.step(loss)
+    weight = weight.detach() / spread.unsqueeze(-1)
+    return LinearMap(weight, bias.detach() - mean @ weight)
+
+
+def held_out_logits(features: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """Logits of each particle by a map that was fitted to particles of other folds.
+
+    Parameters
+    ----------
+    features : (copies, m, F) float64
+        The first copy is of the particles as they are.
+    labels : (m,) int64
+        At least two of each class.
+
+    Returns
+    -------
+    (m, n_classes)
+    """
+    copies, total, _ = features.shape
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(total)
+    # deal the particles of one class after the other, so that no fold takes all of a class
+    fold = np.empty(total, np.int64)
+    fold[order[np.argsort(labels.numpy()[order], kind="stable")]] = np.arange(total) % FOLDS
+    logits = torch.empty(total, int(labels.max()) + 1, dtype=torch.float64)
+    for part in np.unique(fold):
+        rest = torch.as_tensor(fold != part)
+        weight, bias = fit_logistic(features[:, rest].flatten(0, 1), labels[rest].repeat(copies))
+        logits[~rest] = features[0, ~rest] @ weight + bias
+    return logits
+
+
+def few_temperature(logits: Tensor, labels: Tensor) -> float:
+    """Temperature for the least cross-entropy, if one more particle had been named at random.
+
+    However few particles there are, and even if all are named right, confidence then stays below
+    certainty.
+    """
+    shares = (1 / torch.bincount(labels).double())[labels]
+    doubt = 1 / (len(labels) + 1)
+    target = (1 - doubt) * one_hot(labels, logits.shape[-1]) + doubt / logits.shape[-1]
+    temperatures = torch.logspace(-2, 2, 401, dtype=torch.float64)
+    losses = torch.stack(
+        [cross_entropy(logits / t, target, reduction="none") for t in temperatures]
+    )
+    return float(temperatures[(losses @ shares).argmin()])
+
+
+def make_network(source: Model, n_classes: int, seed: int) -> FrameClassifier:
+    """A classifier whose context is the average of the neighbors' embeddings; its head is random.
+
+    Core and pool are the source's. A source without a pool, made for another task, gets one with
+    random weights.
+    """
+    torch.manual_seed(seed)
+    width = source.info.core.width
+    network = FrameClassifier(source.info.core, n_classes, context=width)
+    inherit(network, source.network)
+    context = network.context
+    assert context is not None
+    with torch.no_grad():
+        for layer in (context.own, context.other):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        context.other.weight.copy_(torch.eye(width))
+        context.other.bias.fill_(_shift(network))
+    return network.requires_grad_(False)
+
+
+def _shift(network: FrameClassifier) -> float:
+    """What makes every component of every embedding positive, so that a hinge lets it pass."""
+    scale, offset = network.norm.weight, network.norm.bias
+    return float((scale.abs() * len(scale) ** 0.5 + offset.abs()).max()) + 1
+
+
+def set_head(network: FrameClassifier, linear: LinearMap) -> None:
+    """Make a classifier of :func:`make_network` compute the logits of a linear map.
+
+    Its hidden units let features pass: embedding and context, both moved up to be positive.
+    """
+    first, last = network.classify[0], network.classify[-1]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    n_features = len(linear.weight)
+    shift = _shift(network)
+    with torch.no_grad():
+        for layer in (first, last):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        first.weight[:n_features] = torch.eye(n_features)
+        first.bias[: n_features // 2] = shift  # the context has been moved up already
+        last.weight[:, :n_features] = linear.weight.T
+        last.bias.copy_(linear.bias - shift * linear.weight.sum(0))
+
+
+def _features(
+    analyzer: Analyzer, labeled: Iterable[Labeled], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(copies, m, 2·width) embeddings of labelled particles and averages over their neighbors."""
+    columns = []
+    for system, particles, _ in labeled:
+        bonds = PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
+        noise = DISPLACEMENT * mean_bond_length(bonds)
+        rows = []
+        for shown in [system, *(displace(system, noise, rng) for _ in range(COPIES))]:
+            own, around = analyzer.embed_particles(shown, particles)
+            rows.append(np.concatenate((own, around.mean(axis=1)), axis=-1))
+        columns.append(np.stack(rows))
+    return np.concatenate(columns, axis=1)
+
+
+def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], seed: int) -> Model:
+    """A model that names structures after a few labelled particles.
+
+    Parameters
+    ----------
+    source : Model
+        Of any task, with or without context; its core and pool stay as they are.
+    labeled : sequence of Labeled
+        At least two particles of each class.
+    names : sequence of str
+        Of the classes.
+    seed : int
+        Of displacements and folds.
+
+    Returns
+    -------
+    Model
+        On the CPU. Its card has the metrics of a cross-validation over the labelled particles.
+    """
+    rng = np.random.default_rng(seed)
+    length_scale = source.info.length_scale
+    if source.info.length_convention == "absolute":
+        # a length of other data, in their unit: bonds shall look as long as those of the training
+        bonds = [
+            PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
+            for system, particles, _ in labeled
+        ]
+        length_scale = mean_bond_length(np.concatenate(bonds))
+    network = make_network(source, len(names), seed)
+    info = ModelInfo(
+        source.info.core,
+        tuple(names),
+        length_scale,
+        unknown_below=UNKNOWN_BELOW,
+        context=source.info.core.width,
+        length_convention=source.info.length_convention,
+    )
+    features = torch.as_tensor(_features(Analyzer(Model(network, info), "cpu"), labeled, rng))
+    features = features.double()
+    labels = torch.as_tensor(np.concatenate([part.labels for part in labeled]))
+    if not features.isfinite().all():
+        raise InputError("the model gives embeddings that are not finite; take another one.")
+    logits = held_out_logits(features, labels, seed)
+    temperature = few_temperature(logits, labels)
+    set_head(network, fit_logistic(features.flatten(0, 1), labels.repeat(len(features))))
+    metrics = {
+        "validation_loss": float(cross_entropy(logits / temperature, labels)),
+        "validation_accuracy": float((logits.argmax(-1) == labels).double().mean()),
+    }
+    counts = torch.bincount(labels)
+    chance = {"accuracy": float(counts.max() / counts.sum())}
+    card = {
+        "labelled particles": dict(zip(names, counts.tolist(), strict=True)),
+        "validation": f"each of {FOLDS} parts of the labelled particles, learned from the others",
+        "metrics": metrics,
+        "baselines": {"most frequent name": chance},
+        "frozen": True,
+    }
+    return Model(network, replace(info, temperature=temperature, card=card))

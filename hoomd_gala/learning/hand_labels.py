@@ -1,0 +1,129 @@
+"""Labels that a person gave to particles of trajectories, in a CSV file."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..colors import UNKNOWN_NAME
+from ..errors import InputError
+
+
+class HandLabel(NamedTuple):
+    """One particle's name.
+
+    Attributes
+    ----------
+    file : int
+        Which of the trajectories.
+    frame, particle : int
+        Indices from 0.
+    name : str
+        Of the structure around the particle.
+    line : int
+        Of the CSV file, from 1.
+    """
+
+    file: int
+    frame: int
+    particle: int
+    name: str
+    line: int
+
+
+def read_labels(path: str | os.PathLike[str], files: Sequence[str]) -> list[HandLabel]:
+    """Read names of particles from a CSV file.
+
+    Parameters
+    ----------
+    path : path
+        With the columns frame, particle and name in any order, and file where there are several.
+    files : sequence of str
+        The trajectories. In the CSV file they are written as here, or by their file names alone
+        where these differ.
+
+    Returns
+    -------
+    list of HandLabel
+        Each particle once.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a line of it does not say what it must.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.")
+    labels: dict[tuple[int, int, int], HandLabel] = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
+            _check_columns(path, reader.fieldnames or [], len(files) > 1)
+            for row in reader:
+                label = _read_row(row, files, f"{path}, line {reader.line_num}", reader.line_num)
+                known = labels.setdefault(label[:3], label)
+                if known.name != label.name:
+                    raise InputError(
+                        f"{path}, line {label.line}: particle {label.particle} of frame "
+                        f"{label.frame} is {label.name!r} here and {known.name!r} in line "
+                        f"{known.line}."
+                    )
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no CSV file in UTF-8 ({error}).") from None
+    _check_counts(path, [label.name for label in labels.values()])
+    return list(labels.values())
+
+
+def _check_columns(path: Path, columns: Sequence[str], several: bool) -> None:
+    needed = {"frame", "particle", "name"} | ({"file"} if several else set())
+    unknown = [column for column in columns if column not in needed | {"file"}]
+    missing = sorted(needed - set(columns))
+    header = "file,frame,particle,name" if several else "frame,particle,name"
+    if unknown or missing or len(set(columns)) < len(columns):
+        wrong = [f"no column {column}" for column in missing]
+        wrong += [f"an unknown column {column!r}" for column in unknown]
+        raise InputError(
+            f"{path}, line 1: there is {' and '.join(wrong) or 'a column twice'}; "
+            f"let the first line be {header}."
+        )
+
+
+def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line: int) -> HandLabel:
+    if None in row or None in row.values():
+        raise InputError(f"{where}: there are not as many fields as in the first line.")
+    fields = {key: (value or "").strip() for key, value in row.items()}
+    numbers = {}
+    for key in ("frame", "particle"):
+        if not fields[key].isdecimal():
+            raise InputError(f"{where}: {key} {fields[key]!r} is no number from 0 up.")
+        numbers[key] = int(fields[key])
+    if not fields["name"]:
+        raise InputError(f"{where}: the name is empty.")
+    if fields["name"] == UNKNOWN_NAME:
+        raise InputError(
+            f"{where}: the name {UNKNOWN_NAME!r} is for what a model does not know; give another."
+        )
+    file = 0
+    if "file" in fields:
+        matches = [i for i, text in enumerate(files) if fields["file"] == text] or [
+            i for i, text in enumerate(files) if fields["file"] == Path(text).name
+        ]
+        if len(matches) != 1:
+            number = "none" if not matches else "several"
+            raise InputError(f"{where}: {number} of the trajectories given is {fields['file']!r}.")
+        file = matches[0]
+    return HandLabel(file, numbers["frame"], numbers["particle"], fields["name"], line)
+
+
+def _check_counts(path: Path, names: Sequence[str]) -> None:
+    if len(set(names)) < 2:
+        found = f"only {names[0]!r}" if names else "nothing"
+        raise InputError(f"{path} names {found}; give particles of two names or more.")
+    lonely = sorted(name for name in set(names) if names.count(name) == 1)
+    if lonely:
+        raise InputError(
+            f"{path} has one particle only that is {lonely[0]!r}; give two or more of each name, "
+            "better 20."
+        )

@@ -1,0 +1,276 @@
+"""The training loop, with checkpoints that an interrupted training resumes from exactly."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..errors import InputError
+from ..files.atomic import replacing
+from .datasets import Data
+
+#: Makes input and target of the networks from clean data, with randomness from the generator.
+Corrupt = Callable[[Data, torch.Generator], Data]
+#: Loss of a batch, and the metrics to report of it.
+Loss = Callable[[nn.Module, Data], tuple[Tensor, dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training data.
+    batch_size : int
+        Environments per step.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    weight_decay : float
+        Of AdamW.
+    validation_fraction : float
+        Share of the data that is held out (0.3 in arXiv 2411.14680).
+    seed : int
+        Of everything random: initial weights, the split, the order of batches, noise.
+    patience : int, optional
+        Stop when the validation loss has not improved for so many epochs, and keep the weights of
+        the best epoch. All epochs are run and the last weights kept if not given.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 8e-3
+    weight_decay: float = 1e-4
+    validation_fraction: float = 0.3
+    seed: int = 1
+    patience: int | None = None
+
+
+class Training(NamedTuple):
+    """What a training did.
+
+    Attributes
+    ----------
+    curve : list of dict
+        Losses and metrics, one row per epoch.
+    kept : int
+        Row of the epoch whose weights the network has.
+    seconds : float
+        Wall time of all epochs, those before an interruption included.
+    """
+
+    curve: list[dict[str, float]]
+    kept: int
+    seconds: float
+
+
+def seeded(*seeds: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """A generator that depends on all of some non-negative numbers."""
+    state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(state[0]))
+
+
+def split(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
+    """Random split into training and validation data."""
+    total = len(next(iter(data.values())))
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    held_out = round(total * fraction)
+    return (
+        {key: value[order[held_out:]] for key, value in data.items()},
+        {key: value[order[:held_out]] for key, value in data.items()},
+    )
+
+
+def evaluate(network: nn.Module, loss: Loss, data: Data, batch_size: int = 512) -> dict[str, float]:
+    """Mean loss and metrics over a data set."""
+    device = next(network.parameters()).device
+    # added up where they are: to look at a number is to wait for the GPU
+    totals: dict[str, Tensor] = {}
+    total = len(next(iter(data.values())))
+    network.eval()
+    with torch.inference_mode():
+        for start in range(0, total, batch_size):
+            batch = {key: value[start : start + batch_size] for key, value in data.items()}
+            batch = {key: value.to(device) for key, value in batch.items()}
+            value, metrics = loss(network, batch)
+            size = len(next(iter(batch.values())))
+            for key, number in {"loss": value, **metrics}.items():
+                share = number.double() * size / total
+                totals[key] = totals[key] + share if key in totals else share
+    return {key: float(number) for key, number in totals.items()}
+
+
+def best_row(curve: list[dict[str, float]]) -> int:
+    """Row of the least validation loss, the first of several; NaN is never the best."""
+    losses = np.array([row["validation_loss"] for row in curve])
+    return int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))
+
+
+def _is_over(curve: list[dict[str, float]], config: TrainingConfig) -> bool:
+    if len(curve) >= config.epochs:
+        return True
+    return bool(
+        config.patience is not None
+        and curve
+        and len(curve) - 1 - best_row(curve) >= config.patience
+    )
+
+
+def _load_checkpoint(path: Path, device: torch.device, options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        theirs = state["options"]
+    except Exception as error:  # torch raises about anything for a damaged file
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path} is not a checkpoint that can be gone on from ({reason}); remove it to start "
+            "again."
+        ) from None
+    other = [key for key in {**options, **theirs} if options.get(key) != theirs.get(key)]
+    if other:
+        raise InputError(
+            f"{path} is of a training with other options ({', '.join(other)}); repeat those, or "
+            "remove it to start again."
+        )
+    return state
+
+
+def train(
+    network: nn.Module,
+    loss: Loss,
+    training: Data,
+    validation: Data,
+    config: TrainingConfig,
+    checkpoint: str | os.PathLike[str] | None = None,
+    description: str = "training",
+    corrupt: Corrupt | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Training:
+    """Train a network in place, on the device it is on.
+
+    Parameters
+    ----------
+    network : Module
+        Its weights are the start.
+    loss : callable
+        Takes the network and a batch, returns the loss and metrics.
+    training : dict of Tensor
+        Clean data, as :func:`split` gives it. All of it is taken to the network's device, and
+        corrupted there.
+    validation : dict of Tensor
+        Data, corrupted already: it stays the same from epoch to epoch.
+    config : TrainingConfig
+        How to train.
+    checkpoint : path, optional
+        Written after every epoch. If it exists, training goes on after the epoch it was written
+        at and ends where an unbroken run would have: order and noise of a batch depend on the
+        seed, the epoch and its place in it alone.
+    description : str
+        For the progress bar.
+    corrupt : callable, optional
+        Makes input and target of each batch, with noise that never comes again.
+    options : mapping, optional
+        Plain values; a checkpoint of a training with another configuration or other options is
+        refused.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint cannot be read or is of another training.
+    """
+    device = next(network.parameters()).device
+    total = len(next(iter(training.values())))
+    steps = -(-total // config.batch_size)
+    # all data stays beside the network: a step sends nothing to a GPU but its launches
+    training, validation = (
+        {key: value.to(device) for key, value in data.items()} for data in (training, validation)
+    )
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=device.type == "cuda",
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=steps * config.epochs, pct_start=0.2
+    )
+    curve: list[dict[str, float]] = []
+    best: dict[str, Tensor] = {}
+    before = 0.0
+    all_options = asdict(config) | dict(options or {})
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.is_file():
+        state = _load_checkpoint(path, device, all_options)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        curve, best, before = state["curve"], state["best"], state["seconds"]
+    started = time.monotonic()
+    with tqdm(
+        total=steps * config.epochs,
+        initial=steps * len(curve),
+        desc=description,
+        unit="step",
+        mininterval=0.5,
+    ) as bar:
+        while not _is_over(curve, config):
+            epoch = len(curve)
+            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+            order = torch.randperm(total, generator=generator).to(device)
+            network.train()
+            sum_loss = torch.zeros((), dtype=torch.float64, device=device)
+            for start in range(0, total, config.batch_size):
+                rows = order[start : start + config.batch_size]
+                batch = {key: value[rows] for key, value in training.items()}
+                if corrupt is not None:
+                    batch = corrupt(batch, seeded(config.seed, epoch, start, device=device))
+                optimizer.zero_grad(set_to_none=True)
+                value, _ = loss(network, batch)
+                value.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                sum_loss += value.detach().double() * len(rows) / total
+                bar.update()
+            mean_loss = float(sum_loss)
+            if not math.isfinite(mean_loss):
+                raise InputError(
+                    f"the loss is {mean_loss} in epoch {epoch + 1} of {description}; train with a "
+                    "lower learning rate."
+                )
+            metrics = evaluate(network, loss, validation)
+            curve.append(
+                {"epoch": epoch + 1, "training_loss": mean_loss}
+                | {f"validation_{key}": number for key, number in metrics.items()}
+            )
+            bar.set_postfix({key: f"{number:.3g}" for key, number in metrics.items()})
+            if config.patience is not None and best_row(curve) == epoch:
+                best = {key: value.clone() for key, value in network.state_dict().items()}
+            if path is not None:
+                with replacing(path) as part:
+                    torch.save(
+                        {
+                            "options": all_options,
+                            "network": network.state_dict(),
+                            "optimizer": optimizer.state_dict(),
+                            "schedule": schedule.state_dict(),
+                            "curve": curve,
+                            "best": best,
+                            "seconds": before + time.monotonic() - started,
+                        },
+                        part,
+                    )
+    if config.patience is not None:
+        network.load_state_dict(best)
+    network.eval()
+    kept = len(curve) - 1 if config.patience is None else best_row(curve)
+    return Training(curve, kept, before + time.monotonic() - started)

@@ -1,0 +1,321 @@
+"""Nearest neighbors on any device that torch runs on: the search of :mod:`~.environments` for GPUs.
+
+Particles are sorted into cells at least s wide, so that all neighbors nearer than s are in a
+particle's own cell and those around it, periodic images included. A particle whose n-th neighbor
+found is further away than s is searched again in larger cells, until none is left: exact at any
+density, and a droplet needs few large cells and its vapor few small ones.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from ..errors import InputError
+from ..systems import Array, System, as_box, make_system, plane_spacings, short_lattice
+from .environments import N_NEIGHBORS
+from .environments import shortest_distance as of_lengths
+
+#: Distances computed at a time; bounds the memory whatever the number of particles.
+PAIRS = 1 << 24
+
+#: Cells along an axis at most, so that all can be numbered.
+_MOST_CELLS = 1 << 20
+#: Growth of the cells from one search to the next.
+_GROWTH = 1.5
+
+
+class Found(NamedTuple):
+    """Environments of some particles.
+
+    Attributes
+    ----------
+    particles : (m,) int64
+        Indices of the particles.
+    bonds : (m, n, 3) float64
+        Vectors to the n nearest neighbors, nearest first.
+    neighbors : (m, n) int64
+        Indices of these neighbors.
+    """
+
+    particles: Tensor
+    bonds: Tensor
+    neighbors: Tensor
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Particles in the order of their cells.
+
+    ``order`` (N,) are the particles and ``places`` (N, 3) where they are; ``numbers``, ``starts``
+    and ``counts`` (C,) tell the cells that are not empty, ``coordinates`` (C, 3) where these are,
+    and ``home`` (N,) which of them each particle is in. ``size`` (3,) are cells along each axis.
+    """
+
+    width: float
+    size: Tensor
+    around: Tensor
+    order: Tensor
+    places: Tensor
+    numbers: Tensor
+    starts: Tensor
+    counts: Tensor
+    coordinates: Tensor
+    home: Tensor
+
+
+def _sort(fractional: Tensor, lattice: Array, width: float) -> _Cells:
+    device = fractional.device
+    spacings = plane_spacings(lattice)
+    shape = np.clip(np.floor(spacings / width), 1, _MOST_CELLS).astype(np.int64)
+    # a box thinner than a cell is looked through more than once
+    reach = np.ceil(width / (spacings / shape) - 1e-9).astype(np.int64)
+    size = torch.as_tensor(shape, device=device)
+    around = torch.cartesian_prod(*(torch.arange(-m, m + 1) for m in reach.tolist())).to(device)
+    cell = torch.minimum((fractional * size).floor().long(), size - 1)
+    number, order = ((cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]).sort()
+    numbers, home, counts = number.unique_consecutive(return_inverse=True, return_counts=True)
+    starts = counts.cumsum(0) - counts
+    places = fractional[order] @ torch.as_tensor(lattice, device=device)
+    coordinates = cell[order[starts]]
+    return _Cells(width, size, around, order, places, numbers, starts, counts, coordinates, home)
+
+
+def _first_cells(fractional: Tensor, lattice: Array, n: int) -> _Cells:
+    """Cells that hold the neighbors of a typical particle."""
+    # sphere that holds the neighbors at the mean density, with a margin for fluctuations
+    volume = float(np.linalg.det(lattice)) / len(fractional) * (n + 1)
+    width = 1.2 * (volume * 3 / (4 * math.pi)) ** (1 / 3)
+    expected = (n + 1) * 1.2**3 * 3 / (4 * math.pi)
+    # the n-th image along a lattice vector is always among the nearest
+    width = min(width, n * float(np.linalg.norm(lattice, axis=1).min()))
+    cells = _sort(fractional, lattice, width)
+    for _ in range(4):
+        # where particles are dense, a cell has more than at the mean density
+        companions = float(cells.counts.double().square().sum()) / len(fractional)
+        if companions < 2 * expected:
+            break
+        cells = _sort(fractional, lattice, cells.width * (expected / companions) ** (1 / 3))
+    return cells
+
+
+def _runs(cells: _Cells, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where in the order the particles around some cells are, (A, M) starts and counts, and the
+    images that these are, (A, M, 3), in boxes."""
+    where = cells.coordinates[at].unsqueeze(1) + cells.around
+    image = torch.div(where, cells.size, rounding_mode="floor")
+    where = where - image * cells.size
+    number = (where[..., 0] * cells.size[1] + where[..., 1]) * cells.size[2] + where[..., 2]
+    place = torch.searchsorted(cells.numbers, number).clamp_(max=len(cells.numbers) - 1)
+    counts = cells.counts[place] * (cells.numbers[place] == number)
+    return cells.starts[place], counts, image
+
+
+def _candidates(cells: _Cells, at: Tensor, lattice: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Particles around some cells.
+
+    Returns
+    -------
+    (A, K) int64, (A, K, 3), (A, K) bool
+        Their places in the order, where their images are (at infinity beyond the last), and whether
+        that is in the box itself.
+    """
+    starts, counts, image = _runs(cells, at)
+    totals = counts.sum(-1)
+    size = int(totals.max())
+    column = counts.cumsum(-1) - counts
+    flat = counts.flatten()
+    run = torch.repeat_interleave(flat)
+    within = torch.arange(len(run), device=run.device) - (flat.cumsum(0) - flat)[run]
+    row = run // counts.shape[1]
+    to = row * size + column.flatten()[run] + within
+    who = starts.flatten()[run] + within
+    candidates = who.new_zeros(len(at) * size).index_copy_(0, to, who)
+    shifts = (image.double() @ lattice).flatten(0, 1)[run]
+    places = lattice.new_full((len(at) * size, 3), torch.inf)
+    places.index_copy_(0, to, cells.places[who] + shifts)
+    inside = torch.zeros(len(candidates), dtype=torch.bool, device=run.device)
+    inside.index_copy_(0, to, (image == 0).all(-1).flatten()[run])
+    shape = (len(at), size)
+    return candidates.view(shape), places.view(*shape, 3), inside.view(shape)
+
+
+def _portions(cells: _Cells, pending: Tensor) -> Iterator[Tensor]:
+    """Split places in the order so that none has more than :data:`PAIRS` pairs, a particle's own
+    aside; those with as many particles around them go together."""
+    occupied, row = torch.unique(cells.home[pending], return_inverse=True)
+    step = max(1, PAIRS // len(cells.around))
+    totals = torch.cat([_runs(cells, part)[1].sum(-1) for part in occupied.split(step)])[row]
+    totals, by_total = totals.clamp_(min=len(cells.around)).sort(stable=True)
+    sizes, pending = totals.cpu().numpy(), pending[by_total]
+    start = 0
+    while start < len(sizes):
+        # as many as can be had, all as costly as the last of them
+        stop = start + max(1, PAIRS // int(sizes[start]))
+        while stop > start + 1:
+            allowed = start + max(1, PAIRS // int(sizes[min(stop, len(sizes)) - 1]))
+            if stop <= allowed:
+                break
+            stop = allowed
+        yield pending[start:stop]
+        start = stop
+
+
+def _nearest(
+    cells: _Cells, chosen: Tensor, lattice: Tensor, n: int
+) -> tuple[Found, Tensor, Tensor]:
+    """Environments of particles at some places in the order, which of these are certain, and which
+    have their own image among their neighbors."""
+    at, row = torch.unique(cells.home[chosen], return_inverse=True)
+    candidates, places, inside = _candidates(cells, at, lattice)
+    own = cells.places[chosen]
+    squares = torch.zeros(len(chosen), candidates.shape[1], device=own.device, dtype=own.dtype)
+    for axis in range(3):
+        squares += (places[..., axis][row] - own[:, axis, None]).square_()
+    itself = candidates[row] == chosen[:, None]
+    squares.masked_fill_(itself & inside[row], torch.inf)
+    few = n - squares.shape[1]
+    if few > 0:
+        squares = torch.nn.functional.pad(squares, (0, few), value=torch.inf)
+    squares, nearest = squares.topk(n, largest=False, sorted=True)
+    nearest = nearest.clamp_(max=candidates.shape[1] - 1)
+    neighbors = candidates[row[:, None], nearest]
+    bonds = places[row[:, None], nearest] - own[:, None]
+    certain = squares[:, -1] <= (cells.width * (1 - 1e-9)) ** 2
+    found = Found(cells.order[chosen], bonds, cells.order[neighbors])
+    return found, certain, (neighbors == chosen[:, None]).any(-1)
+
+
+def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Iterator[Found]:
+    """Environments of all particles of a periodic box, portion by portion, in no order.
+
+    Finds what :meth:`~.PeriodicTree.nearest` finds, where the positions
+    are.
+
+    Parameters
+    ----------
+    positions : (N, 3)
+        Positions, inside the box or not.
+    box : (6,)
+        ``[Lx, Ly, Lz, xy, xz, yz]``, in the host's memory.
+    n : int
+        Number of neighbors.
+
+    Raises
+    ------
+    InputError
+        For positions or a box that no environments can be had of, before the first portion; if the
+        box is so thin that a particle's own image is among its neighbors, after the last.
+    """
+    check(positions, box, n)
+    edges = short_lattice(as_box(box))
+    lattice = torch.as_tensor(edges, device=positions.device)
+    fractional = positions.double() @ torch.linalg.inv(lattice)
+    fractional = fractional - fractional.floor()
+    cells = _first_cells(fractional, edges, n)
+    thin = torch.zeros((), dtype=torch.int64, device=positions.device)
+    pending = torch.arange(len(positions), device=positions.device)
+    while len(pending):
+        missed = []
+        for chosen in _portions(cells, pending):
+            found, certain, own = _nearest(cells, chosen, lattice, n)
+            thin += (own & certain).sum()
+            rows = certain.nonzero().squeeze(-1)
+            missed.append(cells.order[chosen[~certain]])
+            yield Found(*(part[rows] for part in found))
+        left = torch.cat(missed)
+        if not len(left):
+            break
+        cells = _sort(fractional, edges, _GROWTH * cells.width)
+        place = torch.empty_like(cells.order)
+        place[cells.order] = torch.arange(len(place), device=place.device)
+        pending = place[left].sort().values
+    if thin:
+        raise InputError(
+            f"the box is too thin for {n} neighbors: {int(thin)} of {len(positions)} particles "
+            "have their own periodic image among them; replicate the system."
+        )
+
+
+def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
+    """Refuse what :func:`~hoomd_gala.systems.make_system` refuses, with positions on any device.
+
+    Raises
+    ------
+    InputError
+        As described there, and if there are too few particles.
+    """
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise InputError(f"positions have shape {tuple(positions.shape)}; give an (N, 3) array.")
+    make_system(np.zeros((0, 3)), box)
+    bad = ~positions.isfinite().all(dim=1)
+    if count := int(bad.sum()):
+        raise InputError(
+            f"positions are NaN or infinite for {count} of {len(positions)} particles, the first "
+            f"at index {int(bad.int().argmax())}; repair or remove them."
+        )
+    if len(positions) <= n:
+        raise InputError(
+            f"there are {len(positions)} particles; an environment of {n} neighbors needs at least "
+            f"{n + 1}."
+        )
+
+
+def device_system(positions: Any, box: Any, types: Any = None) -> System:
+    """A system whose positions and types are tensors, where the positions are.
+
+    Parameters
+    ----------
+    positions : (N, 3)
+        A tensor, or anything with ``__cuda_array_interface__``; not copied.
+    box : (6,)
+        ``[Lx, Ly, Lz, xy, xz, yz]``, in the host's memory.
+    types : (N,) int, optional
+        Type of each particle; all the same if not given.
+
+    Raises
+    ------
+    InputError
+        As :func:`~hoomd_gala.systems.make_system`.
+    """
+    points = torch.as_tensor(positions)
+    check(points, box)
+    if types is None:
+        types = torch.zeros(len(points), dtype=torch.int64)
+    kinds = torch.as_tensor(types, device=points.device)
+    if kinds.shape != points.shape[:1] or kinds.is_floating_point():
+        raise InputError(
+            f"types have shape {tuple(kinds.shape)} and dtype {kinds.dtype}; give one integer for "
+            f"each of the {len(points)} particles."
+        )
+    return System(points, as_box(box), kinds)  # type: ignore[arg-type]
+
+
+def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Found:
+    """Environments of all particles of a periodic box, in their order: see :func:`environments`."""
+    parts = list(environments(positions, box, n))
+    found = Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    order = found.particles.argsort()
+    return Found(*(part[order] for part in found))
+
+
+def shortest_distance(positions: Tensor, box: ArrayLike) -> float:
+    """:func:`~.shortest_distance` of (N, 3) positions on any device."""
+    lengths = [
+        torch.linalg.vector_norm(found.bonds, dim=-1).float().cpu()
+        for found in environments(positions, box)
+    ]
+    return of_lengths(torch.cat(lengths).numpy())
+
+
+def scale_bonds(bonds: Tensor, length_scale: float | None = None) -> Tensor:
+    """:func:`hoomd_gala.neighbors.environments.scale_bonds` of (m, n, 3) bonds on any device."""
+    if length_scale is None:
+        lengths = torch.linalg.vector_norm(bonds, dim=-1).mean(-1)
+        return bonds / (2 * lengths.clamp(min=torch.finfo(bonds.dtype).tiny))[:, None, None]
+    return bonds / (2 * length_scale)

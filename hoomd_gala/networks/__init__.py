@@ -1,0 +1,32 @@
+"""Networks: a core of attention blocks that all tasks share, and one module for each head."""
+
+from .autoencoder import Autoencoder, AxisAttention, Reconstruction, nearest_frame
+from .bond_classifier import BondClassifier
+from .core import LONGEST, Core, CoreConfig, Network, compress, encode_types
+from .denoiser import Denoiser
+from .frame_classifier import Context, Familiarity, FrameClassifier
+from .tasks import NETWORKS, convert_types, inherit, make_network
+from .vector_regressor import VectorRegressor
+
+__all__ = [
+    "LONGEST",
+    "NETWORKS",
+    "Autoencoder",
+    "AxisAttention",
+    "BondClassifier",
+    "Context",
+    "Core",
+    "CoreConfig",
+    "Denoiser",
+    "Familiarity",
+    "FrameClassifier",
+    "Network",
+    "Reconstruction",
+    "VectorRegressor",
+    "compress",
+    "convert_types",
+    "encode_types",
+    "inherit",
+    "make_network",
+    "nearest_frame",
+]

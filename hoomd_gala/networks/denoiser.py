@@ -1,0 +1,23 @@
+"""Where each bond belongs."""
+
+from torch import Tensor
+
+from .algebra import pair_products
+from .attention import VectorAttention
+from .core import CoreConfig, Network
+
+
+class Denoiser(Network):
+    """Where each bond belongs: ``forward(bonds, types)`` returns (B, n, 3) corrected bonds.
+
+    The head predicts the correction, so that training starts about where leaving the bonds alone
+    would end.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        super().__init__(config)
+        self.correct = VectorAttention(config.width, config.hidden)
+
+    def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
+        vectors, values = self.core(bonds, types)
+        return bonds + self.correct(pair_products(vectors), values)

@@ -1,0 +1,1 @@
+"""What an attention layer does for every pair: the reference, and compiled kernels."""

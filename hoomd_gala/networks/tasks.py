@@ -1,0 +1,76 @@
+"""The network of each task, and what one takes over from another."""
+
+from torch import Tensor, nn
+
+from .autoencoder import Autoencoder
+from .bond_classifier import BondClassifier
+from .core import CoreConfig, Network
+from .denoiser import Denoiser
+from .frame_classifier import FrameClassifier
+from .vector_regressor import VectorRegressor
+
+#: Network of each task.
+NETWORKS: dict[str, type[Network]] = {
+    "denoising": Denoiser,
+    "autoencoding": Autoencoder,
+    "shift-identification": VectorRegressor,
+    "nearest-bond": VectorRegressor,
+    "noisy-bonds": BondClassifier,
+    "frame-classification": FrameClassifier,
+}
+
+
+def make_network(
+    task: str, config: CoreConfig, n_classes: int = 0, context: int = 0, familiar: int = 0
+) -> Network:
+    """Network of a task, with random weights; the numbers are for :class:`FrameClassifier`."""
+    kind = NETWORKS[task]
+    if issubclass(kind, FrameClassifier):
+        return kind(config, n_classes, context, familiar)
+    return kind(config)
+
+
+def convert_types(weight: Tensor, max_types: int) -> Tensor:
+    """Weights on encoded types, for another number of types told apart.
+
+    Types that the new network does not tell apart are left out; types that the old one did not look
+    like its first type. A blind network sees every particle as of the first type, so that
+    converting to or from one changes nothing that it could have seen.
+
+    Parameters
+    ----------
+    weight : (width, 2·m)
+        Of a core that tells m types apart, in the order of :func:`encode_types`.
+    max_types : int
+        Types that the new core tells apart.
+
+    Returns
+    -------
+    (width, 2·max_types)
+    """
+    known = weight.shape[1] // 2
+    columns = [kind if kind < known else 0 for kind in range(max_types)]
+    return weight[:, [*columns, *(known + column for column in columns)]]
+
+
+def inherit(network: Network, source: Network) -> list[nn.Module]:
+    """Copy into a network what another of the same size has learned, but for its head.
+
+    That is the core, whatever the number of types, and between two classifiers the pooling layer,
+    which makes the embedding of it.
+
+    Returns
+    -------
+    list of Module
+        The parts of ``network`` that were copied into.
+    """
+    weights = dict(source.core.state_dict())
+    max_types = network.core.embed_types.in_features // 2
+    weights["embed_types.weight"] = convert_types(weights["embed_types.weight"], max_types)
+    network.core.load_state_dict(weights)
+    parts: list[nn.Module] = [network.core]
+    if isinstance(network, FrameClassifier) and isinstance(source, FrameClassifier):
+        for own, theirs in ((network.pool, source.pool), (network.norm, source.norm)):
+            own.load_state_dict(theirs.state_dict())
+            parts.append(own)
+    return parts

@@ -1,0 +1,1 @@
+"""Figures, and the projections that they show."""

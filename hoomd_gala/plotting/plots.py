@@ -1,0 +1,146 @@
+"""Figures; Matplotlib is imported when one is drawn."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..colors import structure_color
+from ..errors import InputError
+from ..files.atomic import replacing
+from ..results import UNKNOWN_NAME
+
+
+def new_figure(**options: Any) -> Any:
+    """A Matplotlib figure that needs no screen; InputError if there is no Matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError(
+            "figures are drawn with Matplotlib, which is not installed; pip install matplotlib."
+        ) from None
+    return Figure(layout="constrained", **options)
+
+
+def save_figure(path: str | os.PathLike[str], figure: Any) -> None:
+    """Write a figure as PNG."""
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=150)
+
+
+def draw_curve(
+    path: str | os.PathLike[str],
+    title: str,
+    curve: Sequence[dict[str, float]],
+    loss: str = "cross-entropy",
+) -> None:
+    """Learning curve: losses on a logarithmic axis, and the accuracy if there is one."""
+    figure = new_figure(figsize=(5, 3.5))
+    axes = figure.add_subplot()
+    epochs = [row["epoch"] for row in curve]
+    axes.semilogy(epochs, [row["training_loss"] for row in curve], "o-", label="training loss")
+    axes.semilogy(epochs, [row["validation_loss"] for row in curve], "s-", label="validation loss")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(loss, wrap=True)
+    axes.set_title(title)
+    handles = axes.get_legend_handles_labels()[0]
+    if "validation_accuracy" in curve[0]:
+        twin = axes.twinx()
+        twin.plot(epochs, [row["validation_accuracy"] for row in curve], "k^--", label="accuracy")
+        twin.set(ylabel="validation accuracy", ylim=(0, 1))
+        handles += twin.get_legend_handles_labels()[0]
+    axes.legend(handles=handles, loc="center right", frameon=False)
+    save_figure(path, figure)
+
+
+#: Structures that a map names at most; the others are grey.
+_NAMED = 20
+
+#: What those are called, and their grey.
+_OTHER, _OTHER_GREY = "other", (0.8, 0.8, 0.8)
+
+#: A thin line around marks, without which what is disordered would not show on white.
+OUTLINE = {"edgecolors": "0.35", "linewidths": 0.25}
+
+
+def _draw_map(title: str, axis: str, points: NDArray[np.float64], colors: Any) -> tuple[Any, Any]:
+    """A figure with (M, 2) points, and the points; none hides the others of a kind by its place."""
+    figure = new_figure(figsize=(7, 5))
+    axes = figure.add_subplot()
+    axes.set(title=title, xlabel=f"{axis} 1", ylabel=f"{axis} 2")
+    order = np.random.default_rng(1).permutation(len(points))
+    size = float(np.clip(9000 / len(points), 4, 20))
+    dots = axes.scatter(*points[order].T, s=size, c=np.asarray(colors)[order], **OUTLINE)
+    return figure, dots
+
+
+def draw_names(
+    path: str | os.PathLike[str],
+    title: str,
+    axis: str,
+    points: NDArray[np.float64],
+    names: Sequence[str],
+) -> None:
+    """Map of (M, 2) points in the colors of structures; the most frequent are in the legend."""
+    from matplotlib.lines import Line2D
+
+    ranked = [
+        name for name, _ in Counter(names).most_common() if name not in (_OTHER, UNKNOWN_NAME)
+    ]
+    colors = {name: structure_color(name) for name in ranked[:_NAMED]}
+    colors |= {_OTHER: _OTHER_GREY, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
+    groups = [name if name in colors else "other" for name in names]
+    figure, _ = _draw_map(title, axis, points, [colors[group] for group in groups])
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=color, mec="0.35", mew=0.5, label=name)
+        for name, color in colors.items()
+        if name in groups
+    ]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False)
+    save_figure(path, figure)
+
+
+def draw_values(
+    path: str | os.PathLike[str],
+    title: str,
+    axis: str,
+    points: NDArray[np.float64],
+    values: ArrayLike,
+    quantity: str,
+) -> None:
+    """Map of (M, 2) points colored by a number, with a color bar."""
+    figure, dots = _draw_map(title, axis, points, values)
+    figure.colorbar(dots, label=quantity)
+    save_figure(path, figure)
+
+
+def draw_curves(
+    path: str | os.PathLike[str], curves: Mapping[str, Sequence[Mapping[str, float]]]
+) -> None:
+    """Losses of several trainings, and their accuracies beneath where there are any."""
+    accurate = {name: rows for name, rows in curves.items() if "validation_accuracy" in rows[0]}
+    figure = new_figure(figsize=(7, 6 if accurate else 3.5))
+    panels = figure.subplots(2 if accurate else 1, 1, sharex=True, squeeze=False)[:, 0]
+    colors = dict(zip(curves, (f"C{i}" for i in range(len(curves))), strict=True))
+    for name, rows in curves.items():
+        epochs = [row["epoch"] for row in rows]
+        for part, style in (("training", "--"), ("validation", "o-")):
+            losses = [row[f"{part}_loss"] for row in rows]
+            label = name if part == "validation" else None
+            panels[0].plot(epochs, losses, style, color=colors[name], markersize=4, label=label)
+        if name in accurate:
+            accuracy = [row["validation_accuracy"] for row in rows]
+            panels[1].plot(epochs, accuracy, "o-", color=colors[name], markersize=4)
+    losses = [row[key] for rows in curves.values() for row in rows for key in row if "loss" in key]
+    if min(losses) > 0:
+        panels[0].set_yscale("log")
+    panels[0].plot([], [], "k--", linewidth=1, label="dashed: training")
+    panels[0].set_ylabel("loss")
+    if accurate:
+        panels[1].set(ylabel="validation accuracy", ylim=(0, 1.02))
+    panels[-1].set_xlabel("epoch")
+    figure.legend(loc="outside right upper", frameon=False)
+    save_figure(path, figure)

@@ -1,0 +1,672 @@
+"""The plugin in a real HOOMD-blue simulation, both ways of attaching."""
+
+import copy
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import gsd.hoomd
+import numpy as np
+import pytest
+from conftest import HAS_HOOMD
+
+if not HAS_HOOMD:
+    pytest.skip("HOOMD-blue is not installed", allow_module_level=True)
+
+import hoomd
+
+import hoomd_gala
+from hoomd_gala.errors import InputError
+from hoomd_gala.files.trajectories import (
+    count_recoverable_frames,
+    decode_strings,
+    frame_labels,
+    make_frame,
+    open_trajectory,
+    read_frame,
+    recover,
+    trim,
+)
+from hoomd_gala.labeling import view_trajectory
+
+
+@pytest.fixture
+def simulation(bcc):
+    """Lennard-Jones particles on bcc sites, warm, ready to run."""
+    snapshot = hoomd.Snapshot()
+    snapshot.configuration.box = bcc.box
+    snapshot.particles.N = len(bcc.positions)
+    snapshot.particles.types = ["A", "B"]
+    snapshot.particles.position[:] = make_frame(bcc, 0).particles.position
+    snapshot.particles.typeid[:] = np.arange(len(bcc.positions)) % 2
+    sim = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    sim.create_state_from_snapshot(snapshot)
+    sim.state.thermalize_particle_momenta(hoomd.filter.All(), 0.1)
+    lj = hoomd.md.pair.LJ(hoomd.md.nlist.Cell(buffer=0.4), default_r_cut=2.0)
+    lj.params[(["A", "B"], ["A", "B"])] = {"epsilon": 0.1, "sigma": 0.85}
+    langevin = hoomd.md.methods.Langevin(hoomd.filter.All(), kT=0.1)
+    sim.operations.integrator = hoomd.md.Integrator(dt=0.002, methods=[langevin], forces=[lj])
+    return sim
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """How often an analysis has been made."""
+    calls = []
+    original = hoomd_gala.Analyzer.analyze_system
+
+    def counted(self, *arguments):
+        calls.append(1)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(hoomd_gala.Analyzer, "analyze_system", counted)
+    return calls
+
+
+def attach(sim, classifier, trigger=10):
+    writer = hoomd.write.CustomWriter(action=classifier, trigger=hoomd.trigger.Periodic(trigger))
+    sim.operations.writers.append(writer)
+    return writer
+
+
+def test_writes_its_own_labelled_file(simulation, model_path, tmp_path, count):
+    path = tmp_path / "labeled.gsd"
+    classifier = hoomd_gala.Classifier(model=model_path, filename=path)
+    attach(simulation, classifier)
+    simulation.run(40)
+    with open_trajectory(path) as trajectory:
+        assert [frame.configuration.step for frame in trajectory] == [10, 20, 30, 40]
+        last = trajectory[-1]
+    labels, names = frame_labels(last)
+    assert (labels == names.index("cI2-W")).mean() > 0.9
+    # structures are the types that OVITO shows; the simulation's own are kept
+    kinds = np.array(last.particles.types)[last.particles.typeid]
+    np.testing.assert_array_equal(kinds, np.array([*names, "unknown"])[labels])
+    # the file's particles are in the order of their tags, and so are the labels
+    snapshot = simulation.state.get_snapshot()
+    np.testing.assert_allclose(last.particles.position, snapshot.particles.position, atol=1e-5)
+    own = read_frame(path)
+    assert own.particles.types == ["A", "B"]
+    np.testing.assert_array_equal(own.particles.typeid, snapshot.particles.typeid)
+    again = hoomd_gala.Analyzer(model_path).analyze(snapshot)
+    assert (again.label == labels).mean() > 0.999
+    assert len(count) == 4 + 1
+
+
+def test_labels_through_the_logger_and_the_gsd_writer(simulation, model_path, tmp_path, count):
+    classifier = hoomd_gala.Classifier(model=model_path)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier)
+    attach(simulation, classifier)
+    path = tmp_path / "run.gsd"
+    simulation.operations.writers.append(
+        hoomd.write.GSD(trigger=20, filename=str(path), mode="xb", logger=logger)
+    )
+    simulation.run(60)
+    assert len(count) == 3  # once for each frame that was written, not for the other triggers
+    for writer in simulation.operations.writers:
+        if isinstance(writer, hoomd.write.GSD):
+            writer.flush()
+    with open_trajectory(path) as trajectory:
+        assert len(trajectory) == 3
+        log = trajectory[-1].log
+    assert {key for key in log if "hoomd_gala" in key} == {
+        "particles/hoomd_gala/Classifier/label",
+        "particles/hoomd_gala/Classifier/confidence",
+        "particles/hoomd_gala/Classifier/embedding",
+        "hoomd_gala/Classifier/fractions",
+        "hoomd_gala/Classifier/names",
+    }
+    np.testing.assert_array_equal(log["particles/hoomd_gala/Classifier/label"], classifier.label)
+    np.testing.assert_allclose(
+        log["hoomd_gala/Classifier/fractions"], list(classifier.result.fractions.values())
+    )
+    assert decode_strings(log["hoomd_gala/Classifier/names"]) == list(classifier.class_names)
+
+
+def test_model_without_classes_writes_embeddings_both_ways(
+    simulation, embedding_model_path, tmp_path
+):
+    own, path = tmp_path / "own.gsd", tmp_path / "run.gsd"
+    classifier = hoomd_gala.Classifier(model=embedding_model_path, filename=own)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier)
+    attach(simulation, classifier)
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", logger=logger)
+    simulation.operations.writers.append(writer)
+    simulation.run(10)
+    writer.flush()
+    for file in (own, path):
+        with open_trajectory(file) as trajectory:
+            frame = trajectory[-1]
+        assert frame_labels(frame)[1] == []
+        assert (frame.log["particles/hoomd_gala/Classifier/label"] == -1).all()
+        embedding = frame.log["particles/hoomd_gala/Classifier/embedding"]
+        np.testing.assert_allclose(embedding, classifier.embedding, rtol=1e-5)
+
+
+def test_costs_nothing_until_asked_and_once_per_timestep(simulation, model_path, count):
+    classifier = hoomd_gala.Classifier(model=model_path)
+    attach(simulation, classifier, trigger=1)
+    simulation.run(10)
+    assert not count
+    assert classifier.label.shape == classifier.confidence.shape
+    assert classifier.fractions.sum() == pytest.approx(1)
+    assert len(count) == 1
+    simulation.run(1)
+    assert classifier.embedding.shape == (simulation.state.N_particles, 16)
+    assert len(count) == 2
+
+
+def test_detached_classifier_gives_nothing_and_can_be_attached_again(simulation, model_path):
+    classifier = hoomd_gala.Classifier(model=model_path)
+    with pytest.raises(hoomd.error.DataAccessError):
+        _ = classifier.label
+    writer = attach(simulation, classifier)
+    simulation.run(10)
+    before = classifier.label.copy()
+    simulation.operations.writers.remove(writer)
+    with pytest.raises(hoomd.error.DataAccessError):
+        _ = classifier.label
+    attach(simulation, classifier)
+    simulation.run(0)
+    np.testing.assert_array_equal(classifier.label, before)
+
+
+def test_pickle_and_copy_leave_the_simulation_behind(simulation, model_path):
+    classifier = hoomd_gala.Classifier(model=model_path, filename="x.gsd")
+    attach(simulation, classifier, trigger=1000)
+    simulation.run(10)
+    for twin in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
+        assert twin.filename == "x.gsd"
+        assert twin.class_names == classifier.class_names
+        with pytest.raises(hoomd.error.DataAccessError):
+            _ = twin.label
+
+
+def test_a_later_file_is_not_overwritten(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    attach(simulation, hoomd_gala.Classifier(model=model_path, filename=path))
+    simulation.run(20)
+    before = path.read_bytes()
+    twin = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    twin.create_state_from_snapshot(simulation.state.get_snapshot())
+    attach(twin, hoomd_gala.Classifier(model=model_path, filename=path))
+    with pytest.raises((InputError, RuntimeError), match="already holds frames"):
+        twin.run(10)
+    assert path.read_bytes() == before
+
+
+def test_filter_labels_the_chosen_among_all_neighbors(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    tags = [700, 3, 4, 101]
+    everyone = hoomd_gala.Classifier(model=model_path)
+    some = hoomd_gala.Classifier(model=model_path, filename=path, filter=hoomd.filter.Tags(tags))
+    second = hoomd_gala.Classifier(model=model_path, filter=hoomd.filter.Type(["B"]))
+    for classifier in (everyone, some, second):
+        attach(simulation, classifier)
+    simulation.run(10)
+    np.testing.assert_array_equal(some.particles, sorted(tags))
+    np.testing.assert_array_equal(some.label[tags], everyone.label[tags])
+    np.testing.assert_allclose(some.embedding[tags], everyone.embedding[tags], atol=1e-5)
+    others = np.setdiff1d(np.arange(len(some.label)), tags)
+    assert (some.label[others] == -1).all()
+    assert not some.confidence[others].any()
+    assert some.fractions.sum() == pytest.approx(1)
+    assert some.fraction("unknown") == (everyone.label[tags] == -1).mean()
+    np.testing.assert_array_equal(second.particles, np.arange(1, len(second.label), 2))
+    np.testing.assert_array_equal(second.label[1::2], everyone.label[1::2])
+    with open_trajectory(path) as trajectory:
+        np.testing.assert_array_equal(frame_labels(trajectory[-1])[0], some.label)
+        fractions = trajectory[-1].log["hoomd_gala/Classifier/fractions"]
+    np.testing.assert_allclose(fractions, some.fractions)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_few_particles_are_unknown_with_one_warning(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    classifier = hoomd_gala.Classifier(model_path, path)
+    attach(simulation, classifier)
+    simulation.run(10)
+    assert classifier.fraction("unknown") < 0.1
+    snapshot = simulation.state.get_snapshot()
+    everyone = snapshot.particles.N
+    positions = snapshot.particles.position.copy()
+    few = hoomd.Snapshot()
+    few.configuration.box = snapshot.configuration.box
+    few.particles.N = 8
+    few.particles.types = ["A", "B"]
+    few.particles.position[:] = positions[:8]
+    simulation.state.set_snapshot(few)
+    with pytest.warns(UserWarning, match="there are 8 particles") as warned:
+        simulation.run(20)
+    assert len(warned) == 1
+    assert (classifier.label == -1).all()
+    assert classifier.label.shape == (8,)
+    assert classifier.embedding.shape == (8, 16)
+    # enough again
+    simulation.state.set_snapshot(snapshot)
+    simulation.run(10)
+    assert classifier.fraction("unknown") < 0.1
+    with open_trajectory(path) as trajectory:
+        assert [frame.particles.N for frame in trajectory] == [everyone, 8, 8, everyone]
+
+
+def test_two_dimensions_are_refused_when_attached(model_path):
+    snapshot = hoomd.Snapshot()
+    snapshot.configuration.box = [9, 9, 0, 0, 0, 0]
+    snapshot.particles.N = 25
+    snapshot.particles.types = ["A"]
+    grid = np.stack(np.meshgrid(*[np.arange(5)] * 2), -1).reshape(-1, 2) * 1.5 - 3
+    snapshot.particles.position[:] = np.c_[grid, np.zeros(25)]
+    sim = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    sim.create_state_from_snapshot(snapshot)
+    attach(sim, hoomd_gala.Classifier(model_path))
+    with pytest.raises(InputError, match="the simulation is two-dimensional"):
+        sim.run(0)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_writer_of_some_particles_cannot_log_quantities_of_all(
+    simulation, model_path, tmp_path, later
+):
+    path = tmp_path / "solute.gsd"
+    only = hoomd.filter.Type(["A"])
+    classifier = hoomd_gala.Classifier(model_path, filter=only)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier)
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", filter=only, logger=logger)
+    attach(simulation, classifier)
+    if later:
+        simulation.run(0)
+    simulation.operations.writers.append(writer)
+    with pytest.raises((InputError, RuntimeError), match="writes some particles to"):
+        simulation.run(10)
+    assert not path.exists() or not steps_of(path)
+    # put right, the simulation goes on
+    simulation.operations.writers.remove(writer)
+    simulation.run(10)
+    assert len(classifier.result.label) == simulation.state.N_particles // 2
+
+
+def test_a_box_too_thin_does_not_end_a_simulation(simulation, model_path):
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier)
+    thin = hoomd.Snapshot()
+    thin.configuration.box = [60, 5, 5, 0, 0, 0]
+    thin.particles.N = 30
+    thin.particles.types = ["A", "B"]
+    thin.particles.position[:] = np.c_[np.linspace(-29, 29, 30), np.zeros((30, 2))]
+    simulation.state.set_snapshot(thin)
+    simulation.run(10)
+    with pytest.warns(UserWarning, match=r"the box is too thin .* labelled unknown as long as"):
+        label = classifier.label
+    assert (label == -1).all()
+
+
+def test_the_same_filter_for_classifier_and_writer(simulation, model_path, tmp_path):
+    path = tmp_path / "solute.gsd"
+    only = hoomd.filter.Type(["A"])
+    classifier = hoomd_gala.Classifier(model_path, filter=only)
+    attach(simulation, classifier)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier, quantities=["names", "fractions"])
+    label = ("hoomd_gala", "Classifier", "label")
+    logger[label] = (lambda: classifier.result.label, "particle")
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", filter=only, logger=logger)
+    simulation.operations.writers.append(writer)
+    simulation.run(10)
+    writer.flush()
+    with open_trajectory(path) as trajectory:
+        frame = trajectory[0]
+    labels, names = frame_labels(frame)
+    assert len(labels) == frame.particles.N == len(classifier.particles)
+    np.testing.assert_array_equal(labels, classifier.label[classifier.particles])
+    assert (labels == names.index("cI2-W")).mean() > 0.9
+
+
+def test_several_classifiers_with_different_models(
+    simulation, model_path, embedding_model_path, tmp_path
+):
+    classifiers = [hoomd_gala.Classifier(path) for path in (model_path, embedding_model_path)]
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    for classifier in classifiers:
+        attach(simulation, classifier)
+        logger += classifier
+    path = tmp_path / "run.gsd"
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", logger=logger)
+    simulation.operations.writers.append(writer)
+    simulation.run(10)
+    writer.flush()
+    with open_trajectory(path) as trajectory:
+        log = trajectory[-1].log
+    for classifier, name in zip(classifiers, ("Classifier", "Classifier_1"), strict=True):
+        embedding = log[f"particles/hoomd_gala/{name}/embedding"]
+        np.testing.assert_array_equal(embedding, classifier.embedding)
+
+
+def test_run_goes_on_from_a_labelled_file_with_its_own_types(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    attach(simulation, hoomd_gala.Classifier(model_path, path))
+    simulation.run(20)
+    before = simulation.state.get_snapshot()
+    twin = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    twin.create_state_from_snapshot(
+        hoomd.Snapshot.from_gsd_frame(read_frame(path), twin.device.communicator)
+    )
+    after = twin.state.get_snapshot()
+    assert twin.state.particle_types == ["A", "B"]
+    np.testing.assert_array_equal(after.particles.typeid, before.particles.typeid)
+    np.testing.assert_allclose(after.particles.position, before.particles.position, atol=1e-5)
+
+
+def test_types_are_kept_where_that_is_asked_for(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    attach(simulation, hoomd_gala.Classifier(model_path, path, keep_types=True))
+    simulation.run(10)
+    with open_trajectory(path) as trajectory:
+        assert trajectory[0].particles.types == ["A", "B"]
+        assert frame_labels(trajectory[0]) is not None
+
+
+def test_file_of_the_gsd_writer_can_be_viewed(simulation, model_path, tmp_path):
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier)
+    path = tmp_path / "run.gsd"
+    writer = hoomd.write.GSD(trigger=10, filename=str(path), mode="xb", logger=logger)
+    simulation.operations.writers.append(writer)
+    simulation.run(10)
+    writer.flush()
+    with open_trajectory(path) as trajectory:
+        assert trajectory[0].particles.types == ["A", "B"]
+    frame = read_frame(view_trajectory(path))
+    assert frame.particles.types == ["A", "B"]
+    with open_trajectory(tmp_path / "run-view.gsd") as trajectory:
+        kinds = np.array(trajectory[0].particles.types)[trajectory[0].particles.typeid]
+    names = np.array([*classifier.class_names, "unknown"])[classifier.label]
+    np.testing.assert_array_equal(kinds, names)
+
+
+def test_fractions_as_scalars_in_a_table_and_all_in_hdf5(simulation, model_path, tmp_path, count):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed, which HDF5Log needs")
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier)
+    scalars = hoomd.logging.Logger(categories=["scalar"])
+    scalars.add(classifier)
+    scalars["bcc"] = (lambda: classifier.fraction("cI2-W"), "scalar")
+    everything = hoomd.logging.Logger(categories=hoomd.write.HDF5Log.accepted_categories)
+    everything.add(classifier, quantities=["fractions", "solid_fraction"])
+    with open(tmp_path / "table.txt", "w") as output:
+        simulation.operations.writers.append(
+            hoomd.write.Table(trigger=10, logger=scalars, output=output)
+        )
+        hdf5 = hoomd.write.HDF5Log(
+            trigger=10, filename=str(tmp_path / "log.h5"), logger=everything, mode="w"
+        )
+        simulation.operations.writers.append(hdf5)
+        simulation.run(20)
+        hdf5.flush()
+    assert len(count) == 2
+    rows = (tmp_path / "table.txt").read_text().splitlines()
+    solid, bcc = (float(word) for word in rows[-1].split())
+    assert solid == pytest.approx(classifier.solid_fraction, rel=1e-4)
+    assert bcc == pytest.approx(classifier.fraction("cI2-W"), rel=1e-4)
+    with h5py.File(tmp_path / "log.h5") as file:
+        group = file["hoomd-data/hoomd_gala/Classifier"]
+        np.testing.assert_allclose(group["fractions"][-1], classifier.fractions)
+        assert group["solid_fraction"].shape == (2,)
+
+
+def test_box_and_number_of_particles_may_change_at_any_time(simulation, model_path, count):
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier)
+    analyzer = hoomd_gala.Analyzer(model_path)
+
+    def check():
+        expected = analyzer.analyze(simulation.state.get_snapshot())
+        assert classifier.label.shape == (simulation.state.N_particles,)
+        assert (classifier.label == expected.label).mean() > 0.999
+        np.testing.assert_allclose(classifier.embedding, expected.embedding, atol=1e-3)
+        return expected
+
+    simulation.run(0)
+    before = check()
+    assert before.fraction("cI2-W") > 0.9
+    # sheared and stretched at the same timestep
+    box = simulation.state.box
+    tilted = hoomd.Box(box.Lx, box.Ly, 1.5 * box.Lz, xy=0.35)
+    hoomd.update.BoxResize.update(simulation.state, tilted)
+    after = check()
+    assert np.abs(after.embedding - before.embedding).mean() > 0.1
+    # and the positions alone
+    snapshot = simulation.state.get_snapshot()
+    rng = np.random.default_rng(1)
+    snapshot.particles.position[:] += rng.normal(0, 0.3, snapshot.particles.position.shape)
+    snapshot.wrap()
+    simulation.state.set_snapshot(snapshot)
+    made = len(count)
+    assert check().fraction("cI2-W") < 0.5
+    assert len(count) == made + 2
+    # as many particles again
+    snapshot.replicate(2, 1, 1)
+    simulation.state.set_snapshot(snapshot)
+    check()
+
+
+def start_again(simulation, path):
+    """A simulation that goes on from a GSD file."""
+    twin = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    twin.create_state_from_gsd(str(path))
+    integrator = simulation.operations.integrator
+    simulation.operations.integrator = None
+    twin.operations.integrator = integrator
+    return twin
+
+
+def steps_of(path):
+    with open_trajectory(path) as trajectory:
+        return [frame.configuration.step for frame in trajectory]
+
+
+def test_restart_appends_without_frames_that_are_there_already(simulation, model_path, tmp_path):
+    path, restart = tmp_path / "labeled.gsd", tmp_path / "restart.gsd"
+    attach(simulation, hoomd_gala.Classifier(model_path, path))
+    simulation.run(20)
+    hoomd.write.GSD.write(simulation.state, filename=str(restart), mode="wb")
+    simulation.run(10)
+    # the run was cut off after frame 30; what it wrote after the restart file will come again
+    twin = start_again(simulation, restart)
+    assert trim(path, twin.timestep) == 2
+    attach(twin, hoomd_gala.Classifier(model_path, path))
+    # frame 20 is asked for again, and is there
+    twin.run(20, write_at_start=True)
+    assert steps_of(path) == [10, 20, 30, 40]
+
+
+RUN = """
+import json, sys
+import gsd.hoomd, hoomd, hoomd_gala
+model, start, path = sys.argv[1:]
+simulation = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+simulation.create_state_from_gsd(start)
+classifier = hoomd_gala.Classifier(model, path)
+class Tell(hoomd.custom.Action):
+    def act(self, timestep):
+        print(json.dumps(timestep), flush=True)
+for action in (classifier, Tell()):
+    simulation.operations.writers.append(hoomd.write.CustomWriter(action=action, trigger=1))
+simulation.run(1_000_000)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_death_by_signal_costs_the_frame_in_progress_at_most(bcc, model_path, tmp_path, number):
+    start, path = tmp_path / "start.gsd", tmp_path / "labeled.gsd"
+    with gsd.hoomd.open(start, "w") as trajectory:
+        trajectory.append(make_frame(bcc, 0))
+    command = [sys.executable, "-c", RUN, str(model_path), str(start), str(path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as child:
+        told = [json.loads(child.stdout.readline()) for _ in range(4)]
+        time.sleep(0.05 * int(number))  # anywhere in a later frame
+        os.kill(child.pid, number)
+        told += [json.loads(line) for line in child.stdout.read().splitlines()]
+    assert child.returncode != 0
+    steps = steps_of(path)
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) >= len(told)
+    with open_trajectory(path) as trajectory:
+        assert all(frame_labels(frame) is not None for frame in trajectory)
+
+
+def test_frames_before_a_torn_one_come_back(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    attach(simulation, hoomd_gala.Classifier(model_path, path))
+    simulation.run(40)
+    whole = path.read_bytes()
+    # as if the machine had gone down while the last frame was written
+    path.write_bytes(whole[: int(0.9 * len(whole))])
+    frames = count_recoverable_frames(path)
+    assert frames >= 2
+    assert recover(path, path) == frames
+    assert steps_of(path) == [10, 20, 30, 40][:frames]
+
+
+class Sequence(hoomd.custom.Action):
+    """Puts the simulation through given configurations, one after the other."""
+
+    def __init__(self, configurations):
+        super().__init__()
+        self.configurations = configurations
+
+    def act(self, timestep):
+        index = min(timestep // 10, len(self.configurations) - 1)
+        with self._state.cpu_local_snapshot as snapshot:
+            rtag = snapshot.particles.rtag
+            snapshot.particles.position[rtag] = self.configurations[index]
+
+
+@pytest.fixture
+def growing(bcc):
+    """A simulation of which a given part is a crystal and the rest is not.
+
+    Every 10 timesteps, the next fraction of the list is taken.
+    """
+    crystal = make_frame(bcc, 0).particles.position.astype(float)
+    edges = bcc.box[:3]
+    rng = np.random.default_rng(7)
+
+    def make(fractions):
+        configurations = []
+        for fraction in fractions:
+            top = (fraction - 0.5) * edges[2]
+            melted = crystal[:, 2] > top
+            positions = crystal.copy()
+            positions[melted] = rng.uniform(-0.5, 0.5, (melted.sum(), 3)) * edges
+            positions[melted, 2] = rng.uniform(top, edges[2] / 2, melted.sum())
+            configurations.append(positions)
+        snapshot = hoomd.Snapshot()
+        snapshot.configuration.box = bcc.box
+        snapshot.particles.N = len(crystal)
+        snapshot.particles.types = ["A"]
+        snapshot.particles.position[:] = configurations[0]
+        sim = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+        sim.create_state_from_snapshot(snapshot)
+        sim.operations.updaters.append(
+            hoomd.update.CustomUpdater(action=Sequence(configurations), trigger=1)
+        )
+        return sim
+
+    return make
+
+
+class Note(hoomd.custom.Action):
+    """Remembers when it was called."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def act(self, timestep):
+        self.steps.append(timestep)
+
+
+def test_trigger_switches_once_past_each_threshold(growing, model_path):
+    # solid fractions at about timesteps 0, 10, 20, ...
+    simulation = growing([0.0, 0.5, 0.95, 0.65, 0.5, 0.65, 0.2, 0.2])
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier, trigger=1_000_000)
+    seen = []
+    trigger = hoomd_gala.triggers.Fraction(
+        classifier, ["cI2-W", "cF4-Cu"], above=0.7, release=0.4, period=1
+    )
+    solid = hoomd_gala.triggers.Fraction(classifier, above=0.7, period=1)
+    simulation.run(0)
+    for _ in range(8):
+        simulation.run(5)
+        active = trigger(simulation.timestep)
+        seen.append((round(classifier.fraction(["cI2-W", "cF4-Cu"]), 2), active))
+        assert active == trigger.active
+        assert solid(simulation.timestep) == (classifier.solid_fraction >= 0.7)
+        simulation.run(5)
+    fractions, active = zip(*seen, strict=True)
+    assert fractions[0] < 0.1
+    assert fractions[2] >= 0.7
+    assert all(0.4 < fractions[i] < 0.7 for i in (3, 5)), fractions
+    assert fractions[6] < 0.4
+    switched = fractions[4] >= 0.4
+    assert active[:4] == (False, False, True, True)
+    assert active[4] == switched
+    assert active[6:] == (False, False)
+
+
+def test_trigger_writes_densely_during_a_transition_at_no_extra_cost(growing, model_path, count):
+    simulation = growing([0.0] * 3 + [0.5] * 3 + [1.0] * 4)
+    classifier = hoomd_gala.Classifier(model_path)
+    note, negated = Note(), Note()
+    begun = hoomd_gala.triggers.Fraction(classifier, above=0.2, period=10)
+    done = hoomd_gala.triggers.Fraction(classifier, above=0.9, period=10)
+    during = hoomd.trigger.And([hoomd.trigger.Periodic(2), begun, hoomd.trigger.Not(done)])
+    for action, trigger in ((note, during), (negated, hoomd.trigger.Not(begun))):
+        simulation.operations.writers.append(hoomd.write.CustomWriter(trigger, action))
+    attach(simulation, classifier, trigger=1_000_000)
+    simulation.run(100)
+    # labels are up to 10 timesteps old
+    assert note.steps == list(range(note.steps[0], note.steps[-1] + 1, 2))
+    assert 30 <= note.steps[0] <= 42
+    assert 58 <= note.steps[-1] <= 72
+    assert negated.steps == list(range(1, negated.steps[-1] + 1))
+    assert 30 <= negated.steps[-1] <= 42
+    assert len(count) <= 11
+
+
+def test_stopping_at_nucleation(growing, model_path):
+    simulation = growing([0.0, 0.0, 0.0, 0.6, 1.0, 1.0])
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier, trigger=1_000_000)
+    nucleated = hoomd_gala.triggers.Fraction(classifier, "cI2-W", above=0.3)
+    simulation.run(0)
+    while simulation.timestep < 100 and not nucleated(simulation.timestep):
+        simulation.run(5)
+    assert 30 < simulation.timestep <= 40
+    assert classifier.fraction("cI2-W") >= 0.3
+    # copies keep whether they are active
+    assert pickle.loads(pickle.dumps(nucleated)).active
+
+
+def test_bad_triggers_are_answered_with_a_sentence(model_path):
+    classifier = hoomd_gala.Classifier(model_path)
+    fraction = hoomd_gala.triggers.Fraction
+    with pytest.raises(InputError, match="no class 'iron'; it knows cF4-Cu"):
+        fraction(classifier, "iron", above=0.5)
+    with pytest.raises(InputError, match="0 < release <= above <= 1"):
+        fraction(classifier, above=0.5, release=0.6)
+    with pytest.raises(InputError, match="period is 0"):
+        fraction(classifier, above=0.5, period=0)

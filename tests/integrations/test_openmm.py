@@ -1,0 +1,133 @@
+"""The OpenMM reporter in a real simulation."""
+
+import numpy as np
+import openmm
+import pytest
+from openmm import app, unit
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.errors import InputError
+from hoomd_gala.files.trajectories import frame_labels, open_trajectory, read_frame
+from hoomd_gala.integrations.openmm import ClassifierReporter
+from hoomd_gala.systems import lattice_vectors
+
+
+def einstein_crystal(positions, box, distance="periodicdistance(x, y, z, x0, y0, z0)^2"):
+    """A simulation of particles tied to their sites."""
+    system = openmm.System()
+    force = openmm.CustomExternalForce(f"500*({distance})")
+    for name in ("x0", "y0", "z0"):
+        force.addPerParticleParameter(name)
+    topology = app.Topology()
+    chain = topology.addChain()
+    for i, site in enumerate(positions):
+        system.addParticle(1.0)
+        force.addParticle(i, site)
+        topology.addAtom("AB"[i % 2], None, topology.addResidue("X", chain))
+    system.addForce(force)
+    vectors = lattice_vectors(box)
+    system.setDefaultPeriodicBoxVectors(*vectors)
+    topology.setPeriodicBoxVectors(vectors * unit.nanometer)
+    integrator = openmm.LangevinMiddleIntegrator(10.0, 1.0, 0.001)
+    platform = openmm.Platform.getPlatformByName("Reference")
+    simulation = app.Simulation(topology, system, integrator, platform)
+    simulation.context.setPositions(positions)
+    return simulation
+
+
+@pytest.fixture
+def simulation(bcc):
+    """Einstein crystal on bcc sites."""
+    return einstein_crystal(bcc.positions, bcc.box)
+
+
+def test_reporter_writes_labelled_frames(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, model_path)
+    simulation.reporters.append(reporter)
+    simulation.step(30)
+    with open_trajectory(path) as trajectory:
+        assert [frame.configuration.step for frame in trajectory] == [10, 20, 30]
+        last = trajectory[-1]
+    labels, names = frame_labels(last)
+    assert (labels == names.index("cI2-W")).mean() > 0.9
+    np.testing.assert_array_equal(labels, reporter.result.label)
+    # structures are the types that OVITO shows; the simulation's own are kept
+    kinds = np.array(last.particles.types)[last.particles.typeid]
+    np.testing.assert_array_equal(kinds, np.array([*names, "unknown"])[labels])
+    own = read_frame(path)
+    assert own.particles.types == ["A", "B"]
+    np.testing.assert_array_equal(own.particles.typeid, np.arange(len(labels)) % 2)
+    state = simulation.context.getState(getPositions=True, getEnergy=True)
+    energy = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
+    logged = last.log["md/compute/ThermodynamicQuantities/potential_energy"][0]
+    assert logged == pytest.approx(energy, rel=1e-5)
+    again = Analyzer(model_path).analyze(last)
+    assert (again.label == labels).mean() > 0.999
+
+
+def test_continued_run_appends(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    for _ in range(2):
+        simulation.reporters[:] = [ClassifierReporter(path, 10, model_path)]
+        simulation.step(20)
+    with open_trajectory(path) as trajectory:
+        assert [frame.configuration.step for frame in trajectory] == [10, 20, 30, 40]
+
+
+def test_types_are_kept_where_that_is_asked_for(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    simulation.reporters[:] = [ClassifierReporter(path, 10, model_path, keep_types=True)]
+    simulation.step(10)
+    with open_trajectory(path) as trajectory:
+        assert trajectory[0].particles.types == ["A", "B"]
+        assert not any("simulation" in key for key in trajectory[0].log)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path, mask):
+    path = tmp_path / "run.gsd"
+    everyone = ClassifierReporter(None, 10, model_path)
+    particles = [700, 3, 101]
+    if mask:
+        particles = np.isin(np.arange(simulation.topology.getNumAtoms()), particles)
+    some = ClassifierReporter(path, 10, model_path, particles=particles)
+    simulation.reporters.extend([everyone, some])
+    simulation.step(10)
+    chosen = [3, 101, 700]
+    np.testing.assert_array_equal(some.result.label, everyone.result.label[chosen])
+    with open_trajectory(path) as trajectory:
+        labels, _ = frame_labels(trajectory[0])
+        fractions = trajectory[0].log["hoomd_gala/Classifier/fractions"]
+    np.testing.assert_array_equal(labels[chosen], some.result.label)
+    assert (np.delete(labels, chosen) == -1).all()
+    np.testing.assert_allclose(fractions, some.result.counts)
+    simulation.reporters[:] = [ClassifierReporter(None, 10, model_path, particles=[10_000])]
+    with pytest.raises(InputError, match="particles are to be 0 to"):
+        simulation.step(10)
+
+
+def test_a_system_without_periodic_boundaries_is_refused_before_anything_happens(
+    bcc, model_path, tmp_path
+):
+    simulation = einstein_crystal(bcc.positions, bcc.box, "(x-x0)^2 + (y-y0)^2 + (z-z0)^2")
+    path = tmp_path / "run.gsd"
+    simulation.reporters.append(ClassifierReporter(path, 10, model_path))
+    with pytest.raises(InputError, match="no force of this OpenMM system uses periodic"):
+        simulation.step(10)
+    assert simulation.currentStep == 0
+    assert not path.exists()
+
+
+def test_few_particles_are_unknown_with_one_warning(bcc, model_path, tmp_path):
+    simulation = einstein_crystal(bcc.positions[:8], bcc.box)
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, model_path)
+    simulation.reporters.append(reporter)
+    with pytest.warns(UserWarning, match="there are 8 particles") as warned:
+        simulation.step(30)
+    assert len(warned) == 1
+    assert reporter.result.fractions["unknown"] == 1
+    with open_trajectory(path) as trajectory:
+        assert len(trajectory) == 3
+        assert (frame_labels(trajectory[-1])[0] == -1).all()

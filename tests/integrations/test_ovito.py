@@ -1,0 +1,341 @@
+"""What a person sees in OVITO: files, copies to look at, and the modifier."""
+
+import gsd.hoomd
+import numpy as np
+import pytest
+from conftest import gas
+from ovito.io import import_file
+from ovito.modifiers import (
+    CommonNeighborAnalysisModifier,
+    PolyhedralTemplateMatchingModifier,
+    SelectTypeModifier,
+)
+from ovito.vis import TachyonRenderer, Viewport
+
+import hoomd_gala
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.cli import main
+from hoomd_gala.colors import (
+    COLORS,
+    OVITO_TYPE_ORDER,
+    label_colors,
+    structure_color,
+    structure_types,
+)
+from hoomd_gala.errors import InputError
+from hoomd_gala.files.trajectories import (
+    add_labels,
+    append_frame,
+    frame_labels,
+    make_frame,
+    open_trajectory,
+    read_frame,
+)
+from hoomd_gala.labeling import label_trajectory, view_trajectory
+from hoomd_gala.results import Result
+from hoomd_gala.systems import as_system, make_system
+
+#: Pixels of a picture.
+SIZE = (300, 300)
+
+
+@pytest.fixture
+def labelled(trajectory_path, model_path, tmp_path):
+    """Five labelled frames of a bcc crystal."""
+    path = tmp_path / "labeled.gsd"
+    label_trajectory(trajectory_path, path, model_path)
+    return path
+
+
+def types_of(prop):
+    return {kind.id: kind.name for kind in prop.types}
+
+
+def names_of(prop):
+    """Name of each particle's type."""
+    types = types_of(prop)
+    return np.array([types[k] for k in prop.array])
+
+
+def test_common_structures_have_the_colors_of_template_matching():
+    ovito = {kind.name: kind.color for kind in PolyhedralTemplateMatchingModifier().structures}
+    for name, theirs in (
+        ("cF4-Cu", "FCC"),
+        ("hP2-Mg", "HCP"),
+        ("cI2-W", "BCC"),
+        ("cP1-Po", "Simple cubic"),
+        ("cF8-C", "Cubic diamond"),
+        ("hP4-C.3", "Hexagonal diamond"),
+        ("disordered", "Other"),
+    ):
+        np.testing.assert_allclose(COLORS[name], ovito[theirs], atol=0.01)
+
+
+def test_other_structures_have_colors_that_tell_them_apart():
+    names = [*Analyzer("structures").class_names, "unknown"]
+    colors = np.array([structure_color(name) for name in names])
+    assert ((colors >= 0) & (colors <= 1)).all()
+    assert len(np.unique(colors.round(2), axis=0)) > 0.8 * len(names)
+    np.testing.assert_array_equal(
+        label_colors(np.array([1, -1]), ["a", "cI2-W"]),
+        np.array([COLORS["cI2-W"], COLORS["unknown"]], np.float32),
+    )
+
+
+def render(path, frame):
+    """Pixels of a frame as the file is loaded, without a modifier, on black: (rows, columns, 3)."""
+    pipeline = import_file(str(path))
+    pipeline.source.data.cell_.vis.enabled = False
+    pipeline.source.data.particles_.vis.radius = 0.5
+    pipeline.add_to_scene()
+    try:
+        view = Viewport(type=Viewport.Type.Ortho, camera_dir=(0, 1, 0))
+        view.zoom_all(size=SIZE)
+        renderer = TachyonRenderer(ambient_occlusion=False, shadows=False)
+        image = view.render_image(size=SIZE, frame=frame, background=(0, 0, 0), renderer=renderer)
+    finally:
+        pipeline.remove_from_scene()
+    image = image.convertToFormat(image.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3) / 255
+
+
+def count_pixels(pixels, color):
+    """Pixels of a color in any light but the darkest; light changes all three parts alike."""
+    brightness = pixels.max(axis=-1, keepdims=True)
+    hue = pixels / np.maximum(brightness, 1e-6)
+    wanted = np.array(color) / max(color)
+    return int(((np.abs(hue - wanted).max(axis=-1) < 0.08) & (brightness[..., 0] > 0.4)).sum())
+
+
+@pytest.fixture(scope="module")
+def rows_of_structures(tmp_path_factory):
+    """Six rows of particles, each labelled as another structure, in the second of two frames.
+
+    In the first frame, all are disordered. The simulation's types are A and B.
+    """
+    path = tmp_path_factory.mktemp("rows") / "rows.gsd"
+    names = ("cF4-Cu", "hP2-Mg", "cI2-W", "tP30-CrFe", "hR105-B", "hP1-HgSn6-10", "disordered")
+    shown = np.array([0, 1, 2, 3, 6, -1], np.int32)
+    places = np.stack(np.meshgrid(np.arange(6), [0], np.arange(6), indexing="ij"), -1)
+    system = make_system(places.reshape(-1, 3) * 1.5 - 4, [12, 12, 12, 0, 0, 0], np.arange(36) % 2)
+    for step, label in enumerate((np.full(36, 6, np.int32), np.repeat(shown, 6))):
+        result = Result(label, np.ones(36, np.float32), np.zeros((36, 2), np.float32), names)
+        frame = add_labels(make_frame(system, step, ("A", "B")), result)
+        append_frame(path, frame, keep_types=False)
+    return path
+
+
+def test_labelled_file_shows_every_structure_in_its_color_as_loaded(rows_of_structures):
+    # OVITO's own colors, by number; yellow is what another structure than the common ones gets
+    colors = {
+        "cF4-Cu": (0.4, 1.0, 0.2),
+        "hP2-Mg": (1.0, 0.4, 0.4),
+        "cI2-W": (0.4, 0.4, 1.0),
+        "tP30-CrFe": (1.0, 1.0, 0.0),
+        "disordered": (0.97, 0.97, 0.97),
+        "unknown": (0.8, 1.0, 0.7),
+    }
+    first, second = (render(rows_of_structures, frame) for frame in (0, 1))
+    seen = {name: count_pixels(second, color) for name, color in colors.items()}
+    # of each, six particles of a radius of 0.5; none hides another
+    assert min(seen.values()) > 0.9 * max(seen.values()) > 3000
+    assert sum(seen.values()) > 0.7 * (second.max(axis=-1) > 0).sum()
+    seen = {name: count_pixels(first, color) for name, color in colors.items()}
+    assert seen.pop("disordered") > 10_000
+    assert not any(seen.values())
+
+
+def test_what_the_command_label_writes_is_colored_as_loaded(labelled):
+    with open_trajectory(labelled) as trajectory:
+        label, names = frame_labels(trajectory[4])
+    bcc = np.mean(label == names.index("cI2-W"))
+    pixels = render(labelled, 4)
+    drawn = (pixels.max(axis=-1) > 0.4).sum()
+    assert count_pixels(pixels, (0.4, 0.4, 1.0)) > 0.8 * bcc * drawn > 10_000
+
+
+def test_labelled_file_names_structures_and_keeps_the_types(rows_of_structures):
+    pipeline = import_file(str(rows_of_structures))
+    data = pipeline.compute(1)
+    kinds = data.particles.particle_types
+    shown = ["cF4-Cu", "hP2-Mg", "cI2-W", "tP30-CrFe", "disordered", "unknown"]
+    np.testing.assert_array_equal(names_of(kinds), np.repeat(shown, 6))
+    np.testing.assert_array_equal(data.particles["hoomd_gala_simulation_typeid"], np.arange(36) % 2)
+    # the analyzer, too, sees the simulation's own types, whichever way the frame comes
+    np.testing.assert_array_equal(as_system(data).types, np.arange(36) % 2)
+    with open_trajectory(rows_of_structures) as trajectory:
+        assert trajectory[0].particles.types == ["disordered"]
+        np.testing.assert_array_equal(as_system(trajectory[1]).types, np.arange(36) % 2)
+    frame = read_frame(rows_of_structures)
+    assert frame.particles.types == ["A", "B"]
+    np.testing.assert_array_equal(frame.particles.typeid, np.arange(36) % 2)
+    assert not any("simulation" in key for key in frame.log)
+
+
+def test_view_has_structures_as_named_and_colored_types(labelled, capsys):
+    assert main(["view", str(labelled)]) == 0
+    path = labelled.with_name("labeled-view.gsd")
+    assert capsys.readouterr().out.strip() == str(path)
+    pipeline = import_file(str(path))
+    assert pipeline.source.num_frames == 5
+    data = pipeline.compute(4)
+    with open_trajectory(labelled) as trajectory:
+        frame = trajectory[4]
+    label, names = frame_labels(frame)
+    kinds = data.particles.particle_types
+    np.testing.assert_array_equal(names_of(kinds), np.array([*names, "unknown"])[label])
+    np.testing.assert_allclose(data.particles.positions, frame.particles.position, atol=1e-6)
+    assert data.attributes["energy"] == 4
+    assert "hoomd_gala_Classifier_embedding" not in data.particles
+    assert "Color" not in data.particles
+    # in the order that they are in, OVITO's own colors for types look like those of structures;
+    # it has no grey for what is unknown, and no orange
+    for kind in kinds.types:
+        if kind.name not in ("hP4-C.3", "cF8-C", "unknown"):
+            np.testing.assert_allclose(kind.color, COLORS[kind.name], atol=0.21)
+    # bcc and unknown have to be listed, and what comes before them; nothing else is
+    assert [kind.name for kind in kinds.types] in (list(OVITO_TYPE_ORDER[:n]) for n in (3, 7))
+
+
+def test_types_end_with_what_occurs_and_only_ever_grow():
+    classes = ["cF4-Cu", "hP2-Mg", "cI2-W", *"abcdef", "disordered"]
+    types = structure_types([], classes, ["disordered"])
+    assert types == ["disordered"]
+    types = structure_types(types, classes, ["hP2-Mg", "disordered"])
+    assert types == ["disordered", "hP2-Mg"]
+    # what the model does not know leaves its number to what has none
+    types = structure_types(types, classes, ["unknown"])
+    assert types == ["disordered", "hP2-Mg", "cI2-W", "a", "b", "cF4-Cu", "unknown"]
+    types = structure_types(types, classes, ["f"])
+    assert types[7:] == ["c", "d", "e", "f"]
+    assert structure_types(types, classes, ["a", "disordered", "f"]) == types
+    # a file that another model goes on with
+    assert structure_types(types, ["z"], ["z", "cI2-W"]) == [*types, "z"]
+    # white, red, blue, green and pale green stand for one structure each
+    classes = Analyzer("structures").class_names
+    types = structure_types([], classes, ["tP30-CrFe", "tI2-Pa", "cI58-Mn"])
+    numbers = [types.index(name) % 9 for name in ("tP30-CrFe", "tI2-Pa", "cI58-Mn")]
+    assert numbers == [3, 4, 7]
+    assert len(set(types)) == len(types)
+
+
+def test_structures_of_any_name_can_be_types(tmp_path):
+    path = tmp_path / "named.gsd"
+    rng = np.random.default_rng(1)
+    label = np.array([0, 1] * 15, np.int32)
+    result = Result(
+        label, np.ones(30, np.float32), np.zeros((30, 2), np.float32), ("flüssig", "σ-Phase")
+    )
+    frame = add_labels(make_frame(gas(30, rng), 0), result)
+    frame.particles.type_shapes = [{"type": "Sphere", "diameter": 0.8}]
+    append_frame(path, frame, keep_types=False)
+    kinds = import_file(str(path)).compute().particles.particle_types
+    np.testing.assert_array_equal(names_of(kinds), np.array(["flüssig", "σ-Phase"])[label])
+    assert [kind.radius for kind in kinds.types] == pytest.approx([0.4] * len(kinds.types))
+    assert read_frame(path).particles.type_shapes == [{"type": "Sphere", "diameter": 0.8}]
+
+
+def test_labels_of_other_particles_than_the_frame_has_are_refused(bcc, tmp_path):
+    path = tmp_path / "some.gsd"
+    total = len(bcc.positions)
+    result = Result(
+        np.zeros(total, np.int32), np.ones(total), np.zeros((total, 2)), ("cI2-W", "disordered")
+    )
+    few = bcc._replace(positions=bcc.positions[:10], types=bcc.types[:10])
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.append(add_labels(make_frame(few, 0), result))
+    with pytest.raises(InputError, match=rf"frame 0 of .* has 10 particles and labels of {total}"):
+        view_trajectory(path)
+
+
+def test_view_of_what_cannot_be_viewed(trajectory_path, labelled, tmp_path):
+    with pytest.raises(InputError, match=r"frame 0 of .* holds no labels; hoomd-gala label"):
+        view_trajectory(trajectory_path)
+    assert not trajectory_path.with_name("bcc-view.gsd").exists()
+    with pytest.raises(InputError, match="exists; remove it"):
+        view_trajectory(labelled, labelled)
+    with pytest.raises(InputError, match=r"let it end in \.gsd"):
+        view_trajectory(labelled, tmp_path / "view.xyz")
+
+
+def check(data, result):
+    """The modifier's output says what the analyzer did."""
+    kinds = data.particles["Structure Type"]
+    expected = np.array([*result.class_names, "unknown"])[result.label]
+    np.testing.assert_array_equal(names_of(kinds), expected)
+    np.testing.assert_allclose(data.particles["Confidence"], result.confidence, atol=1e-5)
+    np.testing.assert_array_equal(
+        data.particles["Color"], label_colors(result.label, result.class_names)
+    )
+    # types and attributes are the same in all frames, whatever occurs
+    assert list(types_of(kinds).values()) == ["unknown", *result.class_names]
+    for kind in kinds.types:
+        np.testing.assert_allclose(kind.color, structure_color(kind.name), atol=1e-6)
+        fraction = data.attributes[f"hoomd_gala.fraction.{kind.name}"]
+        assert fraction == pytest.approx(result.fractions[kind.name])
+    table = data.tables["structures"]
+    assert table.y.array.sum() == len(result.label)
+    # what a legend of this table lists
+    assert set(types_of(table.x).values()) == set(names_of(table.x)) == set(expected)
+    assert [prop.name for prop in data.particles.properties].count("Color") == 1
+
+
+def test_modifier_after_one_of_ovitos_own(trajectory_path, model_path):
+    pipeline = import_file(str(trajectory_path))
+    pipeline.modifiers.append(CommonNeighborAnalysisModifier())
+    pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier(model=str(model_path)))
+    with open_trajectory(trajectory_path) as frames:
+        expected = Analyzer(model_path, "cpu").analyze(frames[0])
+    check(pipeline.compute(0), expected)
+
+
+def test_modifier_labels_what_a_pipeline_loads(trajectory_path, model_path):
+    pipeline = import_file(str(trajectory_path))
+    pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier(model=str(model_path)))
+    with open_trajectory(trajectory_path) as trajectory:
+        for i in (0, 4):
+            check(pipeline.compute(i), Analyzer(model_path).analyze(trajectory[i]))
+
+
+def test_modifier_serves_other_modifiers_in_all_frames(rows_of_structures):
+    pipeline = import_file(str(rows_of_structures))
+    pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier())
+    # a structure that the first frame does not have
+    pipeline.modifiers.append(SelectTypeModifier(property="Structure Type", types={"cI2-W"}))
+    first, second, again = (pipeline.compute(frame) for frame in (0, 1, 0))
+    lists = [types_of(data.particles["Structure Type"]) for data in (first, second, again)]
+    assert lists[0] == lists[1] == lists[2]
+    for data, share in ((first, 0.0), (second, 1 / 6), (again, 0.0)):
+        assert data.attributes["hoomd_gala.fraction.hP2-Mg"] == pytest.approx(share)
+        assert data.attributes["SelectType.num_selected"] == round(36 * share)
+
+
+def test_types_of_a_labelled_file_are_the_same_in_whatever_order_frames_are_seen(
+    rows_of_structures,
+):
+    for order in ((0, 1, 0, 1), (1, 0, 1)):
+        pipeline = import_file(str(rows_of_structures))
+        for frame in order:
+            kinds = pipeline.compute(frame).particles.particle_types
+            with open_trajectory(rows_of_structures) as trajectory:
+                label, names = frame_labels(trajectory[frame])
+            np.testing.assert_array_equal(names_of(kinds), np.array([*names, "unknown"])[label])
+
+
+def test_modifier_shows_labels_that_the_file_holds(labelled, tmp_path):
+    with open_trajectory(labelled) as trajectory, gsd.hoomd.open(tmp_path / "c.gsd", "w") as copy:
+        for frame in trajectory:
+            # a logged color, which is a property of the user's to OVITO
+            frame.log["particles/Color"] = np.zeros((frame.particles.N, 3), np.float32)
+            copy.append(frame)
+    pipeline = import_file(str(tmp_path / "c.gsd"))
+    pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier())
+    data = pipeline.compute(3)
+    with open_trajectory(labelled) as trajectory:
+        label, names = frame_labels(trajectory[3])
+    np.testing.assert_array_equal(
+        names_of(data.particles["Structure Type"]), np.array([*names, "unknown"])[label]
+    )
+    assert [prop.name for prop in data.particles.properties].count("Color") == 1
+    np.testing.assert_array_equal(data.particles.colors, label_colors(label, names))

@@ -1,0 +1,219 @@
+"""Naming structures after a few labelled particles."""
+
+import csv
+import json
+
+import gsd.hoomd
+import numpy as np
+import pytest
+import torch
+from conftest import gas, needs_hoomd
+from test_cli import fails
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.cli import main
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
+from hoomd_gala.files.trajectories import frame_labels, make_frame, open_trajectory
+from hoomd_gala.learning.few_shot import (
+    LinearMap,
+    few_temperature,
+    fit_logistic,
+    make_network,
+    set_head,
+)
+from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
+
+NAMES = ("my bcc", "my fcc", "gas")
+
+
+@pytest.fixture
+def systems(rng):
+    """Warm bcc, warm fcc, and a gas."""
+    crystals = [displace(crystal(unit_cell(name), 500), 0.04, rng) for name in ("cI2-W", "cF4-Cu")]
+    return [*crystals, gas(500, rng)]
+
+
+@pytest.fixture
+def run_path(systems, tmp_path):
+    """One frame of each of them."""
+    path = tmp_path / "run.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for i, system in enumerate(systems):
+            trajectory.append(make_frame(system, i))
+    return path
+
+
+def write(path, rows, header="frame,particle,name"):
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+@pytest.fixture
+def labels_path(tmp_path, systems, rng):
+    """Twenty particles of each frame."""
+    rows = [
+        (frame, particle, NAMES[frame])
+        for frame, system in enumerate(systems)
+        for particle in rng.permutation(len(system.positions))[:20]
+    ]
+    return write(tmp_path / "labels.csv", rows)
+
+
+@pytest.fixture
+def context_path(trained, tmp_path):
+    """A model with context."""
+    path = tmp_path / "context.safetensors"
+    info = ModelInfo(trained.info.core, ("a", "b", "c"), context=8, knows_unknown=True)
+    network = info.make_network()
+    inherit(network, trained.network)
+    save_model(path, Model(network, info))
+    return path
+
+
+@pytest.fixture(params=["model_path", "context_path", "embedding_model_path"])
+def source_path(request):
+    """Models with classes, with context, and of another task (and random weights)."""
+    return request.getfixturevalue(request.param)
+
+
+def learn(source, run, labels, output):
+    arguments = ["finetune", source, "--gsd", run, "--labels", labels, "--output", output]
+    return main([str(argument) for argument in arguments])
+
+
+def test_twenty_labels_of_each_are_enough(
+    source_path, run_path, labels_path, systems, tmp_path, capsys
+):
+    output, labelled = tmp_path / "mine.safetensors", tmp_path / "labelled.gsd"
+    assert learn(source_path, run_path, labels_path, output) == 0
+    assert "60 labelled particles of 3 structures" in capsys.readouterr().out
+    analyzer = Analyzer(output, device="cpu")
+    for i, system in enumerate(systems):
+        assert analyzer.class_names == NAMES
+        assert (analyzer.analyze(system).label == i).mean() > 0.95
+    assert main(["label", str(run_path), str(labelled), "--model", str(output)]) == 0
+    with open_trajectory(labelled) as trajectory:
+        label, names = frame_labels(trajectory[1])
+    assert names == list(NAMES)
+    assert (label == 1).mean() > 0.95
+    card = json.loads((tmp_path / "mine.json").read_text())["card"]
+    assert card["labelled particles"] == dict.fromkeys(NAMES, 20)
+    assert card["source"]["model"] == source_path.stem
+    assert card["metrics"]["validation_accuracy"] > 0.9
+    core = load_model(source_path).network.core.state_dict()
+    for key, tensor in load_model(output).network.core.state_dict().items():
+        assert torch.equal(tensor, core[key])
+
+
+@needs_hoomd
+def test_classifier_takes_it(model_path, run_path, labels_path, tmp_path):
+    import hoomd
+
+    import hoomd_gala
+
+    output = tmp_path / "mine.safetensors"
+    assert learn(model_path, run_path, labels_path, output) == 0
+    simulation = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    simulation.create_state_from_gsd(str(run_path), frame=0)
+    simulation.operations.integrator = hoomd.md.Integrator(dt=0.001)
+    classifier = hoomd_gala.Classifier(output, tmp_path / "labelled.gsd", device="cpu")
+    writer = hoomd.write.CustomWriter(action=classifier, trigger=hoomd.trigger.Periodic(1))
+    simulation.operations.writers.append(writer)
+    simulation.run(1)
+    assert classifier.result.fractions["my bcc"] > 0.95
+
+
+def test_head_is_the_linear_map():
+    torch.manual_seed(2)
+    core = CoreConfig(width=8, hidden=8, blocks=1)
+    source = FrameClassifier(core, 2)
+    torch.nn.init.normal_(source.norm.weight)
+    torch.nn.init.normal_(source.norm.bias)
+    network = make_network(
+        Model(source, ModelInfo(CoreConfig(width=8, hidden=8, blocks=1), ())), 3, 1
+    )
+    linear = LinearMap(torch.randn(16, 3).double(), torch.randn(3).double())
+    set_head(network, linear)
+    own, around = (network.norm(10 * torch.randn(*shape, 8)) for shape in ((50,), (50, 20)))
+    features = torch.cat((own, around.mean(1)), dim=-1).double()
+    expected = features @ linear.weight + linear.bias
+    torch.testing.assert_close(network.name(own, around).double(), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_classes_count_the_same_however_many_are_labelled():
+    """Two overlapping Gaussians, one labelled ten times as often: the border is in the middle."""
+    generator = torch.Generator().manual_seed(1)
+    numbers = torch.randn(2200, 1, generator=generator).double()
+    labels = (torch.arange(2200) >= 2000).long()
+    numbers[labels == 1] += 2
+    weight, bias = fit_logistic(numbers, labels)
+    border = -(bias[1] - bias[0]) / (weight[0, 1] - weight[0, 0])
+    assert float(border) == pytest.approx(1, abs=0.1)
+
+
+def test_confidence_stays_below_certainty():
+    labels = torch.tensor([0, 1] * 10)
+    logits = 50.0 * torch.nn.functional.one_hot(labels, 2).double()
+    confidence = torch.softmax(logits / few_temperature(logits, labels), -1).max(-1).values
+    assert 0.9 < float(confidence.min()) < 0.99
+
+
+def test_several_files(model_path, run_path, systems, tmp_path):
+    other = tmp_path / "other.gsd"
+    with gsd.hoomd.open(other, "w") as trajectory:
+        trajectory.append(make_frame(systems[2], 0))
+    rows = [("run.gsd", 0, i, "a") for i in range(9)] + [(other, 0, i, "b") for i in range(9)]
+    labels = write(tmp_path / "labels.csv", rows, "file,frame,particle,name")
+    output = tmp_path / "mine.safetensors"
+    arguments = ["--gsd", run_path, other, "--labels", labels, "--output", output]
+    assert main(["finetune", str(model_path), *map(str, arguments)]) == 0
+    assert load_model(output).info.card["labelled particles"] == {"a": 9, "b": 9}
+
+
+def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path, capsys):
+    path, output = tmp_path / "labels.csv", tmp_path / "mine.safetensors"
+    good = [(0, 0, "a"), (0, 1, "a"), (1, 0, "b"), (1, 1, "b")]
+
+    def refuses(rows, *more, header="frame,particle,name", files=(run_path,)):
+        write(path, rows, header)
+        arguments = ["--gsd", *files, "--labels", path, "--output", output]
+        return fails(capsys, "finetune", model_path, *arguments, *more)
+
+    assert "line 6: there is no frame 3" in refuses([*good, (3, 0, "a")])
+    assert "line 6: there is no particle 99999 in frame 1" in refuses([*good, (1, 99999, "a")])
+    assert "line 6: particle '-1' is no number from 0 up" in refuses([*good, (0, -1, "a")])
+    assert "line 6: frame 'x' is no number" in refuses([*good, ("x", 1, "a")])
+    assert "line 6: the name is empty" in refuses([*good, (0, 2, " ")])
+    assert "line 6: the name 'unknown' is for what" in refuses([*good, (0, 2, "unknown")])
+    assert "line 6: there are not as many fields" in refuses([*good, (0, 2)])
+    error = refuses([*good, (0, 1, "b")])
+    assert "line 6: particle 1 of frame 0 is 'b' here and 'a' in line 3" in error
+    assert "unknown column 'nmae'" in refuses(good, header="frame,particle,nmae")
+    assert "a column twice" in refuses(good, header="frame,particle,name,name")
+    assert "names only 'a'" in refuses(good[:2])
+    assert "names nothing" in refuses([])
+    assert "one particle only that is 'b'" in refuses(good[:3])
+    assert "no column file" in refuses(good, files=(run_path, tmp_path / "other.gsd"))
+    error = refuses([("x.gsd", *row) for row in good], header="file,frame,particle,name")
+    assert "line 2: none of the trajectories given is 'x.gsd'" in error
+    assert "--task is of no use with --labels" in refuses(good, "--task", "denoising")
+    assert "--epochs is of no use with --labels" in refuses(good, "--epochs", 3)
+    path.write_bytes(b"frame,particle,name\n0,0,\xff\n")
+    arguments = ["finetune", model_path, "--gsd", run_path, "--output", output]
+    assert "no CSV file in UTF-8" in fails(capsys, *arguments, "--labels", path)
+    assert "there is no file" in fails(capsys, *arguments, "--labels", tmp_path / "no.csv")
+    assert "give --task, or --labels" in fails(capsys, *arguments)
+    arguments = ["finetune", model_path, "--labels", path, "--output", output]
+    assert "give these with --gsd" in fails(capsys, *arguments)
+    assert not output.exists()
+
+
+def test_the_same_label_twice_counts_once(model_path, run_path, tmp_path):
+    rows = [(0, 0, "a"), (0, 0, "a"), (0, 1, "a"), (1, 0, "b"), (1, 1, "b")]
+    labels, output = write(tmp_path / "labels.csv", rows), tmp_path / "mine.safetensors"
+    assert learn(model_path, run_path, labels, output) == 0
+    assert load_model(output).info.card["labelled particles"] == {"a": 2, "b": 2}
+    with open(labels, newline="") as file:
+        assert len(list(csv.reader(file))) == 6
+    assert np.isfinite(load_model(output).info.temperature)

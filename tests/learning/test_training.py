@@ -1,0 +1,192 @@
+"""The training loop: exact resume, checkpoints, calibration."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import gas, needs_cuda
+
+from hoomd_gala.errors import InputError
+from hoomd_gala.files.atomic import write_table
+from hoomd_gala.learning import datasets
+from hoomd_gala.learning.tasks import frame_classification as task
+from hoomd_gala.learning.training import TrainingConfig, evaluate, split, train
+from hoomd_gala.networks import CoreConfig, FrameClassifier
+
+CONFIG = TrainingConfig(epochs=5, batch_size=16)
+
+
+class InterruptionError(Exception):
+    """Stands for a kill between two epochs."""
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(1)
+    crystal = datasets.crystal_frames(["cI2-W"], [0.03], 200, None, rng, n_particles=500)
+    frames = datasets.join([crystal, datasets.take(gas(400, rng), 1, 200, rng)])
+    return split(datasets.to_tensors(frames, 1, None), 0.3, seed=1)
+
+
+@pytest.fixture
+def few(data):
+    """A little of the data, where nothing is to be learned."""
+    return [{key: value[:48] for key, value in part.items()} for part in data]
+
+
+def network():
+    torch.manual_seed(1)
+    return FrameClassifier(CoreConfig(width=16, hidden=16, blocks=1, tied=True), 2)
+
+
+def test_split_keeps_every_row_once(data):
+    training, validation = data
+    total = len(training["labels"]) + len(validation["labels"])
+    assert len(validation["labels"]) == round(0.3 * total)
+    rows = torch.cat([training["bonds"], validation["bonds"]]).flatten(1)
+    assert len(torch.unique(rows, dim=0)) == total
+
+
+def test_training_learns_and_repeats_exactly(data):
+    curves, weights = [], []
+    for _ in range(2):
+        net = network()
+        curves.append(train(net, task.loss, *data, CONFIG).curve)
+        weights.append(net.state_dict())
+    assert curves[0] == curves[1]
+    assert curves[0][-1]["validation_loss"] < 0.7 * curves[0][0]["validation_loss"]
+    for key, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][key])
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, stop_after, device):
+    whole = network().to(device)
+    curve = train(whole, task.loss, *data, CONFIG).curve
+    checkpoint = tmp_path / "checkpoint.pt"
+    calls = 0
+
+    def interrupted(net, batch):
+        nonlocal calls
+        calls += net.training
+        # die in the middle of an epoch: what it did since the checkpoint is lost
+        if calls > stop_after * -(-len(data[0]["labels"]) // CONFIG.batch_size) + 2:
+            raise InterruptionError
+        return task.loss(net, batch)
+
+    with pytest.raises(InterruptionError):
+        train(network().to(device), interrupted, *data, CONFIG, checkpoint)
+    resumed = network().to(device)
+    resumed_curve = train(resumed, task.loss, *data, CONFIG, checkpoint).curve
+    assert resumed_curve == curve
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[key])
+
+
+@needs_cuda
+def test_a_gpu_learns_what_a_cpu_learns(data):
+    losses = [
+        train(network().to(device), task.loss, *data, CONFIG).curve[-1]["validation_loss"]
+        for device in ("cpu", "cuda")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+STOPPING = replace(CONFIG, epochs=8, patience=2)
+
+
+def overfitting(stop_in_epoch=None):
+    """A loss that gets better in training for ever, and in validation until the third epoch."""
+    epoch = 0
+
+    def loss(net, batch):
+        nonlocal epoch
+        value, metrics = task.loss(net, batch)
+        if net.training:
+            if epoch == stop_in_epoch:
+                raise InterruptionError
+            return value, metrics
+        # evaluation comes once an epoch, in one batch
+        epoch = int(net.epochs_seen) + 1
+        net.epochs_seen += 1
+        return value * 0 + abs(epoch - 3), metrics
+
+    return loss
+
+
+def counting_network():
+    """The network, with a count of its evaluations that checkpoints carry along."""
+    net = network()
+    net.register_buffer("epochs_seen", torch.zeros(()))
+    return net
+
+
+def test_early_stopping_keeps_the_best_weights(few):
+    net = counting_network()
+    curve, kept, _ = train(net, overfitting(), *few, STOPPING)
+    assert [row["validation_loss"] for row in curve] == [2, 1, 0, 1, 2]
+    assert kept == 2
+    three = counting_network()
+    with pytest.raises(InterruptionError):
+        train(three, overfitting(stop_in_epoch=3), *few, STOPPING)
+    for key, tensor in three.state_dict().items():
+        assert torch.equal(tensor, net.state_dict()[key])
+
+
+@pytest.mark.parametrize("stop_in_epoch", [2, 4])
+def test_early_stopping_resumes_exactly(few, tmp_path, stop_in_epoch):
+    whole = counting_network()
+    expected = train(whole, overfitting(), *few, STOPPING)
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(InterruptionError):
+        train(counting_network(), overfitting(stop_in_epoch), *few, STOPPING, checkpoint)
+    resumed = counting_network()
+    result = train(resumed, overfitting(), *few, STOPPING, checkpoint)
+    assert (result.curve, result.kept) == (expected.curve, expected.kept)
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[key])
+    # a training that is over stays so
+    again = counting_network()
+    assert train(again, overfitting(0), *few, STOPPING, checkpoint).curve == expected.curve
+    assert torch.equal(again.core.embed_types.weight, whole.core.embed_types.weight)
+
+
+def test_checkpoint_of_another_training_is_refused(few, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    config = replace(CONFIG, epochs=1)
+    train(network(), task.loss, *few, config, checkpoint, options={"cells": ["cI2-W"]})
+    before = checkpoint.read_bytes()
+    for other, options, named in (
+        (replace(config, batch_size=8), {"cells": ["cI2-W"]}, "batch_size"),
+        (config, {"cells": ["cF4-Cu"]}, "cells"),
+    ):
+        with pytest.raises(InputError, match=rf"other options \({named}\)"):
+            train(network(), task.loss, *few, other, checkpoint, options=options)
+    assert checkpoint.read_bytes() == before
+
+
+def test_temperature_recovers_the_scale_of_the_logits(data):
+    net = network()
+    train(net, task.loss, *data, CONFIG)
+    temperature = task.calibrate(net, data[1])
+    with torch.no_grad():
+        net.classify[-1].weight.mul_(3)
+        net.classify[-1].bias.mul_(3)
+    assert task.calibrate(net, data[1]) == pytest.approx(3 * temperature, rel=0.05)
+
+
+def test_evaluation_is_the_mean_over_all_rows(data):
+    net = network()
+    loss, _ = task.loss(net, data[1])
+    assert evaluate(net, task.loss, data[1], batch_size=7)["loss"] == pytest.approx(
+        float(loss.detach()), rel=1e-5
+    )
+
+
+def test_curve_is_written_as_csv(tmp_path):
+    write_table(tmp_path / "curve.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    with open(tmp_path / "curve.csv", newline="") as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == [0.5, 0.25]

@@ -1,0 +1,36 @@
+"""The scan from end to end, on next to nothing."""
+
+from test_workflow import fresh_copy, run
+
+from hoomd_gala.files.atomic import read_table
+
+
+def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    code, output = run(folder, "run", "--study", "scan-smoke")
+    assert code == 0, output
+    summary = folder / "summary" / "scan-smoke"
+    (assembly,) = read_table(summary / "assemblies.csv")
+    assert assembly["system"] == "OPP k=6.25 phi=0.62"
+    assert int(assembly["bulk particles"]) >= 20
+    assert assembly["lowest cells"].startswith("cI2-W")
+    assert float(assembly["Q6"]) < 1
+    header, _, line = (summary / "assemblies.md").read_text().splitlines()
+    assert header.count("|") == line.count("|") == 8
+    assert line.startswith("| OPP k=6.25 phi=0.62 | ")
+    assert assembly["nearest cell"] in line
+    lowest = {
+        (row["k or epsilon"], row["cell"]) for row in read_table(summary / "lattice_energies.csv")
+    }
+    assert ("6.0", "cI2-W") in lowest
+    for name in ("assemblies.png", "lattice_energies.png"):
+        assert (summary / name).read_bytes().startswith(b"\x89PNG")
+    (job,) = [path.parent for path in (folder / "workspace").glob("*/evidence.json")]
+    assert (job / "evidence.png").read_bytes().startswith(b"\x89PNG")
+    course = read_table(job / "course.csv")
+    assert [float(row["kT"]) for row in course][-1] == 0.4
+    # a gas has condensed
+    assert float(course[-1]["density"]) > 1.5 * float(course[0]["density"])
+    code, output = run(folder, "status", "--study", "scan-smoke")
+    assert code == 0, output
+    assert "simulate_assembly" not in output

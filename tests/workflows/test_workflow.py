@@ -1,0 +1,418 @@
+"""The workflow from end to end, interrupted and not, and its parts."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import HAS_HOOMD, needs_hoomd
+from study.flow import studies
+from study.simulation import protocol, restarts
+from tqdm.auto import tqdm
+
+from hoomd_gala.crystals import potentials
+from hoomd_gala.files.trajectories import frame_labels, open_trajectory
+
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+
+#: Timesteps of the frames of a system in the smoke study.
+SMOKE_STEPS = list(range(500, 5001, 500))
+
+SYSTEM_FILES = {
+    "trajectory.gsd", "restart.gsd", "structures.csv", "structures.png", "checks.csv",
+    "last_frame.png", "trajectory-view.gsd",
+}  # fmt: skip
+FRAME_FILES = {
+    "frames.safetensors", "frames_checkpoint.pt", "frames_learning_curve.csv",
+    "frames_learning_curve.png", "predicted_frames.csv",
+    "phases.csv", "phases.png", "snapshots.png",
+}  # fmt: skip
+MODEL_FILES = {
+    "structures.safetensors", "structures.json", "structures.md", "checkpoint.pt",
+    "learning_curve.csv", "learning_curve.png",
+}  # fmt: skip
+
+
+def fresh_copy(folder):
+    """The workflow as a fresh checkout has it."""
+    shutil.copytree(
+        WORKFLOWS, folder, ignore=shutil.ignore_patterns("workspace", "summary", ".signac")
+    )
+    return folder
+
+
+def environment(folder, engine=None):
+    """Environment of a run; ``engine="OpenMM"`` hides HOOMD-blue from it."""
+    variables = dict(os.environ)
+    if engine == "OpenMM":
+        hidden = folder / "hidden"
+        hidden.mkdir(exist_ok=True)
+        (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['hoomd'] = None\n")
+        variables["PYTHONPATH"] = str(hidden)
+    return variables
+
+
+def start(folder, *arguments, engine=None, **options):
+    command = [sys.executable, str(folder / "project.py"), *arguments]
+    return subprocess.Popen(
+        command, env=environment(folder, engine), cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
+    )  # fmt: skip
+
+
+def run(folder, *arguments, engine=None):
+    process = start(folder, *arguments, engine=engine)
+    output, _ = process.communicate(timeout=600)
+    return process.returncode, output
+
+
+def results(folder):
+    """Result files by job, without what flow and signac keep for themselves."""
+    return {
+        job.name: {
+            path.name for path in job.iterdir() if not path.name.startswith((".", "signac_"))
+        }
+        for job in (folder / "workspace").iterdir()
+    }
+
+
+def check_results(folder, engine):
+    """Everything is there, whole, and says what it should."""
+    sets = sorted(map(sorted, results(folder).values()))
+    expected = [
+        {"trajectory.gsd", "restart.gsd"}, MODEL_FILES, SYSTEM_FILES, SYSTEM_FILES | FRAME_FILES
+    ]  # fmt: skip
+    assert sets == sorted(map(sorted, expected))
+    for job in (folder / "workspace").iterdir():
+        if not (job / "structures.csv").is_file():
+            continue
+        with open_trajectory(job / "trajectory.gsd") as trajectory:
+            assert [frame.configuration.step for frame in trajectory] == SMOKE_STEPS
+            for frame in trajectory:
+                labels, names = frame_labels(frame)
+                assert names == ["cF4-Cu", "cI2-W", "disordered"]
+                assert len(labels) == 216
+                assert (labels >= -1).all()
+                assert (labels < 3).all()
+                assert frame.log["particles/hoomd_gala/Classifier/embedding"].shape == (216, 16)
+        # what a person opens has structures as types, whatever the engine's file has
+        with open_trajectory(job / "trajectory-view.gsd") as view:
+            assert [frame.configuration.step for frame in view] == SMOKE_STEPS
+            shown = view[-1].particles
+            labels = np.array([*names, "unknown"])[labels]
+            np.testing.assert_array_equal(np.array(shown.types)[shown.typeid], labels)
+        with open(job / "structures.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["timestep"]) for row in rows] == SMOKE_STEPS
+        assert float(rows[-1]["energy"]) < float(rows[0]["energy"]) < 0
+        assert (job / "last_frame.png").read_bytes().startswith(b"\x89PNG")
+    summary = (folder / "summary" / "smoke" / "summary.md").read_text()
+    assert f"| OPP k=6.25 phi=0.62 | system | {engine}" in summary
+    with open(folder / "summary" / "smoke" / "checks.csv", newline="") as file:
+        assert any("labelled disordered" in row["check"] for row in csv.DictReader(file))
+
+
+ENGINE = "HOOMD-blue" if HAS_HOOMD else "OpenMM"
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The smoke study, run to its end on the engine that is here."""
+    folder = fresh_copy(tmp_path_factory.mktemp("smoke") / "workflows")
+    code, output = run(folder, "run", "--study", "smoke")
+    assert code == 0, output
+    return folder, output
+
+
+def test_smoke_study_from_start_to_end(smoke):
+    folder, output = smoke
+    assert "about 1 minutes on two cores" in output
+    assert "This summary:" in output
+    check_results(folder, ENGINE)
+
+
+def test_finished_study_has_nothing_left_to_do(smoke):
+    folder, _ = smoke
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.gsd")}
+    code, output = run(folder, "run")
+    assert code == 0, output
+    assert "4 jobs, 4 finished" in output
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.gsd")} == before
+    code, output = run(folder, "status", "--study", "smoke")
+    assert code == 0, output
+    assert "0 jobs/aggregates with eligible operations" in output
+
+
+def test_trajectory_opens_in_ovito_with_particle_properties(smoke):
+    from ovito.io import import_file
+
+    folder, _ = smoke
+    for job in (folder / "workspace").iterdir():
+        if (job / "structures.csv").is_file():
+            data = import_file(str(job / "trajectory.gsd")).compute(len(SMOKE_STEPS) - 1)
+            assert data.particles["hoomd_gala_Classifier_label"].array.shape == (216,)
+            assert data.particles["hoomd_gala_Classifier_confidence"].array.shape == (216,)
+            assert data.particles["hoomd_gala_Classifier_embedding"].array.shape == (216, 16)
+
+
+@pytest.mark.skipif(not HAS_HOOMD, reason="HOOMD-blue is not installed: OpenMM ran above")
+def test_smoke_study_on_openmm(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    code, output = run(folder, "run", "--study", "smoke", engine="OpenMM")
+    assert code == 0, output
+    check_results(folder, "OpenMM")
+
+
+def test_killed_runs_end_with_the_same_results(tmp_path):
+    """SIGKILL as soon as each kind of work has begun; the last run finishes."""
+    folder = fresh_copy(tmp_path / "workflows")
+    points = [
+        "trajectory.gsd",
+        "checkpoint.pt",
+        "restart.gsd",
+        "frames_checkpoint.pt",
+        "checks.csv",
+    ]
+    for i, point in enumerate(points):
+        before = set((folder / "workspace").glob(f"*/{point}*"))
+        process = start(folder, "run", "--study", "smoke", start_new_session=True)
+        deadline = time.monotonic() + 120
+        while not set((folder / "workspace").glob(f"*/{point}*")) - before:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        if i % 2:
+            process.kill()  # the run alone: what it started lives on
+        else:
+            os.killpg(process.pid, signal.SIGKILL)  # everything at once
+        process.wait()
+        process.stdout.close()
+    code, output = run(folder, "run", "--study", "smoke")
+    assert code == 0, output
+    check_results(folder, ENGINE)
+    assert not list(folder.rglob("*.part"))
+
+
+@pytest.mark.parametrize("seconds", [6, 14])
+def test_interrupt_takes_one_line(tmp_path, seconds):
+    folder = fresh_copy(tmp_path / "workflows")
+    process = start(folder, "run", "--study", "smoke", engine="OpenMM", start_new_session=True)
+    time.sleep(seconds)  # the operations have begun, or are being started
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert output.count("interrupted; the next run goes on from here.") == 1
+
+
+def test_init_status_submit(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    code, output = run(folder, "status")
+    assert code == 2
+    assert "there is no study yet" in output
+    code, output = run(folder, "init", "--study", "smoke")
+    assert code == 0, output
+    assert "4 jobs" in output
+    code, output = run(folder, "status")
+    assert code == 0, output
+    assert "simulate_fluid" in output
+    output = pretend_to_submit(folder, tmp_path, "--study", "smoke")
+    assert "#SBATCH -t 00:12:00" in output
+    assert "project.py" in output
+    assert "simulate_fluid" in output
+    assert "--gpus" not in output
+
+
+def pretend_to_submit(folder, tmp_path, *arguments):
+    """Scripts for a scheduler, which flow finds by its command."""
+    tools = tmp_path / "tools"
+    tools.mkdir(exist_ok=True)
+    for name in ("sbatch", "squeue"):
+        (tools / name).write_text("#!/bin/sh\nexit 0\n")
+        (tools / name).chmod(0o755)
+    variables = environment(folder)
+    variables["PATH"] = f"{tools}{os.pathsep}{variables['PATH']}"
+    done = subprocess.run(
+        [sys.executable, str(folder / "project.py"), "submit", "--pretend", *arguments],
+        env=variables, cwd=folder, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_gpus_are_asked_for_where_they_are_of_use(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    options = ("--study", "paper", "--partition", "gpu", "--account", "me")
+    output = pretend_to_submit(folder, tmp_path, *options, "-o", "simulate_assembly")
+    assert output.count("#SBATCH --gpus=1") == output.count("#SBATCH -t 24:00:00") == 10
+    assert "#SBATCH --partition=gpu" in output
+    assert "#SBATCH --account=me" in output
+    output = pretend_to_submit(folder, tmp_path, *options, "-o", "collect_reference")
+    assert "#SBATCH -t 24:00:00" in output
+    assert "--gpus" not in output
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="a scheduler is here")
+def test_without_a_scheduler_nothing_is_submitted(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    code, output = run(folder, "submit", "--study", "paper", "-o", "collect_reference")
+    assert code == 2
+    assert "a scheduler such as SLURM has to be at hand" in output
+    assert "Traceback" not in output
+
+
+def test_unknown_study_is_answered_with_the_known_ones(tmp_path):
+    folder = fresh_copy(tmp_path / "workflows")
+    code, output = run(folder, "run", "--study", "nothing")
+    assert code == 2
+    assert f"there is no study 'nothing'; there are {', '.join(studies.names())}" in output
+    assert not (folder / "workspace").exists()
+
+
+def test_state_points_are_flat_and_unlike():
+    for name in studies.names():
+        points = studies.state_points(name)
+        assert len({str(sorted(point.items())) for point in points}) == len(points)
+        # filters are for simulations; the shipped model has tables of counts
+        flat = [point for point in points if point["kind"] != "shipped_model"]
+        assert not any(isinstance(value, dict) for point in flat for value in point.values())
+
+
+# ---- potentials and engines ----
+
+POTENTIALS = [
+    potentials.opp(6.25, 0.62),
+    potentials.opp(8.0, 0.5),
+    potentials.ljg(0.0, 1.0),
+    potentials.ljg(1.8, 1.45),
+]
+
+
+@pytest.mark.parametrize("potential", POTENTIALS, ids=lambda p: p.name)
+def test_potentials_are_one_deep_and_their_force_is_the_slope(potential):
+    energy, force = potential.table(20_000)
+    r = np.linspace(potentials.R_MIN, potential.r_cut, 20_000, endpoint=False)
+    assert energy.min() == pytest.approx(-1, abs=1e-6)
+    outside = r > 0.9
+    slope = np.gradient(energy, r)
+    np.testing.assert_allclose(force[outside], -slope[outside], atol=2e-2)
+
+
+def test_opp_is_cut_at_the_maximum_after_its_second_attractive_minimum():
+    potential = potentials.opp(6.25, 0.62)
+    energy, force = potential.table(20_000)
+    assert abs(force[-1]) < 1e-3
+    minima = (np.diff(np.sign(np.diff(energy))) > 0) & (energy[1:-1] < 0)
+    assert minima.sum() == 2
+    assert energy[-1] > 0
+
+
+def test_lennard_jones_is_itself():
+    energy, _ = potentials.ljg(0.0, 1.0).table(1000)
+    r = np.linspace(potentials.R_MIN, 2.5, 1000, endpoint=False)
+    np.testing.assert_allclose(energy, r**-12 - 2 * r**-6, rtol=1e-6, atol=1e-6)
+
+
+PROTOCOL = protocol.Protocol(
+    n_particles=125, number_density=0.3, gas_kT=1.5, gas_steps=200, start_kT=1.0, end_kT=0.5,
+    cooling_steps=800, dt=0.005, gamma=10.0, period=50, seed=1,
+)  # fmt: skip
+
+
+def test_protocol_holds_the_gas_and_cools_linearly():
+    assert [PROTOCOL.kT(step) for step in (0, 199, 200, 600, 1000)] == [1.5, 1.5, 1, 0.75, 0.5]
+    positions = PROTOCOL.initial_positions()
+    assert positions.shape == (125, 3)
+    assert abs(positions).max() < PROTOCOL.box_length / 2
+
+
+@needs_hoomd
+@pytest.mark.parametrize("potential", POTENTIALS, ids=lambda p: p.name)
+def test_engines_have_the_same_forces(potential):
+    import hoomd
+    import openmm
+    from openmm import unit
+    from study.simulation import engine_hoomd, engine_openmm
+
+    rng = np.random.default_rng(1)
+    positions = PROTOCOL.initial_positions() + rng.uniform(-0.15, 0.15, size=(125, 3))
+    edge = PROTOCOL.box_length
+
+    snapshot = hoomd.Snapshot()
+    snapshot.configuration.box = [edge, edge, edge, 0, 0, 0]
+    snapshot.particles.N = 125
+    snapshot.particles.types = ["A"]
+    snapshot.particles.position[:] = positions
+    simulation = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    simulation.create_state_from_snapshot(snapshot)
+    force = engine_hoomd.pair_force(potential)
+    method = hoomd.md.methods.ConstantVolume(hoomd.filter.All())
+    simulation.operations.integrator = hoomd.md.Integrator(0.001, methods=[method], forces=[force])
+    simulation.run(0)
+
+    system = openmm.System()
+    for _ in range(125):
+        system.addParticle(1.0)
+    system.addForce(engine_openmm.pair_force(potential, 125))
+    system.setDefaultPeriodicBoxVectors([edge, 0, 0], [0, edge, 0], [0, 0, edge])
+    platform = openmm.Platform.getPlatformByName("Reference")
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
+    context.setPositions(positions)
+    state = context.getState(getForces=True, getEnergy=True)
+    other = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
+    energy = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
+
+    # a pair within a table's cell of the cut-off counts for one engine and not for the other
+    jump = abs(potential.table(10_000)[0][-1])
+    assert force.energy == pytest.approx(energy, rel=1e-4, abs=2.5 * jump)
+    scale = np.sqrt((other**2).mean())
+    np.testing.assert_allclose(force.forces, other, atol=2e-3 * scale)
+
+
+class InterruptionError(Exception):
+    """Stands for a kill in the middle of a simulation."""
+
+
+class FragileBar(tqdm):
+    """A progress bar that ends the run at a timestep."""
+
+    end: float = float("inf")
+
+    def update(self, n=1):
+        super().update(n)
+        if self.n > self.end:
+            raise InterruptionError
+
+
+@pytest.mark.parametrize("name", [pytest.param("engine_hoomd", marks=needs_hoomd), "engine_openmm"])
+def test_interrupted_simulation_continues_from_its_restart_file(name, model_path, tmp_path):
+    import importlib
+
+    engine = importlib.import_module(f"study.simulation.{name}")
+    potential = potentials.ljg(0.0, 1.0)
+    with FragileBar(total=PROTOCOL.total_steps) as bar:
+        bar.end = 620
+        with pytest.raises(InterruptionError):
+            engine.run(PROTOCOL, potential, tmp_path, model_path, 1, bar)
+    with open_trajectory(restarts.restart_path(tmp_path)) as restart:
+        frame = restart[0]
+    assert 250 <= frame.configuration.step <= 600
+    assert abs(frame.particles.velocity).max() > 0.1
+    with FragileBar(total=PROTOCOL.total_steps) as bar:
+        ran = engine.run(PROTOCOL, potential, tmp_path, model_path, 1, bar)
+        assert bar.n == PROTOCOL.total_steps
+    assert set(ran) == {"engine", "version", "device"}
+    with open_trajectory(restarts.trajectory_path(tmp_path)) as trajectory:
+        frames = list(trajectory)
+    assert [frame.configuration.step for frame in frames] == list(range(50, 1001, 50))
+    assert all(frame_labels(frame) is not None for frame in frames)
+    key = "md/compute/ThermodynamicQuantities/kinetic_energy"
+    kinetic = [frame.log[key][0] / 125 for frame in frames]
+    # the thermostat holds the gas at its temperature, before and after the interruption
+    assert np.mean(kinetic[:4]) == pytest.approx(1.5 * 1.5, rel=0.25)
+    assert np.mean(kinetic[-4:]) == pytest.approx(1.5 * 0.55, rel=0.25)

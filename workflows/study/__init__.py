@@ -1,0 +1,1 @@
+"""The workflow: studies of what systems assemble into, from simulation to pictures."""

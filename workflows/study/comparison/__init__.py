@@ -1,0 +1,1 @@
+"""How good models and methods are, side by side."""

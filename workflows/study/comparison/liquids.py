@@ -1,0 +1,255 @@
+"""Whether liquids that will form different structures can be told apart before they do.
+
+Figure 3b of arXiv 2411.14680: embeddings of a network that has only seen solids, against
+Steinhardt's order parameters, by the same classifiers, on runs that they have not learned from.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix
+from sklearn.model_selection import LeaveOneGroupOut
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from hoomd_gala.errors import InputError
+from hoomd_gala.files.trajectories import open_trajectory
+from hoomd_gala.neighbors.environments import PeriodicTree
+from hoomd_gala.systems import System, as_system
+from study.comparison.descriptors import Descriptor
+from study.figures.analysis import plt, save_figure
+from study.solids import references
+
+#: A linear classifier, and one that is not, so that a winner does not owe it to the classifier.
+CLASSIFIERS = {
+    "logistic regression": lambda: LogisticRegression(max_iter=1000),
+    "50 nearest": lambda: KNeighborsClassifier(50),
+}
+
+#: Of intervals.
+CONFIDENCE = 0.95
+
+
+class Sample(NamedTuple):
+    """Some particles of one frame of a liquid.
+
+    Attributes
+    ----------
+    system : System
+        The frame.
+    particles : (m,) int64
+        Which ones.
+    structure : str
+        What the liquid freezes into.
+    run : int
+        Independent simulation of this liquid that the frame is from; runs of the same number of
+        different liquids are tested together.
+    """
+
+    system: System
+    particles: NDArray[np.int64]
+    structure: str
+    run: int
+
+
+def read_samples(
+    path: Path,
+    structure: str,
+    run: int,
+    n_frames: int,
+    n_particles: int,
+    rng: np.random.Generator,
+) -> list[Sample]:
+    """Particles of the last frames of a liquid's trajectory."""
+    samples = []
+    with open_trajectory(path) as frames:
+        for frame in frames[-n_frames:]:
+            system = as_system(frame)
+            chosen = rng.permutation(len(system.positions))[:n_particles]
+            samples.append(Sample(system, chosen, structure, run))
+    return samples
+
+
+#: Share of particles in a crystal, by template matching, above which a liquid has begun to freeze.
+FROZEN = 0.1
+
+
+def check(path: Path, structure: str, run: int) -> dict[str, Any]:
+    """Whether a run is liquid: neighbors leave, and template matching finds no crystal.
+
+    Raises
+    ------
+    InputError
+        If it has begun to freeze.
+    """
+    with open_trajectory(path) as frames:
+        first, last = (as_system(frames[i]) for i in (0, -1))
+        step, end = (int(frames[i].configuration.step) for i in (0, -1))
+    crystalline = references.crystalline(last)
+    if crystalline > FROZEN:
+        raise InputError(
+            f"of run {run} of the liquid that forms {structure}, {crystalline:.0%} are crystalline "
+            "by template matching: it has begun to freeze; raise its temperature."
+        )
+    return {
+        "structure": structure,
+        "run": run,
+        "timesteps apart": end - step,
+        "neighbors kept": round(kept_neighbors(first, last), 3),
+        "crystalline by PTM": round(crystalline, 3),
+    }
+
+
+def kept_neighbors(first: System, last: System) -> float:
+    """Mean share of a particle's 12 nearest neighbors that it still has in another frame."""
+    near = [
+        PeriodicTree.build(it.positions, it.box).nearest(n=12).neighbors for it in (first, last)
+    ]
+    return float((near[0][:, :, None] == near[1][:, None, :]).any(axis=2).mean())
+
+
+class Table(NamedTuple):
+    """Particles as a classifier sees them, one row each."""
+
+    features: NDArray[np.float64]
+    structure: NDArray[np.str_]
+    run: NDArray[np.int64]
+
+
+def describe(samples: Sequence[Sample], descriptor: Descriptor) -> Table:
+    """Features of all particles of some samples."""
+    rows = [np.asarray(descriptor(it.system, it.particles), np.float64) for it in samples]
+    counts = [len(part) for part in rows]
+    structures = np.repeat([it.structure for it in samples], counts)
+    return Table(np.concatenate(rows), structures, np.repeat([it.run for it in samples], counts))
+
+
+def predictions(table: Table, classifier: str) -> NDArray[np.str_]:
+    """What each particle is taken for by a classifier that has not seen its run, (M,)."""
+    predicted = np.empty(len(table.run), table.structure.dtype)
+    folds = LeaveOneGroupOut().split(table.features, table.structure, table.run)
+    for learned, held_out in folds:
+        model = make_pipeline(StandardScaler(), CLASSIFIERS[classifier]())
+        model.fit(table.features[learned], table.structure[learned])
+        predicted[held_out] = model.predict(table.features[held_out])
+    return predicted
+
+
+def run_accuracies(table: Table, predicted: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Accuracy of each run, all liquids of it with equal weight, (runs,)."""
+    right = predicted == table.structure
+    return np.array(
+        [
+            np.mean(
+                [
+                    right[(table.run == run) & (table.structure == name)].mean()
+                    for name in np.unique(table.structure)
+                ]
+            )
+            for run in np.unique(table.run)
+        ]
+    )
+
+
+def margin(values: NDArray[np.float64]) -> float:
+    """Half the width of Student's confidence interval of a mean over runs."""
+    factor = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+    return float(factor * stats.sem(values))
+
+
+class Comparison(NamedTuple):
+    """How well each descriptor tells the liquids apart.
+
+    Attributes
+    ----------
+    rows : list of dict
+        For each classifier and descriptor the accuracy and by how much the first descriptor is
+        better, with the margins of their confidence intervals.
+    names : list of str
+        The liquids, by what they freeze into.
+    confusion : dict of str to (K, K) float64
+        For each descriptor, what share of each liquid the first classifier takes for which, as
+        rows.
+    """
+
+    rows: list[dict[str, Any]]
+    names: list[str]
+    confusion: dict[str, NDArray[np.float64]]
+
+
+def compare(samples: Sequence[Sample], descriptors: Mapping[str, Descriptor]) -> Comparison:
+    """Tell the same particles apart by several descriptors; the first is what others lose to.
+
+    Differences are of the same runs, so that what makes a run hard for all does not count.
+    """
+    tables = {name: describe(samples, function) for name, function in descriptors.items()}
+    names = sorted({it.structure for it in samples})
+    rows: list[dict[str, Any]] = []
+    confusion: dict[str, NDArray[np.float64]] = {}
+    for classifier in CLASSIFIERS:
+        first: NDArray[np.float64] | None = None
+        for descriptor, table in tables.items():
+            predicted = predictions(table, classifier)
+            accuracy = run_accuracies(table, predicted)
+            first = accuracy if first is None else first
+            rows.append(
+                {
+                    "classifier": classifier,
+                    "descriptor": descriptor,
+                    "numbers": table.features.shape[1],
+                    "accuracy": float(accuracy.mean()),
+                    "accuracy, margin": margin(accuracy),
+                    "loses by": float((first - accuracy).mean()),
+                    "loses by, margin": margin(first - accuracy),
+                    "runs": len(accuracy),
+                    "particles": len(predicted),
+                }
+            )
+            confusion.setdefault(
+                descriptor,
+                confusion_matrix(table.structure, predicted, labels=names, normalize="true"),
+            )
+    return Comparison(rows, names, confusion)
+
+
+def draw(path: Path, comparison: Comparison) -> None:
+    """Accuracies with their intervals, and what is taken for what."""
+    rows, names, confusion = comparison
+    figure, axes = plt.subplots(
+        1, 3, figsize=(15, 4.8), layout="constrained", width_ratios=[1.2, 1, 1]
+    )
+    width = 0.8 / len(CLASSIFIERS)
+    places = np.arange(len(confusion))
+    for i, classifier in enumerate(CLASSIFIERS):
+        own = [row for row in rows if row["classifier"] == classifier]
+        axes[0].bar(
+            places + (i - (len(CLASSIFIERS) - 1) / 2) * width,
+            [row["accuracy"] for row in own],
+            width,
+            yerr=[row["accuracy, margin"] for row in own],
+            capsize=3,
+            label=classifier,
+        )
+    axes[0].axhline(1 / len(names), color="0.5", ls=":", label="chance")
+    axes[0].set_xticks(places, list(confusion), rotation=25, ha="right")
+    axes[0].set(ylabel="accuracy for a particle of a run not learned from", ylim=(0, 1.15))
+    axes[0].set_title("liquids told apart before they freeze")
+    axes[0].set_yticks(np.arange(0, 1.01, 0.2))
+    axes[0].legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
+    # what others lose to, and what the paper compares it with
+    for part, descriptor in zip(axes[1:], list(confusion)[:2], strict=True):
+        shares = confusion[descriptor]
+        part.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+        for i, j in np.ndindex(shares.shape):
+            color = "w" if shares[i, j] > 0.5 else "k"
+            part.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", color=color, size=8)
+        part.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
+        part.set_yticks(range(len(names)), names, fontsize=8)
+        part.set(xlabel="taken for", ylabel="liquid that freezes into", title=descriptor)
+    save_figure(path, figure)

@@ -1,0 +1,233 @@
+"""Pictures of the evidence for a structure: distances, coordination, directions, diffraction."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import freud
+import numpy as np
+from matplotlib.colors import LogNorm
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from hoomd_gala.systems import Array, System
+from study.figures.analysis import plt, render_discs, save_figure
+from study.solids.evidence import Evidence
+from study.solids.order import (
+    cluster,
+    condensed,
+    diffraction,
+    first_shell,
+    nearest_distance,
+    shells,
+)
+
+#: Bins of a bond-orientational order diagram: around the axis and away from it.
+_BINS = (90, 45)
+
+#: Pixels of a diagram, and radians that its density is averaged over.
+_DISC, _BLUR = 90, 0.06
+
+#: Numbers of neighbors that the overview's legend explains.
+_COORDINATIONS = range(7, 17)
+
+#: Pixels of a diffraction pattern.
+_PIXELS = 256
+
+
+def bond_diagram(system: System, inside: Any, radius: float, rotation: Rotation) -> Array:
+    """Bond-orientational order diagram (Dzugutov, PRL 70, 2924 (1993)) by freud.
+
+    Parameters
+    ----------
+    system : System
+        The particles.
+    inside : (N,) bool
+        Those whose bonds count.
+    radius : float
+        Length of a bond at most.
+    rotation : Rotation
+        Turns the system to how it is looked at, along z.
+
+    Returns
+    -------
+    (azimuth, polar) float64
+        Density of bond directions, in units of an even one.
+    """
+    neighbors = first_shell(system, radius)
+    vectors = rotation.apply(neighbors.vectors[inside[neighbors.query_point_indices]])
+    # freud takes the bonds from positions; the ends of all bonds around one center are that
+    box = freud.box.Box.cube(4 * radius)
+    points = np.concatenate([np.zeros((1, 3)), vectors])
+    pairs = freud.locality.NeighborList.from_arrays(
+        1, len(points), np.zeros(len(vectors), int), np.arange(1, len(points)), vectors
+    )
+    diagram = freud.environment.BondOrder(bins=_BINS)
+    diagram.compute(
+        (box, points),
+        orientations=np.tile([1.0, 0, 0, 0], (len(points), 1)),
+        query_points=np.zeros((1, 3)),
+        query_orientations=[[1.0, 0, 0, 0]],
+        neighbors=pairs,
+    )
+    density = np.asarray(diagram.bond_order, np.float64)
+    polar = (np.arange(_BINS[1]) + 0.5) / _BINS[1] * np.pi
+    return density / (density * np.sin(polar)).mean() * np.sin(polar).mean()
+
+
+def smooth_diagram(diagram: Array) -> Array:
+    """Half of a bond-orientational order diagram on a disc whose areas are true to solid angle.
+
+    Bins near the axis are so small that their counts are noise; here each pixel is the mean over
+    a few degrees, whatever the direction. Bonds point both ways, so that one half is the other.
+
+    Returns
+    -------
+    (pixels, pixels) float64
+        Density of bond directions in units of an even one, NaN beside the disc.
+    """
+    azimuth = (np.arange(_BINS[0]) + 0.5) / _BINS[0] * 2 * np.pi
+    polar = (np.arange(_BINS[1]) + 0.5) / _BINS[1] * np.pi
+    ring = np.sin(polar)
+    bins = np.stack(
+        [
+            np.outer(np.cos(azimuth), ring),
+            np.outer(np.sin(azimuth), ring),
+            np.tile(np.cos(polar), (_BINS[0], 1)),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    weight = (diagram * ring).ravel()
+    side = np.linspace(-1, 1, _DISC)
+    x, y = np.meshgrid(side, side)
+    # Lambert's equal-area projection of the half that looks up
+    square = x**2 + y**2
+    inside = square < 1
+    z = 1 - square[inside]
+    factor = np.sqrt(1 + z)
+    looks = np.column_stack([x[inside] * factor, y[inside] * factor, z])
+    density = np.full(x.shape, np.nan)
+    filled = weight > 0
+    kernel = np.exp((abs(looks @ bins[filled].T) - 1) / _BLUR**2)
+    even = np.exp((abs(looks @ bins.T) - 1) / _BLUR**2) @ np.tile(ring, _BINS[0])
+    density[inside] = kernel @ weight[filled] / even * ring.sum() * _BINS[0] / weight.sum()
+    return density
+
+
+def draw_diagram(axes: Any, diagram: Array, title: str) -> None:
+    """A bond-orientational order diagram as a disc, bright where bonds point."""
+    disc = smooth_diagram(diagram)
+    axes.imshow(disc, cmap="magma", vmin=0, vmax=max(3.0, np.nanmax(disc)), origin="lower")
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9)
+
+
+def draw_diffraction(axes: Any, pattern: NDArray[np.float64], n: int, title: str) -> None:
+    """A diffraction pattern of n particles, on a logarithmic scale from the noise up."""
+    axes.imshow(pattern, norm=LogNorm(1, n / 3, clip=True), cmap="gray", origin="lower")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)
+
+
+def _bars(axes: Any, found: NDArray[np.int64], ideal: NDArray[np.int64], label: str) -> None:
+    bins = np.arange(0, 22)
+    for i, (counts, name) in enumerate(((found, "found"), (ideal, "ideal"))):
+        share = np.bincount(np.minimum(counts, bins[-1]), minlength=len(bins)) / len(counts)
+        axes.bar(bins + 0.4 * i - 0.2, share, 0.4, label=name)
+    axes.set(xlabel=label, ylabel="share of the bulk", xlim=(2.5, 18.5))
+
+
+def draw(
+    path: Path, title: str, evidence: Evidence, cooling: Sequence[dict[str, float]], verdict: str
+) -> None:
+    """All of the evidence of an assembly in one picture."""
+    found, ideal = evidence.found, evidence.ideal
+    cell = evidence.matches[0].cell
+    figure, axes = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
+    kT = [row["kT"] for row in cooling]
+    axes[0, 0].plot(kT, [row["energy"] for row in cooling], "k-")
+    axes[0, 0].invert_xaxis()
+    axes[0, 0].set(xlabel="kT, cooling to the right", ylabel="potential energy per particle")
+    twin = axes[0, 0].twinx()
+    twin.plot(kT, [row["density"] for row in cooling], color="tab:blue")
+    twin.set_ylabel("median local density", color="tab:blue")
+
+    g = found.shells.g * (found.shells.r > 0)
+    axes[0, 1].plot(found.shells.r / found.distance, g / g.max(), label="found")
+    scaled = ideal.shells.g / ideal.shells.g.max()
+    axes[0, 1].plot(ideal.shells.r / ideal.distance, -scaled, label=f"ideal {cell}")
+    axes[0, 1].axvline(found.shells.radius / found.distance, color="0.6", ls=":")
+    axes[0, 1].set(xlabel="distance / nearest", ylabel="g(r), found up, ideal down", xlim=(0.7, 4))
+    axes[0, 1].set_yticks([])
+    axes[0, 1].legend(frameon=False, fontsize=8)
+    _bars(axes[0, 2], found.shells.voronoi, ideal.shells.voronoi, "Voronoi neighbors")
+    axes[0, 2].legend(frameon=False, fontsize=8)
+    degrees = list(found.order.common)
+    for i, (order, name) in enumerate(((found.order, "found"), (ideal.order, "ideal"))):
+        places = np.arange(len(degrees)) + 0.4 * i - 0.2
+        axes[0, 3].bar(places, order.common.values(), 0.4, label=name)
+    axes[0, 3].set_xticks(range(len(degrees)), degrees)
+    axes[0, 3].set(xlabel="degree", ylabel="bond order common to the bulk")
+
+    names = ("brightest view", "most tenfold view")
+    points = cluster(evidence.solid)
+    for i, (view, name) in enumerate(zip(evidence.views, names, strict=True)):
+        diagram = bond_diagram(evidence.solid, found.inside, found.shells.radius, view.rotation)
+        draw_diagram(axes[1, 2 * i], diagram, f"bond directions, {name}")
+        pattern = diffraction(view.rotation.apply(points), found.distance, _PIXELS)
+        fold = max(view.symmetry, key=lambda n: view.symmetry[n])
+        kept = f"turned by 2π/{fold}: correlation {view.symmetry[fold]:.2f}"
+        draw_diffraction(axes[1, 2 * i + 1], pattern, len(points), f"diffraction, {kept}")
+    best = evidence.matches[0]
+    figure.suptitle(
+        f"{title}: {verdict}   (nearest cell {best.cell}, distance {best.distance:.3f}; "
+        + "; ".join(
+            f"{method} {name} {share:.0%}" for method, (name, share) in evidence.templates.items()
+        )
+        + ")"
+    )
+    save_figure(path, figure)
+
+
+def draw_overview(path: Path, solids: Sequence[tuple[str, System, Sequence[float]]]) -> None:
+    """All solids in one picture, each from its brightest direction, colored by coordination.
+
+    Parameters
+    ----------
+    solids : sequence of (str, System, sequence of float)
+        Title, particles, and the quaternion (x, y, z, w) that turns the solid to be looked at.
+    """
+    columns = min(4, len(solids))
+    lines = -(-len(solids) // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(3.6 * columns, 4 * lines), squeeze=False, layout="constrained"
+    )
+    # the layout does not see titles of axes that are off
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.1 / lines))
+    for part in axes.flat:
+        part.set_axis_off()
+    palette = np.asarray(plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]
+    for part, (title, system, view) in zip(axes.flat, solids, strict=False):
+        inside = condensed(system)
+        faces = shells(system, inside).voronoi
+        points = Rotation.from_quat(view).apply(cluster(system))
+        # exactly along the direction, so that columns of particles show; discs are seen along y
+        picture = render_discs(
+            points[:, [0, 2, 1]], palette[faces % 20], 0.4 * nearest_distance(system)
+        )
+        part.imshow(picture)
+        part.set_title(title, fontsize=9)
+    handles = [
+        plt.Line2D([], [], marker="o", ls="", color=palette[count % 20], label=str(count))
+        for count in _COORDINATIONS
+    ]
+    figure.legend(
+        handles=handles,
+        title="Voronoi neighbors",
+        loc="outside lower center",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+    )
+    save_figure(path, figure)

@@ -1,0 +1,98 @@
+"""Figures of how accurate methods are, and how well they know it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.comparison import measures
+from study.figures.analysis import plt, save_figure
+from study.simulation.thermal import STRUCTURES
+
+#: Line and marker of each kind of hot crystal; pair potentials have the last.
+STYLES = {"Gaussian": ("-", "o"), "elastic network": ("--", "s")}
+POTENTIAL_STYLE = (":", "^")
+
+
+def draw_accuracy(
+    path: Path,
+    rows: Sequence[dict[str, Any]],
+    means: Sequence[dict[str, Any]],
+    names: Sequence[str],
+) -> None:
+    """Accuracy against displacement: a panel for each structure, and one for their mean."""
+    structures = list(dict.fromkeys(row["structure"] for row in rows))
+    panels = [[row for row in rows if row["structure"] == structure] for structure in structures]
+    titles = [f"{structure}, {STRUCTURES[structure]}" for structure in structures]
+    columns = 3
+    figure, axes = plt.subplots(
+        -(-(len(panels) + 1) // columns),
+        columns,
+        figsize=(10, 3.1 * -(-(len(panels) + 1) // columns) + 0.6),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    shown = [*zip(titles, panels, strict=True), ("mean, 0 for what is not known", list(means))]
+    palette = dict(zip(names, plt.get_cmap("tab10").colors, strict=False))
+    for part, (title, panel) in zip(axes.flat, shown, strict=False):
+        for kind in dict.fromkeys(row["kind"] for row in panel):
+            line, marker = STYLES.get(kind, POTENTIAL_STYLE)
+            series = [row for row in panel if row["kind"] == kind]
+            for name in names:
+                known = [row for row in series if name not in _outside(row)]
+                part.plot(
+                    [100 * row["rms"] for row in known],
+                    [100 * row[name] for row in known],
+                    line,
+                    marker=marker,
+                    ms=4,
+                    lw=1.3,
+                    color=palette[name],
+                )
+        if not part.lines or not any(len(line.get_xdata()) for line in part.lines):
+            part.text(0.5, 0.5, "in no repertoire", ha="center", transform=part.transAxes)
+        part.set_title(title, fontsize=10)
+        part.set(xlim=(0, 13.5), ylim=(-3, 103))
+        part.grid(alpha=0.3)
+    for part in axes.flat[len(shown) :]:
+        part.set_axis_off()
+    figure.supxlabel("rms displacement per direction / % of the neighbor distance")
+    figure.supylabel("particles labelled right / %")
+    handles = [plt.Line2D([], [], color=palette[name], lw=2, label=name) for name in names]
+    kinds = {**STYLES, "pair potential": POTENTIAL_STYLE}
+    handles += [
+        plt.Line2D([], [], color="0.3", ls=line, marker=marker, ms=4, label=kind)
+        for kind, (line, marker) in kinds.items()
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False)
+    save_figure(path, figure)
+
+
+def _outside(row: Mapping[str, Any]) -> list[str]:
+    """Methods that do not know a row's structure; a mean counts them all."""
+    return str(row.get("not in repertoire", "")).split("; ")
+
+
+def draw_reliability(
+    path: Path, judgments: Mapping[str, tuple[NDArray[np.floating], NDArray[np.bool_]]]
+) -> None:
+    """Accuracy against confidence, and how many particles have which confidence."""
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(5, 5.5), sharex=True, height_ratios=[3, 1], layout="constrained"
+    )
+    top.plot([0, 1], [0, 1], color="0.6", lw=1, label="perfect")
+    edges = np.linspace(0, 1, measures.N_BINS + 1)
+    for name, (confidence, right) in judgments.items():
+        mean, accuracy, counts = measures.reliability(confidence, right)
+        error = measures.calibration_error(confidence, right)
+        filled = counts > 0
+        top.plot(mean[filled], accuracy[filled], "o-", label=f"{name}, error {error:.3f}")
+        bottom.stairs(counts / counts.sum(), edges, lw=1.5)
+    top.set(ylabel="fraction labelled right", ylim=(0, 1.02), title="reliability")
+    top.legend(frameon=False)
+    bottom.set(xlabel="confidence", ylabel="fraction of\nparticles", xlim=(0, 1), yscale="log")
+    save_figure(path, figure)

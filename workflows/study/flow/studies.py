@@ -1,0 +1,80 @@
+"""Studies: small files that say what to simulate and train, and the state points they stand for."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from hoomd_gala.errors import InputError
+
+FOLDER = Path(__file__).resolve().parents[2] / "studies"
+
+
+def names() -> list[str]:
+    """Names of all studies."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """The content of a study's file; InputError with the known names if there is none."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise InputError(f"there is no study {name!r}; there are {', '.join(names())}.")
+    return tomllib.loads(path.read_text())
+
+
+def state_points(name: str) -> list[dict[str, Any]]:
+    """State points of a study's jobs, flat so that ``signac find`` filters read well."""
+    study = load(name)
+    common = {"study": name}
+    models = []
+    if "structure_model" in study:
+        models.append(common | {"kind": "structure_model"} | study["structure_model"])
+    if "shipped_model" in study:
+        shipped = dict(study["shipped_model"])
+        # the same model from several starts, to see what learning without labels brought
+        for source in shipped.pop("sources"):
+            models.append(common | {"kind": "shipped_model", "source": source} | shipped)
+    systems = [
+        common | {"kind": "system"} | study["protocol"] | system
+        for system in study.get("systems", [])
+    ]
+    fluids = [
+        common | {"kind": "fluid"} | study["protocol"] | study["fluid_protocol"] | fluid
+        for fluid in study.get("fluids", [])
+    ]
+    return [*fluids, *models, *systems, *_paper_points(study, common)]
+
+
+def _paper_points(study: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
+    """State points of what the paper shows: assemblies, liquids, transfers, and comparisons."""
+    points = [
+        common | {"kind": "assembly"} | study["protocol"] | assembly
+        for assembly in study.get("assemblies", [])
+    ]
+    if points:
+        points.append(common | {"kind": "reference"} | study.get("reference", {}))
+    for liquid in study.get("liquids", []):
+        seeds = range(1, study["liquid_comparison"]["n_runs"] + 1)
+        shared = common | {"kind": "liquid"} | study["protocol"] | study["liquid_protocol"]
+        points += [shared | liquid | {"seed": seed} for seed in seeds]
+    for name in ("liquid_comparison", "embedding_map", "unseen", "grains"):
+        if name in study:
+            points.append(common | {"kind": name} | study[name])
+    if "transfer" in study:
+        points += _transfer_points(dict(study["transfer"]), common)
+    return points
+
+
+def _transfer_points(transfer: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
+    """A source for each task, a job for each pair of tasks and each task alone, and the table."""
+    tasks = transfer.pop("tasks")
+    of_source, of_target = transfer.pop("source"), transfer.pop("target")
+    points = [
+        common | {"kind": "transfer_source", "task": task} | transfer | of_source for task in tasks
+    ]
+    for target in tasks:
+        for source in ("", *tasks):
+            if source != target:
+                pair = {"kind": "transfer", "source": source, "target": target}
+                points.append(common | pair | transfer | of_target)
+    return [*points, common | {"kind": "transfer_table"}]

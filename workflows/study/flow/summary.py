@@ -1,0 +1,65 @@
+"""The summary of a study: what ran, what came of it, and where everything lies."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoomd_gala.files.atomic import read_table, write_table
+from study.figures.text_tables import markdown
+from study.flow.jobs import VIEW
+
+
+def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str:
+    """Write a study's tables as CSV into a folder, and return the whole as Markdown."""
+    simulations, fractions, checks, files = [], [], [], []
+    for job in jobs:
+        where = os.path.relpath(job.path)
+        if job.sp.kind == "structure_model":
+            last = read_table(job.fn("learning_curve.csv"))[-1]
+            accuracy = float(last["validation_accuracy"])
+            model = f"Structure model: validation accuracy {accuracy:.3f}, in {where}.\n"
+            continue
+        ran = job.doc.simulation
+        simulations.append(
+            {
+                "system": title(job),
+                "kind": job.sp.kind,
+                "engine": f"{ran['engine']} {ran['version']}",
+                "device": ran["device"],
+                "seconds": f"{ran['seconds']:.0f}",
+            }
+        )
+        if job.sp.kind != "system":
+            continue
+        last = read_table(job.fn("structures.csv"))[-1]
+        shares = {key: float(last[key]) for key in list(last)[3:]}
+        shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
+        fractions += [
+            {"system": title(job), "structure": name, "fraction at the end": f"{share:.3f}"}
+            for name, share in shares.items()
+            if share > 0
+        ]
+        checks += [
+            {"system": title(job), "check": row["check"], "particles": row["particles"]}
+            | {"agreement": f"{float(row['agreement']):.3f}"}
+            for row in read_table(job.fn("checks.csv"))
+        ]
+        shown = [VIEW, "trajectory.gsd", "structures.png", "last_frame.png"]
+        shown += ["phases.csv", "phases.png", "snapshots.png"]
+        files += [f"- {os.path.join(where, name)}" for name in shown if job.isfile(name)]
+    for name, rows in (("simulations", simulations), ("fractions", fractions), ("checks", checks)):
+        if rows:
+            write_table(folder / f"{name}.csv", rows)
+    parts = [
+        f"# Study {jobs[0].sp.study}\n",
+        markdown(simulations),
+        model,
+        "## Structures at the end\n",
+        markdown(fractions),
+        "## Labels against independent methods\n",
+        markdown(checks),
+        "## Files\n",
+        "\n".join(files) + "\n",
+    ]
+    return "\n".join(parts)

@@ -1,0 +1,1 @@
+"""Operations of the workflow, one module a kind of job."""

@@ -1,0 +1,196 @@
+"""Operations on assemblies: systems of a potential that are cooled to see what they form."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hoomd_gala.files.atomic import write_table
+from study.flow.jobs import (
+    DIRECTIVES,
+    ON_CPU,
+    TRAJECTORY,
+    Study,
+    alone,
+    every,
+    find_file,
+    has,
+    kind,
+    of_kind,
+    publish,
+    run_simulation,
+    simulated,
+    title,
+)
+from study.operations.frames import learns_frames
+
+#: Sites of unit cells, in the study's job of kind "reference".
+SITES = "sites.npz"
+
+
+def assemblies(job: Any) -> list[Any]:
+    """The study's assemblies."""
+    return of_kind(job, "assembly")
+
+
+def reference_sites(job: Any) -> Path | None:
+    """Path of the sites that a study compares with, or None while there are none."""
+    return find_file(job, "reference", SITES)
+
+
+def has_reference(job: Any) -> bool:
+    """Condition: the sites of unit cells are there to compare with."""
+    return reference_sites(job) is not None
+
+
+def solid_states(job: Any) -> tuple[Any, Any]:
+    """The last frame of an assembly as it is, and without its heat."""
+    from hoomd_gala.files.trajectories import last_system
+
+    return last_system(job.fn(TRAJECTORY)), last_system(job.fn("solid.gsd"))
+
+
+@Study.pre(kind("assembly"))
+@Study.post(simulated)
+@Study.operation(directives=DIRECTIVES)
+@alone(simulated)
+def simulate_assembly(job: Any) -> None:
+    """Cool a system from gas to solid, without labels."""
+    run_simulation(job, model=None)
+
+
+@Study.pre(kind("reference"))
+@Study.post(has(SITES))
+@Study.operation(directives=ON_CPU)
+@alone(has(SITES))
+def collect_reference(job: Any) -> None:
+    """Describe the sites of unit cells, to compare solids with."""
+    from study.solids import identification
+
+    identification.write_sites(
+        Path(job.fn(SITES)), identification.collect_sites(job.sp.get("cells"))
+    )
+
+
+def has_grid(job: Any) -> bool:
+    """Condition: lattice energies are to be compared over a grid of parameters."""
+    return "k" in job.sp
+
+
+@Study.pre(kind("reference"))
+@Study.pre(has_grid)
+@Study.post(has("lattice_energies.csv", "lattice_energies.png"))
+@Study.operation(directives=ON_CPU)
+@alone(has("lattice_energies.csv", "lattice_energies.png"))
+def map_lattice_energies(job: Any) -> None:
+    """Find which unit cells are lowest in energy over a grid of both potentials' parameters."""
+    import numpy as np
+
+    from study.solids import lattice_energies
+
+    k, phi, r0 = (np.arange(*job.sp[key]).round(6).tolist() for key in ("k", "phi", "r0"))
+    points = list(lattice_energies.grid(k, phi, list(job.sp.epsilon), r0))
+    rows = lattice_energies.map_grid(points)
+    write_table(Path(job.fn("lattice_energies.csv")), rows)
+    lattice_energies.draw_grid(Path(job.fn("lattice_energies.png")), rows)
+    publish(job, "lattice_energies.csv", "lattice_energies.png")
+
+
+@Study.pre(kind("assembly"))
+@Study.pre(simulated)
+@Study.pre(has_reference)
+@Study.post(has("evidence.json", "evidence.png", "solid.gsd"))
+@Study.operation(directives=ON_CPU)
+@alone(has("evidence.json", "evidence.png", "solid.gsd"))
+def identify(job: Any) -> None:
+    """Say what an assembly formed, by methods that learn nothing, and draw the evidence."""
+    import gsd.hoomd
+    import numpy as np
+
+    from hoomd_gala.files.atomic import replacing
+    from hoomd_gala.files.trajectories import last_system, make_frame
+    from study.figures import evidence_figures
+    from study.simulation import cooling, protocol
+    from study.solids import changes, evidence, identification
+
+    steps = protocol.Protocol.of(job.sp)
+    trajectory = Path(job.fn(TRAJECTORY))
+    known = reference_sites(job)
+    assert known is not None
+    found = evidence.gather(
+        last_system(trajectory),
+        protocol.pair_potential(job.sp),
+        identification.read_sites(known),
+        np.random.default_rng(steps.seed),
+    )
+    rows = cooling.course(trajectory, steps)
+    write_table(Path(job.fn("course.csv")), rows)
+    with replacing(job.fn("solid.gsd")) as part, gsd.hoomd.open(part, "w") as file:
+        file.append(make_frame(found.solid, steps.total_steps))
+    liquid, frozen = (rows[i] for i in changes.course_changes(rows))
+    numbers = evidence.row(found) | {
+        "condensation, kT": round(liquid["kT"], 4),
+        "freezing, kT": round(frozen["kT"], 4),
+    }
+    evidence_figures.draw(Path(job.fn("evidence.png")), title(job), found, rows, numbers["verdict"])
+    evidence.write(Path(job.fn("evidence.json")), numbers)
+
+
+@Study.pre(kind("reference"))
+@Study.pre(every("assembly", has("evidence.json")))
+@Study.post(has("assemblies.csv", "assemblies.png", "assemblies.md"))
+@Study.operation(directives=ON_CPU)
+@alone(has("assemblies.csv", "assemblies.png", "assemblies.md"))
+def tabulate_assemblies(job: Any) -> None:
+    """Put all assemblies, their parameters and the evidence into one table and one picture.
+
+    Beside the evidence stands what the shipped model says of the same particles while still warm.
+    """
+    from hoomd_gala.files.atomic import replacing
+    from study.comparison import shipped_labels
+    from study.figures import evidence_figures
+    from study.simulation import protocol
+    from study.solids import assembly_table, evidence
+
+    rows, shown = [], []
+    for other in sorted(assemblies(job), key=title):
+        numbers = evidence.read(Path(other.fn("evidence.json")))
+        view = numbers.pop("view")
+        warm, solid = solid_states(other)
+        shown.append((f"{title(other)}\n{numbers['verdict']}", solid, view))
+        steps = protocol.Protocol.of(other.sp)
+        ran = other.doc.simulation
+        rows.append(
+            {
+                "system": title(other),
+                "name": other.sp.get("name", ""),
+                "particles": steps.n_particles,
+                "number density": steps.number_density,
+                "kT": f"{steps.gas_kT}, {steps.start_kT} to {steps.end_kT}",
+                "timesteps": steps.total_steps,
+                "dt": steps.dt,
+                "seed": steps.seed,
+                "engine": f"{ran['engine']} {ran['version']}",
+            }
+            | numbers
+            | shipped_labels.of_bulk(warm, solid)
+        )
+        publish(other, "evidence.png", "course.csv", under=title(other))
+    evidence_figures.draw_overview(Path(job.fn("assemblies.png")), shown)
+    write_table(Path(job.fn("assemblies.csv")), rows)
+    with replacing(job.fn("assemblies.md")) as part:
+        part.write_text(assembly_table.table(rows))
+    publish(job, "assemblies.csv", "assemblies.png", "assemblies.md")
+
+
+def assembled(job: Any) -> bool:
+    """Condition: an assembly is identified, and its phases are found if they are looked for."""
+    return bool(
+        job.isfile("evidence.json") and (not learns_frames(job) or job.isfile("phases.csv"))
+    )
+
+
+#: When all operations on a job of a kind are done.
+FINISHED: dict[str, Callable[[Any], bool]] = {
+    "assembly": assembled,
+    "reference": has("assemblies.md"),
+}

@@ -1,0 +1,1 @@
+"""Simulations: what is simulated, and on which engine."""

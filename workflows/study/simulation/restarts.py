@@ -1,0 +1,35 @@
+"""Restart files: the one place where an interrupted simulation continues."""
+
+from pathlib import Path
+
+import gsd.hoomd
+
+from hoomd_gala.files.trajectories import trim
+
+#: Frames between restart files.
+FRAMES_PER_RESTART = 5
+
+
+def restart_path(folder: Path) -> Path:
+    """Restart file of the simulation in a folder."""
+    return folder / "restart.gsd"
+
+
+def trajectory_path(folder: Path) -> Path:
+    """Trajectory of the simulation in a folder."""
+    return folder / "trajectory.gsd"
+
+
+def resume(folder: Path) -> gsd.hoomd.Frame | None:
+    """The frame to continue from, or None for a fresh start.
+
+    The trajectory is cut back to that frame: what was written after the restart file comes again.
+    """
+    restart, trajectory = restart_path(folder), trajectory_path(folder)
+    if not restart.is_file():
+        trajectory.unlink(missing_ok=True)
+        return None
+    with gsd.hoomd.open(restart, "r") as file:
+        frame = file[0]
+    trim(trajectory, frame.configuration.step)
+    return frame

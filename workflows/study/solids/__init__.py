@@ -1,0 +1,1 @@
+"""What a simulated solid is, by methods that learn nothing."""

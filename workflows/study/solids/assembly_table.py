@@ -1,0 +1,60 @@
+"""The evidence of all assemblies as a table to read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from study.comparison.shipped_labels import COLUMN
+from study.figures.text_tables import markdown
+from study.solids.evidence import ICOSAHEDRAL_DEGREES, OTHER_DEGREES
+from study.solids.references import CRYSTALLINE
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of :func:`evidence.row`, with what a study adds to them, as a Markdown table."""
+    return markdown(
+        [
+            {
+                "system": row["system"],
+                "particles, timesteps, seed": (
+                    f"{row['particles']}, {row['timesteps']}, {row['seed']}"
+                ),
+                "identified as": row["verdict"],
+                "nearest cell (distance; sites misplaced)": (
+                    f"{row['nearest cell']} ({row['distance']}; {row['proportions']})"
+                ),
+                "other evidence": _other(row),
+                "liquid, solid from kT": (
+                    f"{row['condensation, kT']:.2f}, {row['freezing, kT']:.2f}"
+                ),
+                "shipped model says of the bulk, warm": row[COLUMN],
+            }
+            for row in rows
+        ]
+    )
+
+
+def _other(row: Mapping[str, Any]) -> str:
+    """The evidence beside the unit cells that counts most for a solid of its kind."""
+    if row["PTM"] in CRYSTALLINE:
+        text = f"PTM {row['PTM']} {100 * row['PTM share']:.0f} %"
+        other = row["PTM, close-packed"] - row["PTM share"]
+        return text if other < 0.01 else f"{text}, {100 * other:.0f} % stacked otherwise"
+    if row["verdict"].startswith("icosahedral"):
+        return (
+            f"tenfold diffraction ({row['tenfold']}); common bond order of degrees "
+            f"{_degrees(row, ICOSAHEDRAL_DEGREES)} beside {_degrees(row, OTHER_DEGREES)}"
+        )
+    fold = max(("fourfold", "sixfold", "twelvefold"), key=lambda name: row[name])
+    return (
+        f"first shell {_first(row['first shell'], 1)}; Voronoi {_first(row['Voronoi'], 3)} "
+        f"({_first(row['Voronoi, ideal'], 3)} in the cell); diffraction {fold} by {row[fold]}"
+    )
+
+
+def _degrees(row: Mapping[str, Any], degrees: Sequence[int]) -> str:
+    return ", ".join(f"{degree} ({row[f'Q{degree}']})" for degree in degrees)
+
+
+def _first(shares: str, n: int) -> str:
+    """The first of the shares of coordinations: ``14: 54 %, 12: 36 %``."""
+    return ", ".join(shares.split(", ")[:n])

@@ -1,0 +1,237 @@
+"""Everything that is known of what an assembly formed, as one row of a table and one picture."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hoomd_gala.crystals.potentials import PairPotential
+from hoomd_gala.crystals.prototypes import crystal, droplet
+from hoomd_gala.errors import InputError
+from hoomd_gala.files.atomic import replacing
+from hoomd_gala.systems import System, lattice_vectors, plane_spacings
+from study.solids.identification import (
+    NEAR,
+    CellMatch,
+    KnownSites,
+    energies,
+    match_cells,
+    prototype,
+    quench,
+    reference_cell,
+    templates,
+)
+from study.solids.lattice_energies import LatticeEnergy, lowest
+from study.solids.order import (
+    BondOrder,
+    Mask,
+    Shells,
+    View,
+    bond_order,
+    bulk,
+    condensed,
+    nearest_distance,
+    shells,
+    views,
+)
+
+#: Coordinations, by Voronoi cells, of tetrahedrally close-packed (Frank-Kasper) structures; the
+#: share of the bulk that has one of them before a structure is called so; and the share that has
+#: 12 neighbors, and more, as no such structure has only one kind.
+FRANK_KASPER, MOST, EACH = (12, 14, 15, 16), 0.8, 0.15
+
+#: What a solid is called whose layers are close-packed and stacked at random, as no cell says it,
+#: and the share of the bulk that is at least.
+CLOSE_PACKED, LAYERED = "close-packed layers", 0.6
+
+#: What a solid is called that fits no rule.
+NOT_IDENTIFIED = "not identified"
+
+#: Bulk particles below which nothing is said.
+AT_LEAST = 20
+
+#: Degrees of bond order that an icosahedral sample may have, and those that vanish in one; what the
+#: strongest of the first is at least, and the share of it that the others may have; correlation of
+#: a tenfold pattern. Of Frank-Kasper crystals, balls of tP30-CrFe and cP8-Cr3Si have a share of 0.3
+#: and 0.4.
+ICOSAHEDRAL_DEGREES, OTHER_DEGREES = (6, 10, 12), (2, 4, 8)
+ICOSAHEDRAL, FORBIDDEN, TENFOLD = 0.15, 0.15, 0.5
+
+#: Correlation of a twelvefold pattern, and how far it may stay behind the fourfold and the sixfold
+#: one. A ball of tP30-CrFe, along its pseudo-twelvefold axis, has 0.76 beside 0.97.
+TWELVEFOLD, BEHIND = 0.6, 0.1
+
+#: Share of particles on the wrong sites for a crystal's proportions.
+PROPORTIONS = 0.3
+
+
+class Measured(NamedTuple):
+    """What is measured of a solid's bulk."""
+
+    inside: Mask
+    distance: float
+    shells: Shells
+    order: BondOrder
+
+
+class Evidence(NamedTuple):
+    """What was found, beside the ideal crystal that is most like it."""
+
+    solid: System
+    found: Measured
+    ideal: Measured
+    energy: float
+    matches: list[CellMatch]
+    templates: dict[str, tuple[str, float]]
+    close_packed: float
+    views: tuple[View, View]
+    lowest: list[LatticeEnergy]
+
+
+def measure(system: System, inside: Mask) -> Measured:
+    """Measure the particles of a mask."""
+    around = shells(system, inside)
+    order = bond_order(system, inside, around.radius)
+    return Measured(inside, nearest_distance(system), around, order)
+
+
+def ideal_droplet(cell: str, n_particles: int) -> System:
+    """A ball of about so many particles, cut out of a perfect crystal, alone in a cubic box."""
+    perfect = crystal(reference_cell(cell), 4 * n_particles)
+    lattice = lattice_vectors(perfect.box)
+    height = float(plane_spacings(lattice).min())
+    volume = n_particles * float(np.linalg.det(lattice)) / len(perfect.positions)
+    ball, _ = droplet(perfect, min(1.0, 2 * (3 * volume / (4 * np.pi)) ** (1 / 3) / height))
+    edge = 2 * height
+    return ball._replace(box=np.array([edge, edge, edge, 0, 0, 0]))
+
+
+def gather(
+    last: System, potential: PairPotential, known: KnownSites, rng: np.random.Generator
+) -> Evidence:
+    """Quench the last frame of an assembly and measure it.
+
+    Raises
+    ------
+    InputError
+        If it has no bulk.
+    """
+    solid = quench(last, potential, seed=1)
+    inside = bulk(solid)
+    if inside.sum() < AT_LEAST:
+        raise InputError(
+            f"{inside.sum()} of {len(inside)} particles lie in the bulk of what has condensed; "
+            "simulate more particles or cool further."
+        )
+    matches = match_cells(solid, inside, known)
+    ideal = ideal_droplet(matches[0].cell, int(condensed(solid).sum()))
+    return Evidence(
+        solid,
+        measure(solid, inside),
+        measure(ideal, bulk(ideal)),
+        float(energies(solid, potential)[inside].mean()),
+        matches,
+        *templates(solid, inside),
+        views(solid, rng),
+        lowest(potential, 3),
+    )
+
+
+def is_icosahedral(order: BondOrder) -> bool:
+    """Whether common bond order is of degrees that icosahedral symmetry allows, and no other."""
+    strongest = max(order.common[degree] for degree in ICOSAHEDRAL_DEGREES)
+    others = max(order.common[degree] for degree in OTHER_DEGREES)
+    return strongest > ICOSAHEDRAL and others < FORBIDDEN * strongest
+
+
+def verdict(evidence: Evidence) -> str:
+    """What the solid is, in words, by rules that look at the evidence alone."""
+    best = evidence.matches[0]
+    icosahedral = is_icosahedral(evidence.found.order)
+    tenfold = evidence.views[1].symmetry[10] > TENFOLD
+    pattern = evidence.views[0].symmetry
+    if pattern[12] > max(TWELVEFOLD, pattern[4] - BEHIND, pattern[6] - BEHIND):
+        # first, as the sites are those of tP30-CrFe, made of the same squares and triangles
+        return "dodecagonal order"
+    if best.distance < NEAR and best.proportions < PROPORTIONS:
+        return best.cell
+    if evidence.close_packed > LAYERED:
+        # before icosahedral order, which twins of tetrahedra about a common edge have as well
+        return CLOSE_PACKED
+    if icosahedral and tenfold:
+        return "icosahedral quasicrystal"
+    if icosahedral:
+        return "icosahedral bond order"
+    faces = evidence.found.shells.voronoi
+    mixed = min((faces == 12).mean(), (faces > 12).mean()) > EACH
+    if np.isin(faces, FRANK_KASPER).mean() > MOST and mixed:
+        return "tetrahedrally close-packed"
+    return NOT_IDENTIFIED
+
+
+def _shares(counts: NDArray[np.int64]) -> str:
+    """Coordinations and their shares, the most frequent first."""
+    values, numbers = np.unique(counts, return_counts=True)
+    order = np.argsort(-numbers)[:4]
+    total = len(counts)
+    return ", ".join(f"{values[i]}: {100 * numbers[i] / total:.0f} %" for i in order)
+
+
+def row(evidence: Evidence) -> dict[str, Any]:
+    """The evidence in numbers, for a table: what was found, and of the ideal crystal beside it."""
+    found, ideal = evidence.found, evidence.ideal
+    best = evidence.matches[0]
+    others = [it for it in evidence.matches if prototype(it.cell) != prototype(best.cell)]
+    unlike = next((it for it in others if it.score > best.score + 0.01), others[-1])
+    numbers: dict[str, Any] = {
+        "verdict": verdict(evidence),
+        "bulk particles": int(found.inside.sum()),
+        "nearest cell": best.cell,
+        "distance": round(best.distance, 3),
+        "proportions": round(best.proportions, 2),
+        "next cell": unlike.cell,
+        "next distance": round(unlike.distance, 3),
+        "next proportions": round(unlike.proportions, 2),
+    }
+    for method, (name, share) in evidence.templates.items():
+        numbers |= {method: name, f"{method} share": round(share, 3)}
+    numbers["PTM, close-packed"] = round(evidence.close_packed, 3)
+    numbers |= {
+        "first shell": _shares(found.shells.coordination),
+        "first shell, ideal": _shares(ideal.shells.coordination),
+        "Voronoi": _shares(found.shells.voronoi),
+        "Voronoi, ideal": _shares(ideal.shells.voronoi),
+    }
+    for degree in found.order.common:
+        numbers[f"q{degree}"] = round(found.order.local[degree], 3)
+        numbers[f"q{degree}, ideal"] = round(ideal.order.local[degree], 3)
+    for degree in found.order.common:
+        numbers[f"Q{degree}"] = round(found.order.common[degree], 3)
+        numbers[f"Q{degree}, ideal"] = round(ideal.order.common[degree], 3)
+    bright, ten = evidence.views
+    numbers |= {
+        "fourfold": round(bright.symmetry[4], 2),
+        "sixfold": round(bright.symmetry[6], 2),
+        "twelvefold": round(bright.symmetry[12], 2),
+        "view": bright.rotation.as_quat().tolist(),
+        "intensity": round(bright.intensity, 4),
+        "tenfold": round(ten.symmetry[10], 2),
+        "energy of the bulk": round(evidence.energy, 3),
+        "lowest cells": ", ".join(f"{it.cell} {it.energy:.2f}" for it in evidence.lowest),
+    }
+    return numbers
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Keep a row as JSON."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What :func:`write` wrote."""
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content

@@ -1,0 +1,205 @@
+"""Which unit cells have the lowest energy under a pair potential.
+
+Cells keep their shape and grow or shrink as a whole; types are ignored. This is no phase diagram:
+it says where in the space of parameters which structures are worth looking for.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from tqdm.auto import tqdm
+
+from hoomd_gala.colors import structure_color
+from hoomd_gala.crystals.potentials import PairPotential, ljg, opp
+from hoomd_gala.crystals.prototypes import unit_cell, unit_cells
+from hoomd_gala.systems import System, lattice_vectors, plane_spacings
+from study.figures.analysis import plt, save_figure
+
+#: Largest unit cell compared.
+MAX_PARTICLES = 170
+
+#: Distances up to which pairs count, in units of the shortest, and the width of a bin of them.
+REACH, WIDTH = 4.2, 0.002
+#: Edges of the bins; the shortest distance, 1, lies within the first.
+_EDGES = np.arange(1 - WIDTH / 2, REACH, WIDTH)
+
+#: Shortest distances that are tried, in units of the potential's length.
+SCALES = np.arange(0.75, 2.3, 0.01)
+
+#: Energy per particle within which two cells are taken for the same structure.
+SAME_ENERGY = 4e-3
+
+
+class LatticeEnergy(NamedTuple):
+    """The best that a unit cell can do under a potential.
+
+    Attributes
+    ----------
+    cell : str
+        Name of the unit cell.
+    energy : float
+        Per particle.
+    distance : float
+        Shortest distance at which it has this energy.
+    number_density : float
+        Particles per volume at this distance.
+    """
+
+    cell: str
+    energy: float
+    distance: float
+    number_density: float
+
+
+def pair_distances(cell: System) -> tuple[NDArray[np.float64], float]:
+    """Pairs of a unit cell by their distance, in units of the shortest.
+
+    Returns
+    -------
+    (bins,) float64, float
+        Pairs per particle in bins of width WIDTH, each pair counted once, and particles per volume.
+    """
+    lattice = lattice_vectors(cell.box)
+    spacings = plane_spacings(lattice)
+
+    def surroundings(reach: float) -> KDTree:
+        sides = [np.arange(-n, n + 1) for n in np.ceil(reach / spacings).astype(int)]
+        shifts = np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(-1, 3) @ lattice
+        return KDTree((cell.positions[None] + shifts[:, None]).reshape(-1, 3))
+
+    # a particle's own image is one lattice vector away at most
+    edge = float(np.linalg.norm(lattice, axis=1).min())
+    shortest = surroundings(edge).query(cell.positions, k=2)[0][:, 1].min()
+    pairs = KDTree(cell.positions).sparse_distance_matrix(
+        surroundings(REACH * shortest), REACH * shortest, output_type="ndarray"
+    )
+    distances = pairs["v"][pairs["v"] > 1e-6 * shortest] / shortest
+    total = len(cell.positions)
+    density = total * shortest**3 / abs(np.linalg.det(lattice))
+    return np.histogram(distances, _EDGES)[0] / (2 * total), float(density)
+
+
+@functools.cache
+def _cells() -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Names, pairs per particle (cells, bins), and number densities at shortest distance 1."""
+    names = [
+        name for name, cell in unit_cells().items() if len(cell.system.positions) <= MAX_PARTICLES
+    ]
+    pairs, densities = zip(*(pair_distances(unit_cell(name).system) for name in names), strict=True)
+    return tuple(names), np.array(pairs), np.array(densities)
+
+
+def lattice_energies(potential: PairPotential) -> list[LatticeEnergy]:
+    """Energies of all unit cells at their best, the lowest first."""
+    names, pairs, densities = _cells()
+    r = sympy.Symbol("r", positive=True)
+    function = sympy.lambdify(r, sympy.sympify(potential.expression, locals={"r": r}))
+    middle = (_EDGES[:-1] + _EDGES[1:]) / 2
+    # scales at which the pairs that are counted do not reach the cut-off would lack some
+    scales = SCALES[middle[-1] * SCALES >= potential.r_cut]
+    distances = scales[:, None] * middle
+    values = np.where(distances < potential.r_cut, function(distances), 0.0)
+    energies = values @ pairs.T
+    best = energies.argmin(axis=0)
+    found = [
+        LatticeEnergy(
+            name,
+            float(energies[i, column]),
+            float(scales[i]),
+            float(densities[column] / scales[i] ** 3),
+        )
+        for column, (name, i) in enumerate(zip(names, best, strict=True))
+    ]
+    # of cells that are the same but for types, the smallest comes first
+    size = {name: len(unit_cell(name).system.positions) for name in names}
+    kinds = {name: len(set(unit_cell(name).system.types)) for name in names}
+    return sorted(found, key=lambda it: (round(it.energy, 3), kinds[it.cell], size[it.cell]))
+
+
+def lowest(potential: PairPotential, n: int) -> list[LatticeEnergy]:
+    """The ``n`` structures of lowest energy, one cell for each."""
+    kept: list[LatticeEnergy] = []
+    for entry in lattice_energies(potential):
+        if all(abs(entry.energy - other.energy) > SAME_ENERGY for other in kept):
+            kept.append(entry)
+        if len(kept) == n:
+            break
+    return kept
+
+
+# ---- over a grid of parameters ----
+
+
+def grid(
+    k: Sequence[float], phi: Sequence[float], epsilon: Sequence[float], r0: Sequence[float]
+) -> Iterator[tuple[str, float, float, PairPotential]]:
+    """Potentials of both families, with the family and its two parameters.
+
+    OPP without a second attractive minimum are left out.
+    """
+    for first in k:
+        for second in phi:
+            try:
+                yield "opp", first, second, opp(first, second)
+            except ValueError:
+                continue
+    for first in epsilon:
+        for second in r0:
+            yield "ljg", first, second, ljg(first, second)
+
+
+def map_grid(points: Sequence[tuple[str, float, float, PairPotential]]) -> list[dict[str, Any]]:
+    """The two lowest cells of each potential, as rows of a table."""
+    rows = []
+    for family, first, second, potential in tqdm(points, desc="lattice energies", unit="potential"):
+        best, after = lowest(potential, 2)
+        rows.append(
+            {
+                "potential": family,
+                "k or epsilon": first,
+                "phi or r0": second,
+                "cell": best.cell,
+                "energy": round(best.energy, 4),
+                "number density": round(best.number_density, 4),
+                "next cell": after.cell,
+                "above": round(after.energy - best.energy, 4),
+            }
+        )
+    return rows
+
+
+def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Which cell is lowest, over the parameters of either family."""
+    names = list(dict.fromkeys(row["cell"] for row in rows))
+    # the most frequent ones get a color of their own
+    names.sort(key=lambda name: -sum(row["cell"] == name for row in rows))
+    figure, axes = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
+    labels = {"opp": ("k", "phi", "OPP"), "ljg": ("epsilon", "r0", "LJG")}
+    for part, (family, (first, second, title)) in zip(axes, labels.items(), strict=True):
+        for i, name in enumerate(names):
+            chosen = [row for row in rows if row["potential"] == family and row["cell"] == name]
+            part.scatter(
+                [row["k or epsilon"] for row in chosen],
+                [row["phi or r0"] for row in chosen],
+                marker="s",
+                s=60,
+                color=structure_color(name) if i < 20 else "0.8",
+            )
+        part.set(xlabel=first, ylabel=second, title=f"{title}: unit cell of lowest energy")
+    # depths of the Gaussian well span decades
+    depths = sorted({row["k or epsilon"] for row in rows if row["potential"] == "ljg"})
+    axes[1].set_xscale("log")
+    axes[1].set_xticks(depths, [f"{depth:g}" for depth in depths])
+    axes[1].minorticks_off()
+    handles = [
+        plt.Line2D([], [], marker="s", ls="", color=structure_color(name), label=name)
+        for name in names[:20]
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False)
+    save_figure(path, figure)

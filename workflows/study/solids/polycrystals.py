@@ -1,0 +1,198 @@
+"""Polycrystals of known grains, and the rotations that leave their crystals as they are."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
+
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.errors import InputError
+from hoomd_gala.systems import Array, System, lattice_vectors, plane_spacings
+
+Integers = NDArray[np.int64]
+
+#: Particles of different grains that come closer than this are one.
+_TOO_CLOSE = 0.75
+
+#: Distance, in units of the cube root of the volume per particle, within which a symmetry takes a
+#: particle onto another: coordinates in the database are rounded.
+_ONTO = 0.03
+
+
+# ---- symmetry ----
+
+
+class Symmetry(NamedTuple):
+    """Proper rotations of a unit cell, types ignored.
+
+    Attributes
+    ----------
+    group : Rotation
+        Rotations of the crystal's point group.
+    kinds : (n,) int64
+        Kind of each site of the cell, from 0.
+    freedom : tuple of int
+        For each kind, dimensions of what an equivariant vector can be there: 3, 1 or 0.
+    """
+
+    group: Rotation
+    kinds: Integers
+    freedom: tuple[int, ...]
+
+
+def symmetry(cell: str) -> Symmetry:
+    """Find the proper operations of a unit cell's space group.
+
+    Isometries of the lattice are matrices of -1, 0 and 1 in the basis of a conventional cell; each
+    is tried with all translations that take the first particle onto one.
+    """
+    positions, box, _ = unit_cell(cell).system
+    lattice = lattice_vectors(box)
+    inverse = np.linalg.inv(lattice)
+    fractional = positions @ inverse
+    size = np.cbrt(np.linalg.det(lattice) / len(positions))
+    candidates = np.array(list(itertools.product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
+    metric = lattice @ lattice.T
+    strain = abs(candidates @ metric @ candidates.transpose(0, 2, 1) - metric).max(axis=(1, 2))
+    proper = np.linalg.det(candidates) > 0
+    turns, onto = [], []
+    for candidate in candidates[proper & (strain < _ONTO * metric.diagonal().min())]:
+        image = fractional @ candidate
+        for shift in fractional - image[0]:
+            apart = (image + shift)[:, None] - fractional
+            distances = np.linalg.norm((apart - np.round(apart)) @ lattice, axis=-1)
+            if (distances.min(axis=1) < _ONTO * size).all():
+                turns.append((inverse @ candidate @ lattice).T)
+                onto.append(distances.argmin(axis=1))
+    matrices, targets = np.array(turns), np.array(onto)
+    _, first, kinds = np.unique(targets.min(axis=0), return_index=True, return_inverse=True)
+    fixed = [matrices[targets[:, site] == site].mean(axis=0) for site in first]
+    # translations make the same rotation appear several times
+    _, distinct = np.unique(np.round(matrices, 2), axis=0, return_index=True)
+    return Symmetry(
+        Rotation.from_matrix(matrices[distinct]),
+        kinds.astype(np.int64),
+        tuple(int(np.linalg.matrix_rank(matrix, tol=0.1)) for matrix in fixed),
+    )
+
+
+def misorientation(first: Rotation, second: Rotation, group: Rotation) -> Array:
+    """Smallest angle in degrees between orientations, as a crystal's rotations leave it open.
+
+    Parameters
+    ----------
+    first, second : Rotation
+        Orientations, which take the crystal's axes to the laboratory's; m of them each.
+    group : Rotation
+        Rotations of the crystal's point group.
+
+    Returns
+    -------
+    (m,) float64
+    """
+    # the product of a group's quaternion with another has their dot product for its scalar part,
+    # but for inverses, which are in the group as well; it is the cosine of half the angle
+    between = (first.inv() * second).as_quat()
+    cosines = abs(between @ group.as_quat().T).max(axis=1)
+    return np.rad2deg(2 * np.arccos(np.minimum(cosines, 1)))
+
+
+# ---- the sample ----
+
+
+class Polycrystal(NamedTuple):
+    """A crystal of several grains.
+
+    Attributes
+    ----------
+    cell : str
+        Unit cell.
+    system : System
+        Particles, the shortest distance about 1.
+    site : (N,) int64
+        Particle of the unit cell that each is a copy of.
+    grain : (N,) int64
+        Grain of each.
+    turned : Rotation
+        Orientation of each grain: what takes the unit cell's axes to its own.
+    """
+
+    cell: str
+    system: System
+    site: Integers
+    grain: Integers
+    turned: Rotation
+
+    @property
+    def truth(self) -> Rotation:
+        """Orientation of each particle."""
+        return self.turned[self.grain]
+
+
+def single_crystal(cell: str, n_particles: int, noise: float, seed: int) -> Polycrystal:
+    """A polycrystal of one grain that is not turned."""
+    system = crystal(unit_cell(cell), n_particles)
+    total = len(system.positions)
+    site = np.arange(total) % len(unit_cell(cell).system.positions)
+    noisy = displace(system, noise, np.random.default_rng(seed))
+    return Polycrystal(cell, noisy, site, np.zeros(total, np.int64), Rotation.identity(1))
+
+
+def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) -> Polycrystal:
+    """Fill a periodic cube with grains of random orientation, around random points.
+
+    Parameters
+    ----------
+    cell : str
+        Unit cell.
+    n_grains : int
+        Number of grains, the Voronoi polyhedra of random points.
+    edge : float
+        Edge of the cube, in units of the crystal's shortest distance.
+    noise : float
+        Standard deviation of the displacement in each direction, in the same units.
+    seed : int
+        Of points, orientations and displacements.
+    """
+    if n_grains < 1 or not edge > 0:
+        raise InputError(
+            f"a cube of edge {edge:g} with {n_grains} grains cannot be made; both must be positive."
+        )
+    rng = np.random.default_rng(seed)
+    centers = rng.uniform(0, edge, (n_grains, 3))
+    turned = Rotation.random(n_grains, rng=rng)
+    # enough of a crystal to fill the cube whichever way it is turned
+    block = single_crystal(cell, 1, 0.0, 0)
+    lattice = lattice_vectors(block.system.box)
+    reach = np.sqrt(3) / 2 * edge
+    counts = np.ceil(reach / plane_spacings(lattice)).astype(int) + 1
+    steps = [np.arange(-count, count + 1) for count in counts]
+    shifts = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3) @ lattice
+    points = (block.system.positions + shifts[:, None]).reshape(-1, 3)
+    sites = np.tile(block.site, len(shifts))
+    # distances to the centers, periodic as the cube is
+    tree = KDTree(centers, boxsize=edge)
+    positions, site, grain = [], [], []
+    for index in range(n_grains):
+        own = turned[index].apply(points)
+        inside = np.flatnonzero((abs(own) < edge / 2).all(axis=1))
+        own = np.mod(own[inside] + centers[index], edge)
+        nearest = tree.query(own)[1] == index
+        positions.append(own[nearest])
+        site.append(sites[inside[nearest]])
+        grain.append(np.full(nearest.sum(), index))
+    together = np.concatenate(positions)
+    close = KDTree(together, boxsize=edge).query_pairs(_TOO_CLOSE, output_type="ndarray")
+    kept = np.setdiff1d(np.arange(len(together)), close[:, 1])
+    box = np.array([edge, edge, edge, 0, 0, 0])
+    system = System(together[kept] - edge / 2, box, np.zeros(len(kept), np.int64))
+    return Polycrystal(
+        cell,
+        displace(system, noise, rng),
+        np.concatenate(site)[kept],
+        np.concatenate(grain)[kept],
+        turned,
+    )

@@ -1,0 +1,108 @@
+"""The two networks of a study, trained from files of its jobs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hoomd_gala.files.atomic import write_table
+from hoomd_gala.files.models import pick_device, save_model, write_card
+from hoomd_gala.files.trajectories import open_trajectory
+from hoomd_gala.learning import datasets
+from hoomd_gala.learning.fitting import fit
+from hoomd_gala.learning.training import TrainingConfig
+from hoomd_gala.neighbors.environments import mean_bond_length
+from hoomd_gala.networks import CoreConfig
+from hoomd_gala.plotting.plots import draw_curve
+from hoomd_gala.systems import as_system
+
+#: Confidence below which a particle's structure is called unknown.
+UNKNOWN_BELOW = 0.5
+
+#: Environments of each trajectory frame that a frame model learns from.
+ENVIRONMENTS_PER_FRAME = 250
+
+
+def structure_model(
+    folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path], data: Mapping[str, Any]
+) -> None:
+    """Train the network that names structures, on unit cells and simulated disorder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where model, card, checkpoint and learning curve go.
+    parameters : mapping
+        State point of the job.
+    fluids : sequence of Path
+        Trajectories whose environments are all disordered.
+    data : mapping
+        What the card is to say of the data.
+    """
+    rng = np.random.default_rng(parameters["seed"])
+    structures = list(parameters["structures"])
+    disordered = len(structures)
+    frames = [
+        datasets.crystal_frames(
+            structures, parameters["noise_levels"], parameters["n_environments"], disordered, rng
+        )
+    ]
+    for fluid in fluids:
+        with open_trajectory(fluid) as trajectory:
+            share = parameters["n_disordered"] // (len(fluids) * len(trajectory)) + 1
+            frames += [
+                datasets.take(as_system(frame), disordered, share, rng) for frame in trajectory
+            ]
+    model, curve = fit(
+        "frame-classification",
+        datasets.join(frames),
+        [*structures, "disordered"],
+        CoreConfig(
+            width=parameters["width"],
+            hidden=parameters["hidden"],
+            blocks=parameters["blocks"],
+            tied=True,
+        ),
+        TrainingConfig(epochs=parameters["epochs"], seed=parameters["seed"]),
+        unknown_below=UNKNOWN_BELOW,
+        device=pick_device("auto"),
+        checkpoint=folder / "checkpoint.pt",
+        description="train structure model",
+        card={
+            "command": f"python workflows/project.py run --study {parameters['study']}",
+            "data": data,
+        },
+    )
+    write_table(folder / "learning_curve.csv", curve)
+    draw_curve(folder / "learning_curve.png", "structure model", curve)
+    save_model(folder / "structures.safetensors", model)
+    write_card(folder / "structures.json", folder / "structures.safetensors")
+
+
+def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> None:
+    """Train a network to tell the frames of a trajectory apart."""
+    rng = np.random.default_rng(seed)
+    with open_trajectory(trajectory_path) as trajectory:
+        names = [str(frame.configuration.step) for frame in trajectory]
+        frames = datasets.join(
+            [
+                datasets.take(as_system(frame), i, ENVIRONMENTS_PER_FRAME, rng)
+                for i, frame in enumerate(trajectory)
+            ]
+        )
+    model, curve = fit(
+        "frame-classification",
+        frames,
+        names,
+        CoreConfig(width=32, hidden=32, blocks=2, tied=True),
+        TrainingConfig(epochs=epochs, seed=seed),
+        length_scale=mean_bond_length(frames.bonds),
+        length_convention="absolute",
+        device=pick_device("auto"),
+        checkpoint=folder / "frames_checkpoint.pt",
+        description="train frame model",
+    )
+    write_table(folder / "frames_learning_curve.csv", curve)
+    draw_curve(folder / "frames_learning_curve.png", "frame model", curve)
+    save_model(folder / "frames.safetensors", model)
