@@ -10,7 +10,7 @@ from lowest_versions import ROOT, declared
 import hoomd_gala
 
 #: Public modules that need nothing but the package's own dependencies.
-MODULES = ["few_shot", "labeling", "models", "structures", "systems", "trajectories"]
+MODULES = ["crystals", "files", "labeling", "learning", "neighbors", "networks", "systems"]
 
 
 def run(code):
