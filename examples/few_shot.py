@@ -1,4 +1,4 @@
-"""Teach a model names of your own with 20 labelled particles of each structure.
+"""Teach a model names of your own with 20 labeled particles of each structure.
 
 The sample is a droplet of σ, a Frank-Kasper phase, in a gas. Someone has looked at 40 particles and
 written down which of them sit in which: that is ``labels.csv``. The new model ``mine.safetensors``

@@ -1,6 +1,6 @@
 """Render structures in OVITO: ``render_in_ovito.py [RUN.gsd [FRAME ...]]``.
 
-Frames of a trajectory, labelled or not, become pictures ``RUN-FRAME.png`` with a legend of names
+Frames of a trajectory, labeled or not, become pictures ``RUN-FRAME.png`` with a legend of names
 and colors. Without arguments, the sample is a droplet of cF4-Cu in a gas. The first picture shows
 the whole, the second one (``-cut.png``) the inside.
 """

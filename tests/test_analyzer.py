@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import gas, needs_cuda
 
-from hoomd_gala import analyzer as module
+from hoomd_gala import embedding as module
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
@@ -118,7 +118,7 @@ def test_types_beyond_the_model_are_refused(trained, bcc, tmp_path):
     info = trained.info.__class__(core, ("a", "b"))
     save_model(path, Model(FrameClassifier(core, 2), info))
     types = np.arange(len(bcc.positions)) % 3
-    with pytest.raises(InputError, match="tells 2 types apart and the system has types 0 to 2"):
+    with pytest.raises(InputError, match="distinguishes 2 types and the system has types 0 to 2"):
         Analyzer(path).analyze(bcc.positions, bcc.box, types)
     assert len(Analyzer(path).analyze(bcc.positions, bcc.box, types % 2).label) == len(types)
 
@@ -144,13 +144,17 @@ def same(result, expected):
     assert result.class_names == expected.class_names
 
 
+def on_device(analyzer, system):
+    return analyzer.label(analyzer.embedder.embed_on_device(system))
+
+
 def test_search_and_network_on_one_device(analyzer, bcc, monkeypatch):
     # what a GPU does, on the CPU
     expected = analyzer.analyze(bcc)
     monkeypatch.setattr(module, "CHUNK", 100)
-    same(analyzer._analyze_on_device(bcc), expected)
+    same(on_device(analyzer, bcc), expected)
     system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box)
-    same(analyzer._analyze_on_device(system), expected)
+    same(on_device(analyzer, system), expected)
     same(analyzer.analyze_system(system), expected)
 
 
@@ -180,7 +184,7 @@ def test_types_beyond_the_model_are_refused_on_a_device(trained, bcc):
     types = np.arange(len(bcc.positions)) % 3
     system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box, types)
     with pytest.raises(InputError, match="the system has types 0 to 2"):
-        Analyzer(Model(FrameClassifier(core, 2), info), "cpu")._analyze_on_device(system)
+        on_device(Analyzer(Model(FrameClassifier(core, 2), info), "cpu"), system)
 
 
 def test_core_and_command_line_import_no_engine():

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import csv
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,3 +96,8 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Rows of a table that :func:`write_table` wrote."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hash of a file, in hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -40,7 +40,7 @@ def decode_strings(rows: ArrayLike) -> list[str]:
 
 
 def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:
-    """Labels and class names of a labelled frame, or None if it has none."""
+    """Labels and class names of a labeled frame, or None if it has none."""
     label, names = frame.log.get(LABEL), frame.log.get(NAMES)
     if label is None or names is None:
         return None
@@ -65,7 +65,7 @@ def add_labels(
     frame.log[LABEL] = fill(result.label, particles, total, UNKNOWN)
     for chunk, values in ((CONFIDENCE, result.confidence), (EMBEDDING, result.embedding)):
         frame.log[chunk] = fill(values, particles, total, 0)
-    frame.log[FRACTIONS] = result.counts
+    frame.log[FRACTIONS] = np.asarray(result.fractions)
     frame.log[NAMES] = encode_strings(result.class_names)
     return frame
 
@@ -82,7 +82,7 @@ def fill(
 
 
 def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:
-    """Particle types for the structures of a labelled frame and of those before it.
+    """Particle types for the structures of a labeled frame and of those before it.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ def _check_boundaries(simulation: Any) -> None:
 
 
 class ClassifierReporter:
-    """Appends labelled frames to a GSD file, for ``openmm.app.Simulation.reporters``.
+    """Appends labeled frames to a GSD file, for ``openmm.app.Simulation.reporters``.
 
     The file is what :class:`hoomd_gala.Classifier` writes: its particle types are the structures,
     which OVITO shows by name and color, and the simulation's own types are logged quantities.

@@ -1,6 +1,6 @@
 """Data sets of particle environments, from unit cells and from trajectories.
 
-Every environment is labelled by the frame it came from: a unit cell at a noise level, or a frame of
+Every environment is labeled by the frame it came from: a unit cell at a noise level, or a frame of
 a trajectory.
 """
 

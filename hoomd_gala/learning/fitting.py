@@ -12,10 +12,11 @@ import torch
 from ..errors import InputError
 from ..files.models import Model, ModelInfo
 from ..networks import CoreConfig, Network, inherit, make_network
+from .calibration import calibrate
+from .config import CLASSIFICATION, TrainingConfig
 from .datasets import Frames, to_tensors
 from .tasks import TASKS
-from .tasks.frame_classification import calibrate
-from .training import TrainingConfig, seeded, split, train
+from .training import seeded, split, train
 
 
 class Fit(NamedTuple):
@@ -69,7 +70,7 @@ def fit(
     Parameters
     ----------
     task : str
-        One of :data:`~hoomd_gala.tasks.TASKS`.
+        One of :data:`~hoomd_gala.learning.config.TASK_NAMES`.
     frames : Frames
         What to learn from; a part of it is held out for validation.
     class_names : sequence of str
@@ -125,7 +126,7 @@ def fit(
     training = {key: value[:limit] for key, value in training.items()}  # in random order already
     validation = functions.corrupt(clean, seeded(config.seed))
     torch.manual_seed(config.seed)
-    classes = tuple(class_names) if task == "frame-classification" else ()
+    classes = tuple(class_names) if task == CLASSIFICATION else ()
     network = make_network(task, core, len(classes))
     for part in [] if start is None else inherit(network, start):
         part.requires_grad_(not frozen)

@@ -4,10 +4,15 @@ import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..colors import UNKNOWN_NAME
+import numpy as np
+
 from ..errors import InputError
+from ..files.trajectories import open_trajectory
+from ..results import UNKNOWN_NAME
+from ..systems import as_system
+from .few_shot import Labeled
 
 
 class HandLabel(NamedTuple):
@@ -127,3 +132,55 @@ def _check_counts(path: Path, names: Sequence[str]) -> None:
             f"{path} has one particle only that is {lonely[0]!r}; give two or more of each name, "
             "better 20."
         )
+
+
+def labeled_systems(
+    path: Any, files: Sequence[str], labels: Sequence[HandLabel], names: Sequence[str]
+) -> list[Labeled]:
+    """Frames with labeled particles.
+
+    Parameters
+    ----------
+    path : path
+        Of the labels, for messages.
+    files : sequence of str
+        GSD files.
+    labels : sequence of HandLabel
+        As :func:`read_labels` gives them.
+    names : sequence of str
+        Names of the classes.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, a frame or a particle is not there, or a frame has no
+        environments.
+    """
+    found = []
+    for index, file in enumerate(files):
+        own = [label for label in labels if label.file == index]
+        with open_trajectory(file) as trajectory:
+            for frame in sorted({label.frame for label in own}):
+                chosen = [label for label in own if label.frame == frame]
+                where = f"{path}, line {chosen[0].line}"
+                if frame >= len(trajectory):
+                    raise InputError(
+                        f"{where}: there is no frame {frame} in {file}, which has "
+                        f"{len(trajectory)} frames, numbered from 0."
+                    )
+                try:
+                    system = as_system(trajectory[frame])
+                except InputError as error:
+                    raise InputError(f"frame {frame} of {file}: {error}") from None
+                total = len(system.positions)
+                for label in chosen:
+                    if label.particle >= total:
+                        raise InputError(
+                            f"{path}, line {label.line}: there is no particle {label.particle} in "
+                            f"frame {frame} of {file}, which has {total} particles, numbered from "
+                            "0."
+                        )
+                particles = np.array([label.particle for label in chosen])
+                classes = np.array([names.index(label.name) for label in chosen])
+                found.append(Labeled(system, particles, classes))
+    return found

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,44 +15,13 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..files.atomic import replacing
+from .config import TrainingConfig
 from .datasets import Data
 
 #: Makes input and target of the networks from clean data, with randomness from the generator.
 Corrupt = Callable[[Data, torch.Generator], Data]
 #: Loss of a batch, and the metrics to report of it.
 Loss = Callable[[nn.Module, Data], tuple[Tensor, dict[str, Tensor]]]
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Attributes
-    ----------
-    epochs : int
-        Passes over the training data.
-    batch_size : int
-        Environments per step.
-    learning_rate : float
-        Peak of the one-cycle schedule.
-    weight_decay : float
-        Of AdamW.
-    validation_fraction : float
-        Share of the data that is held out (0.3 in arXiv 2411.14680).
-    seed : int
-        Of everything random: initial weights, the split, the order of batches, noise.
-    patience : int, optional
-        Stop when the validation loss has not improved for so many epochs, and keep the weights of
-        the best epoch. All epochs are run and the last weights kept if not given.
-    """
-
-    epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 8e-3
-    weight_decay: float = 1e-4
-    validation_fraction: float = 0.3
-    seed: int = 1
-    patience: int | None = None
 
 
 class Training(NamedTuple):
@@ -132,8 +101,7 @@ def _load_checkpoint(path: Path, device: torch.device, options: dict[str, Any]) 
     except Exception as error:  # torch raises about anything for a damaged file
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} is not a checkpoint that can be gone on from ({reason}); remove it to start "
-            "again."
+            f"{path} is not a checkpoint of a training ({reason}); remove it to start again."
         ) from None
     other = [key for key in {**options, **theirs} if options.get(key) != theirs.get(key)]
     if other:

@@ -1,8 +1,10 @@
 """Figures; Matplotlib is imported when one is drawn."""
 
+import csv
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -143,4 +145,47 @@ def draw_curves(
         panels[1].set(ylabel="validation accuracy", ylim=(0, 1.02))
     panels[-1].set_xlabel("epoch")
     figure.legend(loc="outside right upper", frameon=False)
+    save_figure(path, figure)
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """Read a learning curve as ``hoomd-gala train`` writes it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not a learning curve.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.")
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [
+                {key: float(value) for key, value in row.items()} for row in csv.DictReader(file)
+            ]
+    except (ValueError, TypeError, AttributeError, csv.Error):
+        rows = []
+    if not rows or not {"epoch", "training_loss", "validation_loss"} <= set(rows[0]):
+        raise InputError(f"{path} is not a learning curve that hoomd-gala has written.")
+    return rows
+
+
+def draw_scaling(path: str | os.PathLike[str], rows: Sequence[Mapping[str, float]]) -> None:
+    """Time against particles, with a straight line through the largest system.
+
+    Parameters
+    ----------
+    path : str or path
+        PNG file to write.
+    rows : sequence of mapping
+        As :func:`hoomd_gala.benchmark.scaling` gives them.
+    """
+    figure = new_figure(figsize=(5, 3.5))
+    axes = figure.add_subplot()
+    n = np.array([row["particles"] for row in rows])
+    taken = np.array([row["core_seconds"] for row in rows])
+    axes.loglog(n, taken, "o", label="measured")
+    axes.loglog(n, taken[-1] * n / n[-1], "k:", label="proportional to the number of particles")
+    axes.set(xlabel="number of particles", ylabel="CPU time from positions to labels / s")
+    axes.legend(frameon=False)
     save_figure(path, figure)

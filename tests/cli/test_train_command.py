@@ -12,10 +12,9 @@ from test_cli import fails
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
-from hoomd_gala.cli import train as train_command
+from hoomd_gala.files import frame_labels, open_trajectory
 from hoomd_gala.files.models import load_model
-from hoomd_gala.files.trajectories import frame_labels, open_trajectory
-from hoomd_gala.learning import training
+from hoomd_gala.learning import sources, training
 from hoomd_gala.learning.tasks import TASKS
 
 TINY = [
@@ -29,9 +28,9 @@ CELLS = ["--cells", "cF4-Cu", "cI2-W", "--noise", "0.02", "0.05", "--environment
 @pytest.fixture(autouse=True)
 def small_cells(monkeypatch):
     """Crystals of some hundred particles, which are quick to make."""
-    real = train_command.cell_frames
+    real = sources.cell_frames
     monkeypatch.setattr(
-        train_command,
+        sources,
         "cell_frames",
         lambda *arguments, **more: real(*arguments, n_particles=300, **more),
     )
@@ -80,7 +79,7 @@ def test_trajectories_with_ranges(trajectory_path, tmp_path):
 
 
 def test_model_without_classes_writes_embeddings(trajectory_path, bcc, tmp_path):
-    output, labelled = tmp_path / "denoising.safetensors", tmp_path / "labelled.gsd"
+    output, labeled = tmp_path / "denoising.safetensors", tmp_path / "labeled.gsd"
     assert train("denoising", output, "--gsd", trajectory_path, "--environments", "20") == 0
     result = Analyzer(output, device="cpu").analyze(bcc)
     assert (result.label == -1).all()
@@ -89,8 +88,8 @@ def test_model_without_classes_writes_embeddings(trajectory_path, bcc, tmp_path)
     assert np.ptp(result.embedding, axis=0).max() > 0
     assert result.class_names == ()
     assert result.fractions == {"unknown": 1.0}
-    assert main(["label", str(trajectory_path), str(labelled), "--model", str(output)]) == 0
-    with open_trajectory(labelled) as trajectory:
+    assert main(["label", str(trajectory_path), str(labeled), "--model", str(output)]) == 0
+    with open_trajectory(labeled) as trajectory:
         frame = trajectory[2]
         assert frame.log["particles/hoomd_gala/Classifier/embedding"].shape[1] == 8
         found, names = frame_labels(frame)
@@ -117,7 +116,7 @@ def test_interrupted_command_goes_on_to_the_same_model(task, tmp_path, monkeypat
         context.setattr(training, "evaluate", dies)
         assert train(task, broken, *CELLS, *patience) == 130
     *_, last = capsys.readouterr().err.strip().splitlines()
-    assert last == "hoomd-gala: interrupted; the same command goes on after the last whole epoch."
+    assert last == "hoomd-gala: interrupted; the same command continues after the last whole epoch."
     assert not broken.exists()
     assert (tmp_path / "broken.checkpoint.pt").is_file()
     error = fails(

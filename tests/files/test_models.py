@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.models import load_model, pick_device, save_model, shipped_models, write_card
+from hoomd_gala.files.cards import write_card
+from hoomd_gala.files.models import load_model, pick_device, save_model, shipped_models
 
 
 def test_round_trip(trained, model_path):

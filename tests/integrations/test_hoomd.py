@@ -21,7 +21,7 @@ import hoomd
 
 import hoomd_gala
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.trajectories import (
+from hoomd_gala.files import (
     count_recoverable_frames,
     decode_strings,
     frame_labels,
@@ -73,7 +73,7 @@ def attach(sim, classifier, trigger=10):
     return writer
 
 
-def test_writes_its_own_labelled_file(simulation, model_path, tmp_path, count):
+def test_writes_its_own_labeled_file(simulation, model_path, tmp_path, count):
     path = tmp_path / "labeled.gsd"
     classifier = hoomd_gala.Classifier(model=model_path, filename=path)
     attach(simulation, classifier)
@@ -303,7 +303,7 @@ def test_a_box_too_thin_does_not_end_a_simulation(simulation, model_path):
     thin.particles.position[:] = np.c_[np.linspace(-29, 29, 30), np.zeros((30, 2))]
     simulation.state.set_snapshot(thin)
     simulation.run(10)
-    with pytest.warns(UserWarning, match=r"the box is too thin .* labelled unknown as long as"):
+    with pytest.warns(UserWarning, match=r"the box is too thin .* labeled unknown as long as"):
         label = classifier.label
     assert (label == -1).all()
 
@@ -349,7 +349,7 @@ def test_several_classifiers_with_different_models(
         np.testing.assert_array_equal(embedding, classifier.embedding)
 
 
-def test_run_goes_on_from_a_labelled_file_with_its_own_types(simulation, model_path, tmp_path):
+def test_run_goes_on_from_a_labeled_file_with_its_own_types(simulation, model_path, tmp_path):
     path = tmp_path / "labeled.gsd"
     attach(simulation, hoomd_gala.Classifier(model_path, path))
     simulation.run(20)

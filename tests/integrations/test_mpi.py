@@ -12,7 +12,7 @@ import pytest
 from conftest import HAS_HOOMD
 
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.files.trajectories import frame_labels, make_frame, open_trajectory
+from hoomd_gala.files import frame_labels, make_frame, open_trajectory
 
 
 def missing():

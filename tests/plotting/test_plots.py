@@ -65,11 +65,11 @@ def test_map_has_the_colors_of_structures(tmp_path):
         assert near.sum() > 3000, name
 
 
-def test_map_of_a_labelled_file_takes_its_embeddings(trajectory_path, model_path, tmp_path):
-    labelled = tmp_path / "labelled.gsd"
-    assert main(["label", str(trajectory_path), str(labelled), "--model", str(model_path)]) == 0
+def test_map_of_a_labeled_file_takes_its_embeddings(trajectory_path, model_path, tmp_path):
+    labeled = tmp_path / "labeled.gsd"
+    assert main(["label", str(trajectory_path), str(labeled), "--model", str(model_path)]) == 0
     kept, anew = tmp_path / "kept.png", tmp_path / "anew.png"
-    data = ["--gsd", f"{labelled}@1:4:2", "--points", 100]
+    data = ["--gsd", f"{labeled}@1:4:2", "--points", 100]
     assert plot("embedding", *data, "--output", kept) == 0
     assert plot("embedding", *data, "--output", anew, "--model", model_path) == 0
     ours, theirs = rows_of(tmp_path / "kept.csv"), rows_of(tmp_path / "anew.csv")

@@ -25,7 +25,7 @@ from ...errors import InputError
 from ...files.labels import add_labels, encode_strings, fill
 from ...files.trajectories import append_frame, make_frame
 from ...neighbors.device_arrays import host_system, in_tag_order
-from ...results import UNKNOWN, Result, class_indices
+from ...results import UNKNOWN, Fractions, Result
 from ...systems import System, make_system
 from .ranks import collect, open_communicator, share
 
@@ -38,12 +38,12 @@ class _Analysis:
     fingerprint: tuple[Any, ...]
     #: All particles of all ranks, in the order of their tags.
     system: System
-    #: Those that this rank has labelled, as indices into the system; None for all.
+    #: Those that this rank has labeled, as indices into the system; None for all.
     particles: NDArray[np.int64] | None
     #: Their labels.
     result: Result
     #: Fractions over all ranks.
-    counts: NDArray[np.float64]
+    fractions: Fractions
     #: What rank 0 has collected from the others so far.
     collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ def _per_particle_entries(writer: Any) -> list[Any]:
 class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     """Labels the structure around every particle of a simulation.
 
-    Attach it as the action of a :class:`hoomd.write.CustomWriter` to write labelled frames to its
+    Attach it as the action of a :class:`hoomd.write.CustomWriter` to write labeled frames to its
     own file, or add it to a :class:`hoomd.logging.Logger` and let :class:`hoomd.write.GSD` write
     the labels beside the particles. Labels are computed when they are asked for, once per
     timestep; steps that nobody looks at cost nothing.
@@ -76,7 +76,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         A shipped model's name, or a model file. On a CPU take ``"structures-fast"``, which costs
         about half of what ``"structures"`` does.
     filename : str or path, optional
-        GSD file that :meth:`act` appends labelled frames to; none is written if not given. Its
+        GSD file that :meth:`act` appends labeled frames to; none is written if not given. Its
         particle types are the structures, which OVITO shows by name and color; the simulation's
         own types are kept as logged quantities, which all readers of this package take.
     device : str or torch.device
@@ -184,15 +184,15 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return self.__dict__ | nothing
 
     def act(self, timestep: int) -> None:
-        """Append a labelled frame to the file, if there is one."""
+        """Append a labeled frame to the file, if there is one."""
         if self.filename is None:
             return
         result, particles = self.result, self.particles
         if result is not None:
             system = host_system(self._analysis().system)
             frame = make_frame(system, timestep, self._state.particle_types)
-            labelled = add_labels(frame, result, particles)
-            append_frame(self.filename, labelled, self.keep_types)
+            labeled = add_labels(frame, result, particles)
+            append_frame(self.filename, labeled, self.keep_types)
 
     def _analysis(self) -> _Analysis:
         """Labels of the current state, computed unless they are known."""
@@ -236,7 +236,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 local = snapshot.particles
                 system = in_tag_order(local.position, local.typeid, local.tag, edges)
             result = self.analyzer.analyze_running(system)
-            return _Analysis(fingerprint, system, None, result, result.counts)
+            return _Analysis(fingerprint, system, None, result, result.fractions)
         with self._state.cpu_local_snapshot as snapshot:
             tags = own = np.array(snapshot.particles.tag)
             positions = np.array(snapshot.particles.position)
@@ -260,11 +260,11 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             result = self.analyzer.analyze_running(
                 system, particles, partial(self._exchange, particles)
             )
-        counts = result.counts
+        fractions = result.fractions
         if self._communicator is not None:
-            numbers = self._communicator.allreduce(counts * len(result.label))
-            counts = numbers / max(numbers.sum(), 1)
-        return _Analysis(fingerprint, system, particles, result, counts)
+            counts = self._communicator.allreduce(np.asarray(fractions) * len(result.label))
+            fractions = Fractions.from_array(self.class_names, counts / max(counts.sum(), 1))
+        return _Analysis(fingerprint, system, particles, result, fractions)
 
     def _exchange(
         self, particles: NDArray[np.int64], own: NDArray[np.float32]
@@ -315,7 +315,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
     @property
     def particles(self) -> NDArray[np.int64] | None:
-        """(*m*, ) int64: which particles, in the order of tags, are labelled; None for all."""
+        """(*m*, ) int64: which particles, in the order of tags, are labeled; None for all."""
         return None if self.filter is None else self._collect("particles")
 
     @property
@@ -344,7 +344,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
             unknown.
         """
-        return float(self.fractions[class_indices(self.class_names, structure)].sum())
+        fractions: Fractions = self.fractions
+        return fractions.of(structure)
 
     def recent_fraction(
         self, structure: str | Sequence[str] | None = None, period: int = 1
@@ -353,8 +354,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self._latest is not None and self._simulation is not None:
             age = self._simulation.timestep - self._latest.fingerprint[0]
             if 0 < age < period:
-                counts = self._latest.counts
-                return float(counts[class_indices(self.class_names, structure)].sum())
+                return self._latest.fractions.of(structure)
         return self.fraction(structure)
 
     @hoomd.logging.log(category="particle", requires_run=True)
@@ -373,9 +373,12 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return self._of_all("embedding", 0)
 
     @hoomd.logging.log(category="sequence", requires_run=True)
-    def fractions(self) -> NDArray[np.float64]:
-        """(*C* + 1, ) float64: fraction of particles of each class, the unknown last."""
-        return self._analysis().counts
+    def fractions(self) -> Fractions:
+        """Fraction of particles in each class by name, the unknown last.
+
+        Loggers write it as the (*C* + 1, ) float64 array of its values.
+        """
+        return self._analysis().fractions
 
     @hoomd.logging.log(category="scalar", requires_run=True)
     def solid_fraction(self) -> float:
