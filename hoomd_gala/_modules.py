@@ -103,4 +103,4 @@ def _stand_in(name: str, homes: Sequence[ModuleType]) -> ModuleType:
     return module
 
 
-sys.meta_path.append(_Alias(__package__))  # type: ignore[arg-type]
+sys.meta_path.append(_Alias(__package__))

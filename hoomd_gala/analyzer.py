@@ -150,7 +150,8 @@ class Analyzer:
         else:
             label = torch.full((len(embedded.own),), UNKNOWN, dtype=torch.int32)
             confidence = torch.zeros(len(embedded.own))
-        return Result(*_on_host(label, confidence, embedded.own), self.class_names)
+        labels, confidences, embedding = _on_host(label, confidence, embedded.own)
+        return Result(labels, confidences, embedding, self.class_names)
 
     def embed_system(self, system: System) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Embeddings of all particles, and the indices of their neighbors.

@@ -83,9 +83,10 @@ def host_pieces(
 def device_pieces(positions: Tensor, box: NDArray[np.float64]) -> Iterator[Piece]:
     """Environments of all particles, found where their (N, 3) positions are."""
     for found in cells.environments(positions, box):
-        parts = (part.split(DEVICE_CHUNK) for part in found)
-        for particles, bonds, neighbors in zip(*parts, strict=True):
-            yield Piece(particles, particles, bonds, neighbors)
+        for start in range(0, len(found.particles), DEVICE_CHUNK):
+            some = slice(start, start + DEVICE_CHUNK)
+            particles = found.particles[some]
+            yield Piece(particles, particles, found.bonds[some], found.neighbors[some])
 
 
 def check_types(types: NDArray[np.int64], max_types: int) -> None:
@@ -218,8 +219,8 @@ class SystemEmbedder:
     ) -> Tensor:
         """(m, D) embeddings of bonds (m, n, 3), which are divided by a length, and of types."""
         if self._on_cpu is not None:
-            arrays = (tensor.numpy() for tensor in (bonds, types, neighbor_types))
-            return torch.from_numpy(self._on_cpu(*arrays, length))
+            found = self._on_cpu(bonds.numpy(), types.numpy(), neighbor_types.numpy(), length)
+            return torch.from_numpy(found)
         scaled = cells.scale_bonds(bonds.to(self.device), length).float()
         types, neighbor_types = types.to(self.device), neighbor_types.to(self.device)
         if self._on_gpu is not None:

@@ -10,7 +10,6 @@ from .analyzer import Analyzer
 from .errors import InputError
 from .files.atomic import check_new, check_writable, replacing
 from .files.labels import (
-    EMBEDDING,
     add_labels,
     frame_labels,
     restore_types,
@@ -18,6 +17,7 @@ from .files.labels import (
     types_so_far,
 )
 from .files.trajectories import open_trajectory
+from .schema import EMBEDDING
 
 
 def label_trajectory(

@@ -1,7 +1,9 @@
 """Labels against known structures, and the promises of the interface."""
 
+import pickle
 import subprocess
 import sys
+import warnings
 
 import ase
 import freud
@@ -18,7 +20,7 @@ from hoomd_gala.files.models import Model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors import device_search as cells
 from hoomd_gala.networks import CoreConfig, FrameClassifier
-from hoomd_gala.results import Result
+from hoomd_gala.results import Fractions, Result
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,41 @@ def test_names_say_what_labels_mean():
     # of a model without classes, and of nobody
     assert Result(np.full(4, -1, np.int32), *numbers, ()).names.tolist() == ["unknown"] * 4
     assert Result(label[:0], *numbers, ("a",)).names.shape == (0,)
+
+
+def test_fractions_are_a_mapping_and_an_array():
+    label = np.array([1, -1, 0, -1, 1, 1, -1, 1], np.int32)
+    result = Result(label, np.zeros(8, np.float32), np.zeros((8, 2), np.float32), ("a", "b"))
+    fractions = result.fractions
+    assert fractions == {"a": 0.125, "b": 0.5, "unknown": 0.375}
+    array = np.asarray(fractions)
+    assert array.dtype == np.float64
+    assert array.tolist() == [0.125, 0.5, 0.375]
+    assert np.asarray(fractions, np.float32).dtype == np.float32
+    assert (2 * np.ones(3) * fractions).tolist() == [0.25, 1, 0.75]
+    assert pickle.loads(pickle.dumps(fractions)) == fractions
+    assert type(pickle.loads(pickle.dumps(fractions))) is Fractions
+    assert fractions.of() == 0.625
+    assert fractions.of(["a", "unknown"]) == result.fraction(["a", "unknown"]) == 0.5
+    with pytest.raises(InputError, match="no class 'c'; it knows a, b, unknown"):
+        fractions.of("c")
+    with pytest.raises(KeyError):
+        fractions["c"]
+    assert np.asarray(Fractions.of_labels(("a",), label[:0])).tolist() == [0, 0]
+
+
+def test_positions_of_fractions_and_counts_are_deprecated():
+    label = np.array([1, -1, 0, 1], np.int32)
+    result = Result(label, np.zeros(4, np.float32), np.zeros((4, 2), np.float32), ("a", "b"))
+    with pytest.warns(DeprecationWarning, match="Use a name"):
+        assert result.fractions[1] == 0.5
+    with pytest.warns(DeprecationWarning, match="Use a name"):
+        assert result.fractions[:-1].tolist() == [0.25, 0.5]
+    with pytest.warns(DeprecationWarning, match=r"np.asarray\(result.fractions\)"):
+        assert result.counts.tolist() == [0.25, 0.5, 0.25]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert result.fractions["a"] == np.asarray(result.fractions)[0]
 
 
 def test_types_beside_a_system_reach_a_typed_model(trained, bcc):

@@ -76,14 +76,16 @@ def run(options: argparse.Namespace, others: dict[str, object]) -> None:
 
 def _learn_labels(options: argparse.Namespace) -> None:
     from ..files.atomic import check_new
+
+    output = check_new(options.output, ".safetensors", "model")
+    if not options.gsd:
+        raise InputError("--labels are of particles in GSD files; give these with --gsd.")
+
     from ..files.cards import source_card, write_card
     from ..files.models import Model, load_model, save_model
     from ..learning.few_shot import few_shot
     from ..learning.hand_labels import labeled_systems, read_labels
 
-    output = check_new(options.output, ".safetensors", "model")
-    if not options.gsd:
-        raise InputError("--labels are of particles in GSD files; give these with --gsd.")
     source = load_model(options.model)
     labels = read_labels(options.labels, options.gsd)
     names = list(dict.fromkeys(label.name for label in labels))

@@ -8,7 +8,7 @@ from ..errors import InputError
 from .arguments import DEFAULT, Commands, add_samples, chosen_cells, positive, refuse_both
 
 if TYPE_CHECKING:
-    from ..sampling import Sample
+    from ..sampling import Samples
 
 _EXAMPLES = """\
 examples:
@@ -84,12 +84,11 @@ def plot_embedding(options: argparse.Namespace) -> None:
     from ..files.atomic import check_new, write_table
     from ..plotting.plots import draw_names, draw_values, new_figure
     from ..plotting.projection import project
-    from ..sampling import join_samples
 
     output = check_new(options.output, ".png", "picture")
     table = check_new(output.with_suffix(".csv"), ".csv", "table")
     new_figure()  # a missing Matplotlib is better noticed now
-    embedding, columns = join_samples(_samples(options))
+    embedding, columns = _samples(options)
     if len(embedding) < 3:
         raise InputError(f"{len(embedding)} points make no map; take more with --points.")
     if options.color not in columns:
@@ -109,18 +108,17 @@ def plot_embedding(options: argparse.Namespace) -> None:
     print(f"wrote {output} ({method}) and {table.name}, its {len(points)} points")
 
 
-def _samples(options: argparse.Namespace) -> list["Sample"]:
-    from ..analyzer import Analyzer
-    from ..sampling import sample_cells, sample_files
-
+def _samples(options: argparse.Namespace) -> "Samples":
     refuse_both(options)
-    if options.gsd:
-        analyzer = None if options.model is None else Analyzer(options.model)
-        return sample_files(analyzer, options.gsd, options.points)
-    if options.model is None:
+    if options.model is None and not options.gsd:
         raise InputError("there is nothing to draw; give --model, or labeled files with --gsd.")
-    cells, noise = chosen_cells(options)
-    return sample_cells(Analyzer(options.model), cells, noise, options.points)
+    from ..analyzer import Analyzer
+    from ..sampling import join_samples, sample_cells, sample_files
+
+    analyzer = None if options.model is None else Analyzer(options.model)
+    if options.gsd or analyzer is None:
+        return join_samples(sample_files(analyzer, options.gsd, options.points))
+    return join_samples(sample_cells(analyzer, *chosen_cells(options), options.points))
 
 
 def plot_curve(options: argparse.Namespace) -> None:

@@ -108,9 +108,17 @@ def train_and_write(
     InputError
         If the model exists, the data cannot be read, or there is a checkpoint of another training.
     """
+    from ..files.atomic import check_folder, check_new, write_table
+
+    output = check_new(options.output, ".safetensors", "model")
+    checkpoint = Path(options.checkpoint or output.with_suffix(".checkpoint.pt"))
+    check_folder(checkpoint)
+    for suffix in (".csv", ".png", ".json", ".md"):
+        check_folder(output.with_suffix(suffix))
+    refuse_both(options)
+
     import torch
 
-    from ..files.atomic import check_folder, check_new, write_table
     from ..files.cards import source_card, write_card
     from ..files.models import load_model, pick_device, save_model
     from ..learning.fitting import fit
@@ -121,11 +129,6 @@ def train_and_write(
     from ..results import UNKNOWN_BELOW
     from ..threads import spare_threads
 
-    output = check_new(options.output, ".safetensors", "model")
-    checkpoint = Path(options.checkpoint or output.with_suffix(".checkpoint.pt"))
-    check_folder(checkpoint)
-    for suffix in (".csv", ".png", ".json", ".md"):
-        check_folder(output.with_suffix(suffix))
     device = pick_device(options.device)
     torch.set_num_threads(spare_threads(torch.get_num_threads()))
     new_figure()  # a missing Matplotlib is better noticed now than after hours
@@ -188,7 +191,6 @@ def train_and_write(
 def _source(options: argparse.Namespace, start: "ModelInfo | None") -> "Source":
     from ..learning.sources import cell_source, trajectory_source
 
-    refuse_both(options)
     if options.gsd:
         return trajectory_source(options.gsd, options.environments, options.seed, start)
     cells, noise = chosen_cells(options)

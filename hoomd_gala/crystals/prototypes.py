@@ -48,7 +48,8 @@ def _threefold_sites(x: float) -> Array:
     )
     centering = np.array([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
     both = np.concatenate((one, -one))
-    return (both[:, None] + centering).reshape(-1, 3) % 1
+    sites: Array = (both[:, None] + centering).reshape(-1, 3) % 1
+    return sites
 
 
 #: Sites that the package has in the wrong place, as fractional coordinates by index in the cell.

@@ -62,7 +62,8 @@ def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
         power = np.einsum("pnm,pkm->pnk", coefficients, coefficients.conj()).real
         parts.append(power[:, *upper] / np.sqrt(2 * degree + 1))
     flat = np.concatenate(parts, axis=1)
-    return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    normalized: Array = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    return normalized
 
 
 class Site(NamedTuple):

@@ -12,8 +12,8 @@ import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..colors import UNKNOWN_NAME, structure_types
-from ..results import UNKNOWN, Result
+from ..colors import structure_types
+from ..results import UNKNOWN, UNKNOWN_NAME, Result
 from ..schema import (
     CONFIDENCE,
     EMBEDDING,

@@ -14,7 +14,7 @@ from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
 
 
-class ClassifierModifier(ModifierInterface):  # type: ignore[misc]
+class ClassifierModifier(ModifierInterface):
     """Names and colors the structure around every particle of whatever a pipeline loads.
 
     Particles get the typed property ``Structure Type``, with names and colors, and ``Confidence``,

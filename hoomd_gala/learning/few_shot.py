@@ -96,10 +96,10 @@ def fit_logistic(features: Tensor, labels: Tensor) -> LinearMap:
         optimizer.zero_grad()
         value = cross_entropy(standard @ weight + bias, labels, shares)
         value = value + PENALTY * weight.square().sum()
-        value.backward()
+        torch.autograd.backward(value)
         return float(value.detach())
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     weight = weight.detach() / spread.unsqueeze(-1)
     return LinearMap(weight, bias.detach() - mean @ weight)
 

@@ -203,7 +203,7 @@ def train(
                     batch = corrupt(batch, seeded(config.seed, epoch, start, device=device))
                 optimizer.zero_grad(set_to_none=True)
                 value, _ = loss(network, batch)
-                value.backward()
+                torch.autograd.backward(value)
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()

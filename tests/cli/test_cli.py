@@ -9,6 +9,7 @@ import gsd.hoomd
 import numpy as np
 import pytest
 import torch
+from commands import fails
 from conftest import gas
 
 from hoomd_gala.analyzer import Analyzer
@@ -92,14 +93,6 @@ def test_types_are_kept_where_that_is_asked_for(trajectory_path, model_path, tmp
     with open_trajectory(out) as trajectory:
         assert trajectory[4].particles.types == ["A"]
         assert frame_labels(trajectory[4]) is not None
-
-
-def fails(capsys, *arguments):
-    """Run a command that must fail, and return its one line of complaint."""
-    assert main([str(argument) for argument in arguments]) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("hoomd-gala: error: ")
-    return error
 
 
 def test_bad_input_is_answered_with_a_sentence(trajectory_path, model_path, tmp_path, capsys):

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from commands import fails
 from conftest import gas
-from test_cli import fails
 from test_train_command import CELLS, small_cells, train  # noqa: F401
 
 from hoomd_gala.cli import main

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from test_cli import fails
+from commands import fails
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main

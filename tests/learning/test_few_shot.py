@@ -7,8 +7,8 @@ import gsd.hoomd
 import numpy as np
 import pytest
 import torch
+from commands import fails
 from conftest import gas, needs_hoomd
-from test_cli import fails
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
@@ -60,7 +60,7 @@ def context_path(trained, tmp_path):
     """A model with context."""
     path = tmp_path / "context.safetensors"
     info = ModelInfo(trained.info.core, ("a", "b", "c"), context=8, knows_unknown=True)
-    network = info._classifier()
+    network = info.make_network()
     inherit(network, trained.network)
     save_model(path, Model(network, info))
     return path

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_cli import fails
+from commands import fails
 
 from hoomd_gala.cli import main
 from hoomd_gala.colors import COLORS

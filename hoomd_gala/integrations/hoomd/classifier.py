@@ -2,10 +2,10 @@
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,17 @@ def _per_particle_entries(writer: Any) -> list[Any]:
         for value in pending.pop().values():
             (pending if isinstance(value, dict) else found).append(value)
     return [e for e in found if e.category == hoomd.logging.LoggerCategories.particle]
+
+
+_Value = TypeVar("_Value")
+
+
+def _loggable(
+    category: str, requires_run: bool = True
+) -> Callable[[Callable[[Any], _Value]], _Value]:
+    """:func:`hoomd.logging.log`; to type checkers, what it makes is a property's value."""
+    decorate: Any = hoomd.logging.log(category=category, requires_run=requires_run)
+    return lambda method: decorate(method)
 
 
 class Classifier(hoomd.custom.Action):  # type: ignore[misc]
@@ -344,8 +355,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
             unknown.
         """
-        fractions: Fractions = self.fractions
-        return fractions.of(structure)
+        return self.fractions.of(structure)
 
     def recent_fraction(
         self, structure: str | Sequence[str] | None = None, period: int = 1
@@ -357,22 +367,22 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 return self._latest.fractions.of(structure)
         return self.fraction(structure)
 
-    @hoomd.logging.log(category="particle", requires_run=True)
+    @_loggable(category="particle")
     def label(self) -> NDArray[np.int32] | None:
         """(*N*, ) int32: index into :attr:`class_names` by particle tag, -1 where unknown."""
         return self._of_all("label", UNKNOWN)
 
-    @hoomd.logging.log(category="particle", requires_run=True)
+    @_loggable(category="particle")
     def confidence(self) -> NDArray[np.float32] | None:
         """(*N*, ) float32: calibrated probability of the label."""
         return self._of_all("confidence", 0)
 
-    @hoomd.logging.log(category="particle", requires_run=True)
+    @_loggable(category="particle")
     def embedding(self) -> NDArray[np.float32] | None:
         """(*N*, *D*) float32: the network's summary of each environment."""
         return self._of_all("embedding", 0)
 
-    @hoomd.logging.log(category="sequence", requires_run=True)
+    @_loggable(category="sequence")
     def fractions(self) -> Fractions:
         """Fraction of particles in each class by name, the unknown last.
 
@@ -380,12 +390,12 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """
         return self._analysis().fractions
 
-    @hoomd.logging.log(category="scalar", requires_run=True)
+    @_loggable(category="scalar")
     def solid_fraction(self) -> float:
         """Fraction of particles that are neither disordered nor unknown."""
         return self.fraction()
 
-    @hoomd.logging.log(category="sequence")
+    @_loggable(category="sequence", requires_run=False)
     def names(self) -> NDArray[np.int8]:
         """(*C*, *width*) int8: the class names as GSD holds strings, for the files' readers."""
         return encode_strings(self.class_names)
