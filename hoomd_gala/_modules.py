@@ -90,7 +90,7 @@ class _Alias:
 
 
 def _stand_in(name: str, homes: Sequence[ModuleType]) -> ModuleType:
-    """A module that has what several others have."""
+    """Make a module that has what several others have."""
     module = ModuleType(name, f"Deprecated: see {', '.join(home.__name__ for home in homes)}.")
 
     def find(attribute: str) -> Any:

@@ -136,7 +136,7 @@ class Analyzer:
         return self.unknown(total if particles is None else len(particles))
 
     def unknown(self, n: int) -> Result:
-        """Result for n particles about which nothing is known."""
+        """Return a result for n particles about which nothing is known."""
         return unlabeled(n, self.model.info.core.width, self.class_names)
 
     def label(self, embedded: Embedded) -> Result:

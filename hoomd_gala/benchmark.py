@@ -88,7 +88,7 @@ def matrix_rate(size: int = 1024) -> float:
 
 
 def lattice_system(n: int, noise: float = 0.05, seed: int = 1) -> System:
-    """A body-centered cubic crystal of about n particles, displaced at random."""
+    """Make a body-centered cubic crystal of about n particles, displaced at random."""
     cells = max(3, round((n / 2) ** (1 / 3)))
     grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), -1).reshape(-1, 3)
     points = np.concatenate((grid, grid + 0.5)) - cells / 2
@@ -98,7 +98,7 @@ def lattice_system(n: int, noise: float = 0.05, seed: int = 1) -> System:
 
 
 def scipy_neighbors(system: System) -> object:
-    """The nearest neighbors in a cubic box, by SciPy's k-d tree on one core."""
+    """Find the nearest neighbors in a cubic box by SciPy's k-d tree, on one core."""
     edge = system.box[0]
     points = np.mod(system.positions + edge / 2, edge)
     return KDTree(points, boxsize=edge).query(points, k=N_NEIGHBORS + 1)

@@ -88,7 +88,7 @@ def label_embeddings(
 def _surroundings(
     context: Context, embedded: Embedded, compiled: bool
 ) -> Callable[[slice], Tensor]:
-    """What a context makes of the neighbors of some of the particles, by their rows."""
+    """Return a function that gives the context's hidden units for rows of particles."""
     own, everyone, neighbors = embedded
     if compiled:
         other = context.other(everyone).numpy()

@@ -1,4 +1,4 @@
-"""Labels for trajectories that exist already, and copies of them to look at."""
+"""Labels for existing trajectories, and copies of these for viewers."""
 
 import os
 from pathlib import Path

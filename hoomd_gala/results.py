@@ -145,7 +145,7 @@ class Result:
 
 
 def unlabeled(n: int, width: int, class_names: tuple[str, ...]) -> Result:
-    """Result for n particles about which nothing is known, with embeddings of zeros."""
+    """Return a result for n particles about which nothing is known; embeddings are zero."""
     return Result(
         np.full(n, UNKNOWN, np.int32),
         np.zeros(n, np.float32),

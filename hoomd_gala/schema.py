@@ -22,12 +22,12 @@ OWN_TYPES, OWN_SHAPES = (f"hoomd_gala/simulation/{name}" for name in ("types", "
 
 
 def ovito_name(chunk: str) -> str:
-    """What OVITO calls the property that it makes of a logged per-particle quantity."""
+    """Return OVITO's name for the property that it makes of a logged per-particle quantity."""
     return chunk.removeprefix("particles/").replace("/", "_")
 
 
 def own_typeid(frame: Any) -> Any:
-    """The simulation's own type of each particle of a GSD frame or of a HOOMD snapshot."""
+    """Return the simulation's own particle types in a GSD frame or HOOMD snapshot."""
     typeid = frame.particles.typeid
     own = getattr(frame, "log", {}).get(OWN_TYPEID, typeid)
     # a frame that another program appended has those of the file's first one

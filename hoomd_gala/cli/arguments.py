@@ -15,7 +15,7 @@ Commands = Any
 
 
 def positive(text: str) -> int:
-    """A positive integer."""
+    """Parse a positive integer."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
@@ -23,7 +23,7 @@ def positive(text: str) -> int:
 
 
 def whole(text: str) -> int:
-    """A non-negative integer."""
+    """Parse a non-negative integer."""
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
@@ -31,7 +31,7 @@ def whole(text: str) -> int:
 
 
 def size(text: str) -> float:
-    """A non-negative finite number."""
+    """Parse a non-negative finite number."""
     number = float(text)
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is negative or not finite")
@@ -39,14 +39,14 @@ def size(text: str) -> float:
 
 
 def add_device(command: Any) -> None:
-    """``--device``."""
+    """Add ``--device``."""
     command.add_argument(
         "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
     )
 
 
 def add_task(command: argparse.ArgumentParser, text: str, required: bool) -> None:
-    """``--task`` and ``--output``."""
+    """Add ``--task`` and ``--output``."""
     command.add_argument("--task", required=required, choices=TASK_NAMES, metavar="NAME", help=text)
     command.add_argument(
         "--output",
@@ -58,7 +58,7 @@ def add_task(command: argparse.ArgumentParser, text: str, required: bool) -> Non
 
 
 def add_samples(data: Any) -> None:
-    """Unit cells or trajectories to take particles from."""
+    """Add unit cells and trajectories to take particles from."""
     data.add_argument(
         "--gsd",
         nargs="+",
@@ -82,7 +82,7 @@ def add_samples(data: Any) -> None:
 
 
 def chosen_cells(options: argparse.Namespace) -> tuple[list[str], list[float]]:
-    """Unit cells and noise levels of :func:`add_samples`, each once."""
+    """Return the unit cells and noise levels of :func:`add_samples`, each once."""
     from ..crystals.prototypes import unit_cells
 
     cells = list(dict.fromkeys(options.cells or unit_cells()))
@@ -96,7 +96,7 @@ def refuse_both(options: argparse.Namespace) -> None:
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
-    """What to learn from."""
+    """Add what to learn from."""
     data = command.add_argument_group("data")
     add_samples(data)
     data.add_argument(
@@ -114,11 +114,11 @@ def add_data(command: argparse.ArgumentParser) -> None:
         help="learn from at most N of these environments, chosen at random; those that are held "
         "out for validation do not count (default: all)",
     )
-    data.add_argument("--blind", action="store_true", help="take all particles for the same type")
+    data.add_argument("--blind", action="store_true", help="treat all particles as the same type")
 
 
 def add_training(command: argparse.ArgumentParser) -> Any:
-    """How to train; the group of arguments is returned."""
+    """Add how to train, and return the group of arguments."""
     default = TrainingConfig()
     training = command.add_argument_group("training")
     training.add_argument(

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     finetune: argparse.ArgumentParser = commands.add_parser(
         "finetune",
-        help="go on from what a model has learned",
+        help="continue from what a model has learned",
         description="Trains a network that starts with the core of another model, and with its "
         "pooling layer where both classify; the head is new. With --task it learns one of the "
         "tasks of hoomd-gala train, and writes the same files. With --labels it learns, in "
@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="leave what is taken from MODEL as it is, and train the new head only",
     )
-    # options that are of no use with --labels are not passed over in silence
+    # options that cannot be used with --labels are not passed over in silence
     others = {
         action.dest: action.default
         for action in finetune._actions
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace, others: dict[str, object]) -> None:
         for name, default in others.items():
             if getattr(options, name) != default:
                 option = name.replace("_", "-")
-                raise InputError(f"--{option} is of no use with --labels; leave one of them out.")
+                raise InputError(f"--{option} cannot be used with --labels; give one of them.")
         _learn_labels(options)
     elif options.task is None:
         raise InputError("there is nothing to learn; give --task, or --labels.")

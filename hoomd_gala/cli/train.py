@@ -27,11 +27,11 @@ what is written:
   OUT.safetensors  the model, for label, Analyzer and Classifier
   OUT.json, .md    its card: data, seed, command, metrics beside those of simple baselines
   OUT.csv, .png    the learning curve
-Interrupt it whenever you like: the same command goes on after the last whole epoch and ends where
-an unbroken run would have.
+Interrupt it whenever you like: the same command continues after the last complete epoch and ends
+where an uninterrupted run would have.
 
 tasks:
-  denoising             noise 0.1 on every bond is to be taken away
+  denoising             noise 0.1 on every bond is to be removed
   autoencoding          bonds pass through an orientation and 8 numbers each
   shift-identification  the particle was displaced by 0.01 to 0.3: by which vector?
   nearest-bond          all bonds but the shortest are given: where is the shortest?
@@ -175,9 +175,9 @@ def train_and_write(
             frozen=frozen,
         )
     except KeyboardInterrupt:
-        kept = "nothing was kept, since no epoch was whole."
+        kept = "nothing was kept, since no epoch was complete."
         if checkpoint.exists():
-            kept = "the same command continues after the last whole epoch."
+            kept = "the same command continues after the last complete epoch."
         raise KeyboardInterrupt(kept) from None
     write_table(output.with_suffix(".csv"), curve)
     title = f"{output.stem}: {options.task}"
@@ -198,7 +198,7 @@ def _source(options: argparse.Namespace, start: "ModelInfo | None") -> "Source":
 
 
 def _report(output: Path, card: Mapping[str, Any]) -> None:
-    """Print what the network reached, beside what it takes no network to reach."""
+    """Print what the network reached, beside what is reached without a network."""
     metrics = {key: value for key, value in card["metrics"].items() if key.startswith("validation")}
     rows = {"network": {key.removeprefix("validation_"): value for key, value in metrics.items()}}
     for name, row in (rows | card["baselines"]).items():

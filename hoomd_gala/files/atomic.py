@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all."""
 
 import csv
 import hashlib
@@ -15,8 +15,8 @@ from ..errors import InputError
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to; it takes the place of ``path`` when the block succeeds.
 
-    What was at ``path`` stays untouched until then. An error leaves nothing behind, an interruption
-    at most a file ending in ``.part`` beside it, which the next writer overwrites.
+    What was at ``path`` is left untouched until then. An error leaves nothing behind, an
+    interruption at most a file ending in ``.part`` beside it, which the next writer overwrites.
     """
     target = Path(path)
     part = target.with_name(target.name + ".part")
@@ -29,7 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """See whether a file can be written: tried before the work whose result it is to hold.
+    """Check that a file can be written, before the work whose result it is to hold.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
-    """A path that a new file can be written to.
+    """Check that a new file can be written to a path.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 
 
 def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
-    """A path that a file of some kind can be written to.
+    """Check that a new file of some kind can be written to a path.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
     """
     target = Path(path)
     if target.suffix != suffix:
-        raise InputError(f"{target} is no name for a {what}; let it end in {suffix}.")
+        raise InputError(f"{target} cannot be the name of a {what}; it must end in {suffix}.")
     return check_writable(target)
 
 

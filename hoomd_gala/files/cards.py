@@ -1,4 +1,4 @@
-"""Cards of models: what a model file says of itself, as JSON and as a page for people."""
+"""Cards of models: descriptions of model files, as JSON and as a page of Markdown."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from .models import ModelInfo, describe, find_model, load_model
 
 
 def source_card(name: str | os.PathLike[str], info: ModelInfo) -> dict[str, str]:
-    """What the card of a model says of the one that it started from."""
+    """Describe the model that another one started from, for the card of the latter."""
     path = find_model(name)
     return {"model": path.stem, "sha256": sha256(path), "trained on": info.task}
 
 
 def write_card(path: str | os.PathLike[str], model_path: str | os.PathLike[str]) -> None:
-    """Write a model's description, with the hash of its file, for people to read.
+    """Write a model's description, with the hash of its file.
 
     As JSON to ``path``, and as a page of Markdown beside it.
     """
@@ -49,7 +49,7 @@ def _items(values: Mapping[str, Any], indent: str = "") -> list[str]:
 
 
 def card_page(card: Mapping[str, Any]) -> str:
-    """A card as a page of Markdown: metrics beside the baselines, then everything else."""
+    """Format a card as Markdown: metrics beside the baselines, then everything else."""
     about = dict(card["card"])
     metrics = about.pop("metrics", {})
     baselines = about.pop("baselines", {})

@@ -98,7 +98,7 @@ def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:
 
 
 def _labels_or_unknown(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]]:
-    """Labels and class names of a frame; all are unknown in one without names."""
+    """Return labels and class names of a frame; without names all are unknown."""
     labels = frame_labels(frame)
     if labels is None or not labels[1]:
         return np.full(frame.particles.N, UNKNOWN, np.int32), []
@@ -106,8 +106,10 @@ def _labels_or_unknown(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[
 
 
 def as_written(names: Sequence[Any]) -> list[Any]:
-    """Names of types as gsd can write them: text in ASCII only, but bytes as they are. It reads
-    UTF-8."""
+    """Encode names of types that gsd cannot write as text, which it does in ASCII only.
+
+    It writes bytes as they are, and reads UTF-8.
+    """
     return [
         name.encode() if isinstance(name, str) and not name.isascii() else name for name in names
     ]

@@ -55,25 +55,25 @@ class ModelInfo:
     unknown_below : float
         Particles of lower confidence are labeled -1.
     card : dict
-        Data, seed, metrics and the command that made the model; for people.
+        Data, seed, metrics and the command that made the model.
     task : str
         What the network was trained on, one of :data:`~hoomd_gala.networks.NETWORKS`; only frame
         classification has class names.
     context : int
-        Hidden units through which the embeddings of neighbors reach the label; 0 labels each
+        Hidden units through which the embeddings of neighbors affect the label; 0 labels each
         environment by itself.
     knows_unknown : bool
-        The network has one output more than there are classes, for structures without a name, and
-        tells how familiar a particle is.
+        The network has one more output than there are classes, for structures without a name, and
+        measures how familiar a particle is.
     n_neighbors : int
         Bonds of an environment.
     withheld : tuple of str
-        Classes that are not to be named: what the network takes for them is unknown.
+        Classes that are not named: particles that the network assigns to them are unknown.
 
     Raises
     ------
     ValueError
-        If these do not fit together or not to this version of hoomd-gala.
+        If these are inconsistent, or of another version of hoomd-gala.
     """
 
     core: CoreConfig
@@ -103,7 +103,7 @@ class ModelInfo:
             raise ValueError(f"withheld classes {self.withheld} are not all among its classes")
 
     def length(self, shortest: Callable[[], float]) -> float | None:
-        """What bonds of a system are divided by, as the convention says.
+        """Return the length that bonds of a system are divided by.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class ModelInfo:
         return self.length_scale
 
     def make_network(self) -> Network:
-        """The network that the description is of, with random weights."""
+        """Make the network that the description is of, with random weights."""
         n_outputs = len(self.class_names) + self.knows_unknown
         familiar = len(self.class_names) if self.knows_unknown else 0
         return make_network(self.task, self.core, n_outputs, self.context, familiar)
@@ -135,7 +135,7 @@ class Model:
 
 
 def describe(info: ModelInfo) -> dict[str, Any]:
-    """Description of a model as its file holds it, for JSON."""
+    """Convert the description of a model to what its file holds as JSON."""
     return {"format": FORMAT} | dataclasses.asdict(info)
 
 
@@ -153,7 +153,7 @@ def _read_description(text: str) -> ModelInfo:
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
-    """Write a model to one safetensors file, as a whole or not at all."""
+    """Write a model to one safetensors file, completely or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}
     description = json.dumps(describe(model.info))
     with replacing(path) as part:
@@ -200,7 +200,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}).") from None
+        raise InputError(f"{path} is not a complete safetensors file ({error}).") from None
     try:
         info = _read_description(metadata[_KEY])
         network = info.make_network()
@@ -215,7 +215,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
 
 
 def pick_device(device: str | torch.device) -> torch.device:
-    """A torch device; ``"auto"`` is the GPU where there is one."""
+    """Return a torch device; ``"auto"`` is the GPU where there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -32,8 +32,8 @@ _INDEX_ENTRY = np.dtype(
 _TYPE_SIZES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1, 0])
 _MAGIC = 0x65DF65DF65DF65DF
 
-#: What gsd raises for files that do not hold what their index says: text that is none, arrays whose
-#: shapes do not fit, chunks that end behind the file.
+#: What gsd raises for files that do not hold what their index says: invalid text, arrays whose
+#: shapes do not match, chunks that extend past the end of the file.
 _UNREADABLE = (RuntimeError, OSError, ValueError, LookupError, AttributeError, MemoryError)
 
 
@@ -65,7 +65,7 @@ def _best_index(path: Path) -> tuple[int, NDArray[np.void]] | None:
         count = (len(raw) - offset) // _INDEX_ENTRY.itemsize
         entries = np.frombuffer(raw, _INDEX_ENTRY, count, offset)
         sizes = _TYPE_SIZES[np.minimum(entries["type"], len(_TYPE_SIZES) - 1)]
-        # as floats: what follows the index are arbitrary bytes, and their product may overflow
+        # as floats: arbitrary bytes follow the index, and their product may overflow
         end = entries["location"] + entries["N"].astype(float) * entries["M"] * sizes
         good = (entries["location"] > 0) & (end <= len(raw)) & (sizes > 0)
         good &= entries["frame"] >= np.maximum.accumulate(entries["frame"])
@@ -77,30 +77,30 @@ def _best_index(path: Path) -> tuple[int, NDArray[np.void]] | None:
 
 
 def _followed_frames(entries: NDArray[np.void]) -> int:
-    """Frames that others follow: the last one in an index may have lost chunks."""
+    """Count the frames that others follow: the last one in an index may have lost chunks."""
     return int(entries["frame"][-1]) if len(entries) else 0
 
 
 def count_recoverable_frames(path: str | os.PathLike[str]) -> int | None:
-    """Frames of a damaged GSD file that its index has whole, or None if it is not a GSD file."""
+    """Count the complete frames of a damaged GSD file; None if it is not a GSD file."""
     found = _best_index(Path(path))
     return None if found is None else _followed_frames(found[1])
 
 
 def recover(damaged: str | os.PathLike[str], recovered: str | os.PathLike[str]) -> int:
-    """Write the whole frames of a damaged GSD file to a new one and return how many there are.
+    """Write the complete frames of a damaged GSD file to a new one and return their number.
 
     A file that is not damaged is copied as it is.
 
     Parameters
     ----------
     damaged, recovered : str or path
-        May be the same file, which is replaced as a whole or left alone.
+        May be the same file, which is replaced completely or left untouched.
 
     Raises
     ------
     InputError
-        If ``damaged`` is not a GSD file of HOOMD's schema or holds no whole frame.
+        If ``damaged`` is not a GSD file of HOOMD's schema or holds no complete frame.
     """
     source, target = Path(damaged), Path(recovered)
     if not source.is_file():
@@ -121,7 +121,7 @@ def recover(damaged: str | os.PathLike[str], recovered: str | os.PathLike[str]) 
                     break
         whole = [index for index, step in enumerate(steps or []) if step is not None]
         if not whole:
-            raise InputError(f"{source} holds no whole frame of a GSD file.")
+            raise InputError(f"{source} holds no complete frame of a GSD file.")
         if steps and len(whole) < len(steps):
             _keep_frames(part, whole)
     return len(whole)
@@ -147,7 +147,7 @@ def _step(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> int:
     try:
         return int(trajectory[index].configuration.step)
     except KeyError:
-        # gsd cannot do without quantities that another frame has logged; the frame is whole
+        # gsd requires quantities that another frame has logged; the frame is complete
         file = trajectory.file
         for name in file.find_matching_chunk_names(""):
             if file.chunk_exists(index, name):
@@ -162,7 +162,7 @@ def stored_step(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> int:
 
 
 def stored_chunk(trajectory: gsd.hoomd.HOOMDTrajectory, index: int, name: str) -> Any:
-    """What a frame has of a name: its own, or else that of the file's first frame; or None."""
+    """Read a chunk of a frame: its own, or else that of the file's first frame, or None."""
     for holder in (index, 0):
         if trajectory.file.chunk_exists(frame=holder, name=name):
             return trajectory.file.read_chunk(frame=holder, name=name)
@@ -220,13 +220,13 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
     """Drop the frames of a trajectory after a timestep, and return how many are left.
 
     A run that continues from a restart file appends to what it wrote before; frames after the
-    restart will come again. A damaged file is recovered first. The file is replaced as a whole or
-    left alone.
+    restart will be written again. A damaged file is recovered first. The file is replaced
+    completely or left untouched.
 
     Raises
     ------
     InputError
-        If it is no GSD file of HOOMD's schema, or damaged beyond recovery; it is left alone then.
+        If it is not a GSD file of HOOMD's schema, or damaged beyond recovery.
     """
     path = Path(path)
     if not path.is_file():

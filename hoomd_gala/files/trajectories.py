@@ -52,7 +52,9 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTra
         frames = count_recoverable_frames(path)
         if frames is None:
             raise InputError(f"{path} is not a GSD file ({error}).") from None
-        last = f"its last good frame is {frames - 1}" if frames else "no frame of it is whole"
+        last = (
+            f"its last good frame is {frames - 1}" if frames else "none of its frames is complete"
+        )
         raise InputError(
             f"{path} is damaged, probably cut short; {last}. Save the good frames with "
             "hoomd_gala.files.recover(path, new_path)."
@@ -62,13 +64,13 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTra
 
 
 def last_system(path: str | os.PathLike[str]) -> System:
-    """The particles of a GSD file's last frame; raises what :func:`open_trajectory` does."""
+    """Read the particles of a GSD file's last frame; raises as :func:`open_trajectory` does."""
     with open_trajectory(path) as frames:
         return as_system(frames[-1])
 
 
 def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame:
-    """A frame of a GSD file with the simulation's own particle types, to go on from.
+    """Read a frame of a GSD file with the simulation's own particle types, to continue from.
 
     Where the types in the file stand for structures, they are put back to what they were:
     ``hoomd.Snapshot.from_gsd_frame(read_frame("labeled.gsd"), simulation.device.communicator)`` is
@@ -87,7 +89,7 @@ def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame
 
 
 def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) -> gsd.hoomd.Frame:
-    """A GSD frame of a system, its positions wrapped into the box."""
+    """Make a GSD frame of a system, with positions wrapped into the box."""
     lattice = lattice_vectors(system.box)
     fractional = system.positions @ np.linalg.inv(lattice)
     frame = gsd.hoomd.Frame()
@@ -101,8 +103,10 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
 
 
 def _state_of_file(path: str | os.PathLike[str]) -> tuple[int | None, list[str] | None]:
-    """Timestep of a file's last frame and the structures that its particle types stand for, each
-    None if there is none; the frame's particles, with their embeddings, are not read for that."""
+    """Read the timestep of a file's last frame, and the structures that its types stand for.
+
+    Each is None if there is none. The frame's particles, with their embeddings, are not read.
+    """
     if not Path(path).is_file():
         return None, None
     with open_trajectory(path) as trajectory:
@@ -130,8 +134,8 @@ def append_frame(
     keep_types : bool
         Whether the particle types of a labeled frame stay what they are. If not, they stand for
         structures, which is what OVITO shows by name and color, and the frame's own types become
-        logged quantities. A file goes on as its first frame began, whatever is asked for, or it
-        could not be read.
+        logged quantities. Frames are appended as the first one was
+        written, whatever is asked for, or the file could not be read.
 
     Raises
     ------

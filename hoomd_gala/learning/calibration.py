@@ -17,7 +17,7 @@ _MOST_LOGITS = 4_000_000
 
 
 def calibrate(network: nn.Module, validation: Data, batch_size: int = 512) -> float:
-    """Temperature with the least cross-entropy on the validation data of a classifier."""
+    """Find the temperature of a classifier with the least cross-entropy on validation data."""
     device = next(network.parameters()).device
     bonds, types, labels = (validation[key] for key in ("bonds", "types", "labels"))
 
@@ -35,7 +35,7 @@ def calibrate(network: nn.Module, validation: Data, batch_size: int = 512) -> fl
 
 
 def best_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Number that divides logits (M, K) for the least cross-entropy of the labels (M,)."""
+    """Return the divisor of logits (M, K) with the least cross-entropy of the labels (M,)."""
 
     def loss(log_temperature: float) -> float:
         return float(cross_entropy(logits / math.exp(log_temperature), labels))

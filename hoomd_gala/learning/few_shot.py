@@ -1,15 +1,15 @@
-"""Naming one's own structures after a few labeled particles of each.
+"""Naming structures after a few labeled particles of each.
 
-A model's embeddings, of a particle and of its neighbors on average, tell structures apart that it
+A model's embeddings, of a particle and of its neighbors on average, distinguish structures that it
 has never been trained to name. Only a linear map from these to the names is learned, by multinomial
 logistic regression with a strong penalty on its weights; it is then written as the head of a
-:class:`~hoomd_gala.networks.FrameClassifier`, so that what comes out is a model like any other.
+:class:`~hoomd_gala.networks.FrameClassifier`, so that the result is a model like any other.
 
 On crystals of five structures without a name in the model ``structures``, displaced by 0.06 and
 learned from 20 particles each of crystals displaced by 0.03, the average over the neighbors raised
 the accuracy from 0.88 to 0.99. In the last frames of cooling droplets it changed the agreement with
-that model by less than 0.01 either way. Hidden
-units of a model that has learned context itself did no better than the average.
+that model by less than 0.01 either way. Hidden units of a model that has learned context itself did
+no better than the average.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,14 +32,14 @@ from ..results import UNKNOWN_BELOW
 from ..systems import System
 from .calibration import few_temperature
 
-#: Copies of every labeled particle among displaced neighbors, so that the names do not hang on
-#: how exactly these sit, and the displacement in units of the mean bond length.
+#: Copies of every labeled particle among displaced neighbors, so that names do not depend on the
+#: exact positions of these, and the displacement in units of the mean bond length.
 COPIES, DISPLACEMENT = 4, 0.02
 
 #: Weight of the squared weights in the loss.
 PENALTY = 0.1
 
-#: Parts that the labeled particles are divided into, each of them named by what the others teach.
+#: Folds of the cross-validation.
 FOLDS = 5
 
 
@@ -76,8 +76,8 @@ class LinearMap(NamedTuple):
 def fit_logistic(features: Tensor, labels: Tensor) -> LinearMap:
     """Multinomial logistic regression of standardized features with penalized weights.
 
-    All classes count the same: how many particles a person labels says nothing of how frequent a
-    structure is.
+    All classes have the same weight: how many particles a person labels does not depend on how
+    frequent a structure is.
 
     Parameters
     ----------
@@ -133,10 +133,10 @@ def held_out_logits(features: Tensor, labels: Tensor, seed: int) -> Tensor:
 
 
 def _classifier(source: Model, n_classes: int, seed: int) -> FrameClassifier:
-    """A classifier whose context is the average of the neighbors' embeddings; its head is random.
+    """Make a classifier whose context is the average of the neighbors' embeddings.
 
-    Core and pool are the source's. A source without a pool, made for another task, gets one with
-    random weights.
+    Core and pool are the source's, the head has random weights. A source without a pool, made for
+    another task, gets one with random weights.
     """
     torch.manual_seed(seed)
     width = source.info.core.width
@@ -154,7 +154,7 @@ def _classifier(source: Model, n_classes: int, seed: int) -> FrameClassifier:
 
 
 def _shift(network: FrameClassifier) -> float:
-    """What makes every component of every embedding positive, so that a hinge lets it pass."""
+    """Return a shift that makes every component of all embeddings positive for the rectifier."""
     scale, offset = network.norm.weight, network.norm.bias
     return float((scale.abs() * len(scale) ** 0.5 + offset.abs()).max()) + 1
 
@@ -182,7 +182,7 @@ def set_head(network: FrameClassifier, linear: LinearMap) -> None:
 def _features(
     embedder: SystemEmbedder, labeled: Iterable[Labeled], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(copies, m, 2·width) embeddings of labeled particles and averages over their neighbors."""
+    """Embed labeled particles and average over their neighbors: (copies, m, 2·width)."""
     columns = []
     for system, particles, _ in labeled:
         bonds = PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
@@ -196,7 +196,7 @@ def _features(
 
 
 def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], seed: int) -> Model:
-    """A model that names structures after a few labeled particles.
+    """Make a model that names structures after a few labeled particles.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     rng = np.random.default_rng(seed)
     length_scale = source.info.length_scale
     if source.info.length_convention == "absolute":
-        # a length of other data, in their unit: bonds shall look as long as those of the training
+        # a length of other data, in their unit: bonds must be as long as those of the training
         bonds = [
             PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
             for system, particles, _ in labeled
@@ -237,7 +237,7 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     features = features.double()
     labels = torch.as_tensor(np.concatenate([part.labels for part in labeled]))
     if not features.isfinite().all():
-        raise InputError("the model gives embeddings that are not finite; take another one.")
+        raise InputError("the model gives embeddings that are not finite; use another one.")
     logits = held_out_logits(features, labels, seed)
     temperature = few_temperature(logits, labels)
     set_head(network, fit_logistic(features.flatten(0, 1), labels.repeat(len(features))))

@@ -35,7 +35,7 @@ class Fit(NamedTuple):
 
 
 def machine(device: torch.device) -> str:
-    """What a training ran on, in words."""
+    """Describe what a training runs on."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
     info = Path("/proc/cpuinfo")
@@ -83,7 +83,7 @@ def fit(
         What bonds are divided by, as they are in ``frames``; see
         :func:`~hoomd_gala.neighbors.environments.scale_bonds`.
     length_convention : str
-        Says what that length is, for those who use the model; see
+        Says what that length is to users of the model; see
         :class:`~hoomd_gala.files.models.ModelInfo`.
     unknown_below : float
         Confidence below which a particle is called unknown.
@@ -94,15 +94,15 @@ def fit(
     description : str
         For the progress bar.
     card : mapping, optional
-        What the model's card is to say beside its metrics.
+        What the model's card says beside its metrics.
     options : mapping, optional
         What a checkpoint must have been made with, beside ``config``.
     limit : int, optional
         Learn from so many environments at most. All that are held out still validate, so that
         trainings on few environments can be compared.
     repeats : int
-        How often an epoch goes through what is learned from. All that is held out is looked at
-        after each epoch, which would take most of the time if few environments were an epoch.
+        Passes over the training data in an epoch. All held-out data are evaluated after each epoch,
+        which would take most of the time if few environments were an epoch.
     start : Network, optional
         Has learned something else: see :func:`~hoomd_gala.networks.inherit`. It has the size that
         ``core`` says, but for the number of types.

@@ -1,4 +1,4 @@
-"""Labels that a person gave to particles of trajectories, in a CSV file."""
+"""Particles of trajectories that a person has labeled, in a CSV file."""
 
 import csv
 import os
@@ -76,7 +76,7 @@ def read_labels(path: str | os.PathLike[str], files: Sequence[str]) -> list[Hand
                         f"{known.line}."
                     )
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no CSV file in UTF-8 ({error}).") from None
+        raise InputError(f"{path} is not a CSV file in UTF-8 ({error}).") from None
     _check_counts(path, [label.name for label in labels.values()])
     return list(labels.values())
 
@@ -91,7 +91,7 @@ def _check_columns(path: Path, columns: Sequence[str], several: bool) -> None:
         wrong += [f"an unknown column {column!r}" for column in unknown]
         raise InputError(
             f"{path}, line 1: there is {' and '.join(wrong) or 'a column twice'}; "
-            f"let the first line be {header}."
+            f"the first line must be {header}."
         )
 
 
@@ -102,13 +102,13 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
     numbers = {}
     for key in ("frame", "particle"):
         if not fields[key].isdecimal():
-            raise InputError(f"{where}: {key} {fields[key]!r} is no number from 0 up.")
+            raise InputError(f"{where}: {key} {fields[key]!r} is not a number from 0 up.")
         numbers[key] = int(fields[key])
     if not fields["name"]:
         raise InputError(f"{where}: the name is empty.")
     if fields["name"] == UNKNOWN_NAME:
         raise InputError(
-            f"{where}: the name {UNKNOWN_NAME!r} is for what a model does not know; give another."
+            f"{where}: the name {UNKNOWN_NAME!r} is for what a model does not know; use another."
         )
     file = 0
     if "file" in fields:
@@ -117,7 +117,7 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
         ]
         if len(matches) != 1:
             number = "none" if not matches else "several"
-            raise InputError(f"{where}: {number} of the trajectories given is {fields['file']!r}.")
+            raise InputError(f"{where}: {number} of the trajectories is {fields['file']!r}.")
         file = matches[0]
     return HandLabel(file, numbers["frame"], numbers["particle"], fields["name"], line)
 
@@ -129,7 +129,7 @@ def _check_counts(path: Path, names: Sequence[str]) -> None:
     lonely = sorted(name for name in set(names) if names.count(name) == 1)
     if lonely:
         raise InputError(
-            f"{path} has one particle only that is {lonely[0]!r}; give two or more of each name, "
+            f"{path} has only one particle that is {lonely[0]!r}; give two or more of each name, "
             "better 20."
         )
 

@@ -18,9 +18,9 @@ from ..files.atomic import replacing
 from .config import TrainingConfig
 from .datasets import Data
 
-#: Makes input and target of the networks from clean data, with randomness from the generator.
+#: Makes input and target of networks from clean data, with random numbers from the generator.
 Corrupt = Callable[[Data, torch.Generator], Data]
-#: Loss of a batch, and the metrics to report of it.
+#: Loss of a batch, and metrics to report.
 Loss = Callable[[nn.Module, Data], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -43,7 +43,7 @@ class Training(NamedTuple):
 
 
 def seeded(*seeds: int, device: str | torch.device = "cpu") -> torch.Generator:
-    """A generator that depends on all of some non-negative numbers."""
+    """Make a generator that depends on all of some non-negative numbers."""
     state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(state[0]))
 
@@ -62,7 +62,7 @@ def split(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
 def evaluate(network: nn.Module, loss: Loss, data: Data, batch_size: int = 512) -> dict[str, float]:
     """Mean loss and metrics over a data set."""
     device = next(network.parameters()).device
-    # added up where they are: to look at a number is to wait for the GPU
+    # added up where they are: reading a number waits for the GPU
     totals: dict[str, Tensor] = {}
     total = len(next(iter(data.values())))
     network.eval()
@@ -139,13 +139,13 @@ def train(
     config : TrainingConfig
         How to train.
     checkpoint : path, optional
-        Written after every epoch. If it exists, training goes on after the epoch it was written
-        at and ends where an unbroken run would have: order and noise of a batch depend on the
+        Written after every epoch. If it exists, training continues after the epoch it was written
+        at and ends where an uninterrupted run would have: order and noise of a batch depend on the
         seed, the epoch and its place in it alone.
     description : str
         For the progress bar.
     corrupt : callable, optional
-        Makes input and target of each batch, with noise that never comes again.
+        Makes input and target of each batch, with new noise every time.
     options : mapping, optional
         Plain values; a checkpoint of a training with another configuration or other options is
         refused.
@@ -158,7 +158,7 @@ def train(
     device = next(network.parameters()).device
     total = len(next(iter(training.values())))
     steps = -(-total // config.batch_size)
-    # all data stays beside the network: a step sends nothing to a GPU but its launches
+    # all data are on the network's device: a step sends nothing to a GPU but its launches
     training, validation = (
         {key: value.to(device) for key, value in data.items()} for data in (training, validation)
     )

@@ -17,7 +17,7 @@ from ..results import UNKNOWN_NAME
 
 
 def new_figure(**options: Any) -> Any:
-    """A Matplotlib figure that needs no screen; InputError if there is no Matplotlib."""
+    """Make a Matplotlib figure that needs no screen; InputError if there is no Matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -58,18 +58,18 @@ def draw_curve(
     save_figure(path, figure)
 
 
-#: Structures that a map names at most; the others are grey.
+#: Structures that a map names at most; the others are gray.
 _NAMED = 20
 
-#: What those are called, and their grey.
-_OTHER, _OTHER_GREY = "other", (0.8, 0.8, 0.8)
+#: Name and color of those.
+_OTHER, _OTHER_GRAY = "other", (0.8, 0.8, 0.8)
 
-#: A thin line around marks, without which what is disordered would not show on white.
+#: A thin line around marks, without which disordered particles would not show on white.
 OUTLINE = {"edgecolors": "0.35", "linewidths": 0.25}
 
 
 def _draw_map(title: str, axis: str, points: NDArray[np.float64], colors: Any) -> tuple[Any, Any]:
-    """A figure with (M, 2) points, and the points; none hides the others of a kind by its place."""
+    """Draw (M, 2) points in random order, so that no group hides another."""
     figure = new_figure(figsize=(7, 5))
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=f"{axis} 1", ylabel=f"{axis} 2")
@@ -93,7 +93,7 @@ def draw_names(
         name for name, _ in Counter(names).most_common() if name not in (_OTHER, UNKNOWN_NAME)
     ]
     colors = {name: structure_color(name) for name in ranked[:_NAMED]}
-    colors |= {_OTHER: _OTHER_GREY, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
+    colors |= {_OTHER: _OTHER_GRAY, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
     groups = [name if name in colors else "other" for name in names]
     figure, _ = _draw_map(title, axis, points, [colors[group] for group in groups])
     handles = [

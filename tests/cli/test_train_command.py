@@ -116,7 +116,9 @@ def test_interrupted_command_goes_on_to_the_same_model(task, tmp_path, monkeypat
         context.setattr(training, "evaluate", dies)
         assert train(task, broken, *CELLS, *patience) == 130
     *_, last = capsys.readouterr().err.strip().splitlines()
-    assert last == "hoomd-gala: interrupted; the same command continues after the last whole epoch."
+    assert (
+        last == "hoomd-gala: interrupted; the same command continues after the last complete epoch."
+    )
     assert not broken.exists()
     assert (tmp_path / "broken.checkpoint.pt").is_file()
     error = fails(
@@ -140,8 +142,8 @@ def test_bad_options_are_answered_with_a_sentence(trajectory_path, tmp_path, cap
 
     assert "no unit cell is named 'cI2-Unobtainium'" in refuses("--cells", "cI2-Unobtainium")
     assert "are for unit cells" in refuses("--gsd", trajectory_path, "--noise", "0.1")
-    assert "is no range of frames" in refuses("--gsd", f"{trajectory_path}@x")
-    assert "let it end in .safetensors" in refuses(path=tmp_path / "model.pt")
+    assert "is not a range of frames" in refuses("--gsd", f"{trajectory_path}@x")
+    assert "it must end in .safetensors" in refuses(path=tmp_path / "model.pt")
     assert "there is no folder" in refuses(path=tmp_path / "no" / "model.safetensors")
     nowhere = tmp_path / "no" / "there.pt"
     assert f"no folder {nowhere.parent} for there.pt" in refuses(*CELLS, "--checkpoint", nowhere)

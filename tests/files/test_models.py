@@ -53,7 +53,7 @@ def test_missing_file():
 def test_damaged_file(model_path, tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(model_path.read_bytes()[:-500])
-    with pytest.raises(InputError, match=r"damaged.safetensors is not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"damaged.safetensors is not a complete safetensors file"):
         load_model(damaged)
 
 

@@ -104,9 +104,9 @@ def test_file_that_was_never_flushed_has_nothing_to_recover(bcc, tmp_path):
         for i in range(200):
             trajectory.append(make_frame(bcc, i))
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(InputError, match="no frame of it is whole"):
+    with pytest.raises(InputError, match="none of its frames is complete"):
         steps(path)
-    with pytest.raises(InputError, match="holds no whole frame"):
+    with pytest.raises(InputError, match="holds no complete frame"):
         recover(path, tmp_path / "recovered.gsd")
 
 
@@ -200,7 +200,7 @@ def test_trim_of_what_cannot_be_mended_ends_and_leaves_it(bcc, tmp_path, keep):
     os.truncate(path, int(path.stat().st_size * keep))
     before = path.read_bytes()
     for _ in range(2):
-        with pytest.raises(InputError, match="holds no whole frame"):
+        with pytest.raises(InputError, match="holds no complete frame"):
             trim(path, 10)
     assert path.read_bytes() == before
     assert [other.name for other in tmp_path.iterdir()] == ["lost.gsd"]
@@ -353,6 +353,6 @@ def test_names_that_are_no_text_leave_nothing_behind(tmp_path):
     raw = path.read_bytes()
     at = raw.index(b"hoomd_gala/Classifier/fractions")
     path.write_bytes(raw[:at] + b"\x88" + raw[at + 1 :])
-    with pytest.raises(InputError, match="holds no whole frame"):
+    with pytest.raises(InputError, match="holds no complete frame"):
         trim(path, 1)
     assert [file.name for file in tmp_path.iterdir()] == ["run.gsd"]

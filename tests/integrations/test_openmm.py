@@ -103,7 +103,7 @@ def test_some_particles_are_labeled_among_all(simulation, model_path, tmp_path, 
     assert (np.delete(labels, chosen) == -1).all()
     np.testing.assert_allclose(fractions, np.asarray(some.result.fractions))
     simulation.reporters[:] = [ClassifierReporter(None, 10, model_path, particles=[10_000])]
-    with pytest.raises(InputError, match="particles are to be 0 to"):
+    with pytest.raises(InputError, match="particles must be 0 to"):
         simulation.step(10)
 
 

@@ -255,7 +255,7 @@ def test_view_of_what_cannot_be_viewed(trajectory_path, labeled, tmp_path):
     assert not trajectory_path.with_name("bcc-view.gsd").exists()
     with pytest.raises(InputError, match="exists; remove it"):
         view_trajectory(labeled, labeled)
-    with pytest.raises(InputError, match=r"let it end in \.gsd"):
+    with pytest.raises(InputError, match=r"it must end in \.gsd"):
         view_trajectory(labeled, tmp_path / "view.xyz")
 
 

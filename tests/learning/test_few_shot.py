@@ -177,8 +177,8 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
 
     assert "line 6: there is no frame 3" in refuses([*good, (3, 0, "a")])
     assert "line 6: there is no particle 99999 in frame 1" in refuses([*good, (1, 99999, "a")])
-    assert "line 6: particle '-1' is no number from 0 up" in refuses([*good, (0, -1, "a")])
-    assert "line 6: frame 'x' is no number" in refuses([*good, ("x", 1, "a")])
+    assert "line 6: particle '-1' is not a number from 0 up" in refuses([*good, (0, -1, "a")])
+    assert "line 6: frame 'x' is not a number" in refuses([*good, ("x", 1, "a")])
     assert "line 6: the name is empty" in refuses([*good, (0, 2, " ")])
     assert "line 6: the name 'unknown' is for what" in refuses([*good, (0, 2, "unknown")])
     assert "line 6: there are not as many fields" in refuses([*good, (0, 2)])
@@ -188,15 +188,15 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     assert "a column twice" in refuses(good, header="frame,particle,name,name")
     assert "names only 'a'" in refuses(good[:2])
     assert "names nothing" in refuses([])
-    assert "one particle only that is 'b'" in refuses(good[:3])
+    assert "only one particle that is 'b'" in refuses(good[:3])
     assert "no column file" in refuses(good, files=(run_path, tmp_path / "other.gsd"))
     error = refuses([("x.gsd", *row) for row in good], header="file,frame,particle,name")
-    assert "line 2: none of the trajectories given is 'x.gsd'" in error
-    assert "--task is of no use with --labels" in refuses(good, "--task", "denoising")
-    assert "--epochs is of no use with --labels" in refuses(good, "--epochs", 3)
+    assert "line 2: none of the trajectories is 'x.gsd'" in error
+    assert "--task cannot be used with --labels" in refuses(good, "--task", "denoising")
+    assert "--epochs cannot be used with --labels" in refuses(good, "--epochs", 3)
     path.write_bytes(b"frame,particle,name\n0,0,\xff\n")
     arguments = ["finetune", model_path, "--gsd", run_path, "--output", output]
-    assert "no CSV file in UTF-8" in fails(capsys, *arguments, "--labels", path)
+    assert "is not a CSV file in UTF-8" in fails(capsys, *arguments, "--labels", path)
     assert "there is no file" in fails(capsys, *arguments, "--labels", tmp_path / "no.csv")
     assert "give --task, or --labels" in fails(capsys, *arguments)
     arguments = ["finetune", model_path, "--labels", path, "--output", output]

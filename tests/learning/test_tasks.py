@@ -136,7 +136,7 @@ def test_ranges_of_frames(text, chosen):
 
 @pytest.mark.parametrize("text", ["run.gsd@", "run.gsd@one", "run.gsd@1:2:0", "run.gsd@1:2:3:4"])
 def test_bad_ranges_are_refused(text):
-    with pytest.raises(InputError, match="is no range of frames"):
+    with pytest.raises(InputError, match="is not a range of frames"):
         parse_range(text)
 
 

@@ -100,7 +100,7 @@ STOPPING = replace(CONFIG, epochs=8, patience=2)
 
 
 def overfitting(stop_in_epoch=None):
-    """A loss that gets better in training for ever, and in validation until the third epoch."""
+    """A loss that gets better in training forever, and in validation until the third epoch."""
     epoch = 0
 
     def loss(net, batch):

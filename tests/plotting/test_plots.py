@@ -102,7 +102,7 @@ def test_bad_input_is_answered_with_a_sentence(trajectory_path, model_path, tmp_
     assert "holds no embeddings" in refuses("--gsd", trajectory_path)
     assert "has no frame in the range" in refuses("--gsd", f"{trajectory_path}@7")
     assert "are for unit cells" in refuses("--gsd", trajectory_path, *CELLS)
-    assert "let it end in .png" in refuses(path=tmp_path / "map.pdf")
+    assert "it must end in .png" in refuses(path=tmp_path / "map.pdf")
     assert "color them by structure or noise" in refuses(
         "--model", model_path, *CELLS, "--color", "time"
     )
@@ -150,7 +150,7 @@ def test_curves(tmp_path, capsys):
     output = ["--output", tmp_path / "no.png"]
     assert "there is no file" in fails(capsys, "plot", "curve", tmp_path / "no.csv", *output)
     (tmp_path / "other.csv").write_text("a,b\n1,x\n")
-    assert "is no learning curve" in fails(capsys, "plot", "curve", tmp_path / "other.csv", *output)
+    assert "is not a learning curve" in fails(capsys, "plot", "curve", tmp_path / "other.csv", *output)
 
 
 @pytest.mark.parametrize("figure", ["embedding", "curve"])

@@ -32,9 +32,9 @@ from .ranks import collect, open_communicator, share
 
 @dataclass
 class _Analysis:
-    """What has been found out about one state of the simulation."""
+    """The analysis of one state of the simulation."""
 
-    #: What the state is recognized by.
+    #: Identifies the state.
     fingerprint: tuple[Any, ...]
     #: All particles of all ranks, in the order of their tags.
     system: System
@@ -44,12 +44,12 @@ class _Analysis:
     result: Result
     #: Fractions over all ranks.
     fractions: Fractions
-    #: What rank 0 has collected from the others so far.
+    #: Arrays that rank 0 has collected from the others so far.
     collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
 
 def _per_particle_entries(writer: Any) -> list[Any]:
-    """What a writer logs of each particle: HOOMD's entries of an object and an attribute of it.
+    """List what a writer logs per particle: HOOMD's entries of an object and its attribute.
 
     The writer may keep its logger wrapped, and has no public way to ask a logger for objects.
     """
@@ -78,13 +78,13 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
     Attach it as the action of a :class:`hoomd.write.CustomWriter` to write labeled frames to its
     own file, or add it to a :class:`hoomd.logging.Logger` and let :class:`hoomd.write.GSD` write
-    the labels beside the particles. Labels are computed when they are asked for, once per
-    timestep; steps that nobody looks at cost nothing.
+    the labels beside the particles. Labels are computed when they are needed, once per
+    timestep; other steps cost nothing.
 
     Parameters
     ----------
     model : str or path
-        A shipped model's name, or a model file. On a CPU take ``"structures-fast"``, which costs
+        A shipped model's name, or a model file. On a CPU use ``"structures-fast"``, which costs
         about half of what ``"structures"`` does.
     filename : str or path, optional
         GSD file that :meth:`act` appends labeled frames to; none is written if not given. Its
@@ -94,7 +94,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Where the network runs; ``"auto"`` is the GPU where there is one.
     filter : hoomd.filter.filter_like, optional
         Particles to label; all if not given. All others are still neighbors; their label is -1 and
-        fractions are of those chosen. The filter is asked each time that labels are computed.
+        fractions are of those chosen. The filter is evaluated each time that labels are computed.
     keep_types : bool
         Leave the simulation's own types in ``filename`` as they are: OVITO then shows no structures
         unless ``hoomd-gala view`` or the modifier in :mod:`hoomd_gala.ovito` is used.
@@ -142,7 +142,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self._latest: _Analysis | None = None
 
     def attach(self, simulation: Any) -> None:
-        """Called by HOOMD when the operation joins a simulation.
+        """Join a simulation; called by HOOMD.
 
         Raises
         ------
@@ -152,18 +152,18 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """
         if simulation.state.box.is2D:
             raise InputError(
-                "the simulation is two-dimensional, and environments need three dimensions; leave "
-                "hoomd_gala.Classifier out."
+                "the simulation is two-dimensional, and environments need three dimensions; remove "
+                "hoomd_gala.Classifier."
             )
         super().attach(simulation)
         self._forget()
         self._communicator = open_communicator(simulation.device.communicator)
         self._simulation = simulation
-        # last: HOOMD does not attach an action again whose writers were put right
+        # last: HOOMD does not attach an action again after its writers were corrected
         self._check_writers(simulation)
 
     def detach(self) -> None:
-        """Called by HOOMD when the operation leaves a simulation."""
+        """Leave the simulation; called by HOOMD."""
         super().detach()
         if self._communicator is not None:
             self._communicator.Free()
@@ -172,7 +172,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     def _check_writers(self, simulation: Any) -> None:
         """Refuse writers of some particles that are to log quantities of all.
 
-        HOOMD writes what it is given, and nobody can read such a file.
+        HOOMD writes what it is given, and such a file cannot be read.
         """
         for writer in simulation.operations.writers:
             if not isinstance(writer, hoomd.write.GSD) or writer.logger is None:
@@ -185,7 +185,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             ):
                 raise InputError(
                     f"hoomd.write.GSD writes some particles to {writer.filename}, by its filter, "
-                    "and the classifier in its logger has quantities of all; leave that filter out "
+                    "and the classifier in its logger has quantities of all; remove that filter "
                     "or let the classifier write a file of its own (filename=). With the same "
                     "filter for both, log (lambda: classifier.result.label, 'particle') instead."
                 )
@@ -225,10 +225,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         )
 
     def _fingerprint(self) -> tuple[Any, ...]:
-        """What changes with the state, also at one timestep: users may change it between runs.
+        """Return what changes with the state, which users may change between runs.
 
-        Ranks must agree without asking each other, and a GPU is not to be waited for, so that
-        positions count on a single CPU only.
+        Ranks must agree without communicating, and waiting for a GPU is slow, so that positions
+        count on a single CPU only.
         """
         box = self._state.box
         edges = (box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz)
@@ -286,7 +286,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return everyone[np.argsort(order)]
 
     def _collect(self, name: str) -> NDArray[Any] | None:
-        """An array of the result, or the particles that it is of, of all ranks on rank 0."""
+        """Gather an array of the result, or its particles, from all ranks on rank 0."""
         analysis = self._analysis()
         particles = analysis.particles
         mine: NDArray[Any] | None = (
@@ -303,9 +303,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return analysis.collected[name]
 
     def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
-        """An array of the result for all particles of all ranks on rank 0."""
+        """Gather an array of the result for all particles on rank 0."""
         if self._simulation is not None:
-            self._check_writers(self._simulation)  # some may have come since
+            self._check_writers(self._simulation)  # some may have been added since
         values, particles = self._collect(name), self.particles
         if values is None:
             return None

@@ -1,7 +1,7 @@
-"""Frame classification: which frame was this environment taken from?
+"""Frame classification: the frame that an environment was taken from.
 
-A frame is a unit cell at some noise level, a disordered sample, or a frame of a trajectory. No one
-labels particles by hand: the label of an environment is where it came from.
+A frame is a unit cell at some noise level, a disordered sample, or a frame of a trajectory. No
+particles are labeled by hand: the label of an environment is where it came from.
 """
 
 import torch
@@ -15,7 +15,7 @@ LOSS = "cross-entropy"
 
 
 def corrupt(batch: Data, generator: Generator) -> Data:
-    """The environments as they are; nothing is random."""
+    """Leave the environments as they are; nothing is random."""
     return batch
 
 
