@@ -115,7 +115,7 @@ class Analyzer:
         particles: NDArray[np.int64] | None = None,
         exchange: Exchange | None = None,
     ) -> Result:
-        """As :meth:`analyze_system`, for a simulation that must go on whatever becomes of it.
+        """As :meth:`analyze_system`, for a running simulation, which labeling must not stop.
 
         All particles are unknown where there are too few of them for an environment, and where
         :meth:`analyze` raises :class:`~hoomd_gala.InputError` for another reason. A warning says so
@@ -132,7 +132,7 @@ class Analyzer:
                 why = str(error)
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(f"{why} All are labeled unknown as long as it is so.", stacklevel=2)
+            warnings.warn(f"{why} All are labeled unknown until this changes.", stacklevel=2)
         return self.unknown(total if particles is None else len(particles))
 
     def unknown(self, n: int) -> Result:

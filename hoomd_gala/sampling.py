@@ -116,7 +116,7 @@ def sample_files(analyzer: Analyzer | None, sources: Sequence[str], points: int)
         with open_trajectory(source.path) as trajectory:
             chosen = range(len(trajectory))[source.frames]
             if not chosen:
-                raise InputError(f"{source.path} has no frame in the range that was asked for.")
+                raise InputError(f"{source.path} has no frame in the requested range.")
             frames += [(source.path, i) for i in chosen]
     each = -(-points // len(frames))
     samples = []

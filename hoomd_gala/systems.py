@@ -129,7 +129,7 @@ def short_lattice(box: ArrayLike) -> Array:
         for i, (j, k) in enumerate(((1, 2), (0, 2), (0, 1))):
             others = vectors[[j, k]]
             near = np.rint(np.linalg.solve(others @ others.T, others @ vectors[i]))
-            # rounding both at once is not always best: its surroundings are looked at as well
+            # rounding both at once is not always best: neighboring integers are tried as well
             around = near + np.array(list(itertools.product((-1, 0, 1), repeat=2)))
             candidates = vectors[i] - around @ others
             lengths = (candidates**2).sum(axis=1)

@@ -215,8 +215,8 @@ def trajectory_frames(
             chosen = range(len(trajectory))[source.frames]
             if not chosen:
                 raise InputError(
-                    f"{source.path} has {len(trajectory)} frames and none of them is in the range "
-                    "that was asked for."
+                    f"{source.path} has {len(trajectory)} frames and none of them is in the "
+                    "requested range."
                 )
             for i in tqdm(chosen, desc=source.path.name, unit="frame"):
                 frame = trajectory[i]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from commands import fails
+from matplotlib import image
+from matplotlib.colors import to_rgb
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
@@ -58,7 +60,10 @@ def test_model_card_and_curve_match(task, tmp_path, capsys):
     page = (tmp_path / "model.md").read_text()
     assert card["sha256"] in page
     assert all(name in page for name in card["card"]["baselines"])
-    assert (tmp_path / "model.png").read_bytes().startswith(b"\x89PNG")
+    pixels = image.imread(tmp_path / "model.png")[..., :3]
+    assert pixels.shape == (525, 750, 3)
+    for color in ("C0", "C1"):  # both losses
+        assert (np.abs(pixels - to_rgb(color)).max(axis=-1) < 0.01).sum() > 100
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [
         ".csv",
         ".json",
