@@ -13,8 +13,8 @@ import numpy as np
 
 import hoomd_gala
 from hoomd_gala.cli import main
-from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
-from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
+from hoomd_gala.files import make_frame
 from hoomd_gala.systems import System
 
 rng = np.random.default_rng(1)

@@ -7,7 +7,7 @@ import h5py
 import hoomd
 
 import hoomd_gala
-from hoomd_gala.crystals.prototypes import crystal, unit_cell
+from hoomd_gala.crystals import crystal, unit_cell
 from hoomd_gala.files import decode_strings, make_frame
 
 simulation = hoomd.Simulation(hoomd.device.auto_select(), seed=1)

@@ -15,8 +15,8 @@ from ovito.modifiers import SliceModifier
 from ovito.qt_compat import QtCore
 from ovito.vis import ColorLegendOverlay, TachyonRenderer, Viewport
 
-from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
-from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
+from hoomd_gala.files import make_frame
 from hoomd_gala.integrations.ovito import ClassifierModifier
 from hoomd_gala.systems import make_system
 

@@ -1,9 +1,9 @@
 """How GSD frames hold labels: the one place that knows the names of the chunks.
 
-Labels are stored as HOOMD's own logger stores them, so that a file looks the same whichever program
-wrote it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO shows as
-particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. Where particle types
-stand for structures, the simulation's own types are kept under ``hoomd_gala/simulation``.
+Labels are stored as HOOMD's own logger stores them, so that a file looks the same whichever
+program wrote it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO
+shows as particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. Where particle
+types stand for structures, the simulation's own types are kept under ``hoomd_gala/simulation``.
 """
 
 from typing import Any
