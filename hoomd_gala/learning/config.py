@@ -21,7 +21,7 @@ NOISE_LEVELS = (0.01, 0.05, 0.1)
 
 #: Size of the networks that ``hoomd-gala train`` makes. Smaller than the defaults of
 #: :class:`~hoomd_gala.networks.CoreConfig`, which model files that do not give a size rely on.
-CORE_SIZE = {"width": 32, "hidden": 32, "blocks": 2, "tied": True}
+CORE_SIZE = {"width": 32, "hidden": 32, "blocks": 2}
 
 
 @dataclass(frozen=True)
