@@ -101,7 +101,7 @@ def _learn_labels(options: argparse.Namespace) -> None:
     accuracy = card["metrics"]["validation_accuracy"]
     chance = card["baselines"]["most frequent name"]["accuracy"]
     print(
-        f"{len(labels)} labeled particles of {len(names)} structures; {accuracy:.1%} are named "
-        f"correctly after the others (always the most frequent name: {chance:.1%})"
+        f"{len(labels)} labeled particles of {len(names)} structures; cross-validated accuracy "
+        f"{accuracy:.1%} (always the most frequent name: {chance:.1%})"
     )
     print(f"wrote {output}, with its card (.json, .md)")
