@@ -303,7 +303,7 @@ def test_a_box_too_thin_does_not_end_a_simulation(simulation, model_path):
     thin.particles.position[:] = np.c_[np.linspace(-29, 29, 30), np.zeros((30, 2))]
     simulation.state.set_snapshot(thin)
     simulation.run(10)
-    with pytest.warns(UserWarning, match=r"the box is too thin .* labeled unknown as long as"):
+    with pytest.warns(UserWarning, match=r"the box is too thin .* labeled unknown until"):
         label = classifier.label
     assert (label == -1).all()
 
