@@ -3,7 +3,7 @@
 import numpy as np
 
 import hoomd_gala
-from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.crystals import crystal, displace, unit_cell
 
 rng = np.random.default_rng(1)
 analyzer = hoomd_gala.Analyzer("structures")

@@ -1,4 +1,4 @@
-"""Heat a Lennard-Jones crystal in HOOMD-blue and watch it melt, labelled while it runs.
+"""Heat a Lennard-Jones crystal in HOOMD-blue and watch it melt, labeled while it runs.
 
 Writes ``labeled.gsd`` by the classifier itself, which OVITO shows with names and colors of
 structures as it is, and ``run.gsd`` by HOOMD's GSD writer, which ``hoomd-gala view run.gsd`` makes
@@ -8,8 +8,8 @@ such a file of.
 import hoomd
 
 import hoomd_gala
-from hoomd_gala.crystals.prototypes import crystal, unit_cell
-from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.crystals import crystal, unit_cell
+from hoomd_gala.files import make_frame
 
 simulation = hoomd.Simulation(hoomd.device.auto_select(), seed=1)
 system = crystal(unit_cell("cF4-Cu"), 800)
@@ -27,7 +27,7 @@ heating = hoomd.variant.Ramp(0.1, 2.5, t_start=0, t_ramp=4000)
 langevin = hoomd.md.methods.Langevin(hoomd.filter.All(), kT=heating)
 simulation.operations.integrator = hoomd.md.Integrator(dt=0.005, methods=[langevin], forces=[lj])
 
-# one way: the classifier writes labelled frames itself
+# one way: the classifier writes labeled frames itself
 classifier = hoomd_gala.Classifier(model="structures", filename="labeled.gsd")
 simulation.operations.writers.append(
     hoomd.write.CustomWriter(action=classifier, trigger=hoomd.trigger.Periodic(500))

@@ -1,4 +1,4 @@
-"""Teach a model names of your own with 20 labelled particles of each structure.
+"""Teach a model names of your own with 20 labeled particles of each structure.
 
 The sample is a droplet of σ, a Frank-Kasper phase, in a gas. Someone has looked at 40 particles and
 written down which of them sit in which: that is ``labels.csv``. The new model ``mine.safetensors``
@@ -13,8 +13,8 @@ import numpy as np
 
 import hoomd_gala
 from hoomd_gala.cli import main
-from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
-from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
+from hoomd_gala.files import make_frame
 from hoomd_gala.systems import System
 
 rng = np.random.default_rng(1)

@@ -10,8 +10,8 @@ from pathlib import Path
 import gsd.hoomd
 import numpy as np
 
-from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
-from hoomd_gala.files.trajectories import frame_labels, make_frame, open_trajectory
+from hoomd_gala.crystals import crystal, displace, unit_cell
+from hoomd_gala.files import frame_labels, make_frame, open_trajectory
 from hoomd_gala.labeling import label_trajectory
 
 rng = np.random.default_rng(1)

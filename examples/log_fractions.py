@@ -7,8 +7,8 @@ import h5py
 import hoomd
 
 import hoomd_gala
-from hoomd_gala.crystals.prototypes import crystal, unit_cell
-from hoomd_gala.files.trajectories import decode_strings, make_frame
+from hoomd_gala.crystals import crystal, unit_cell
+from hoomd_gala.files import decode_strings, make_frame
 
 simulation = hoomd.Simulation(hoomd.device.auto_select(), seed=1)
 system = crystal(unit_cell("cF4-Cu"), 500)

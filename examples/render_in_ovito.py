@@ -1,6 +1,6 @@
 """Render structures in OVITO: ``render_in_ovito.py [RUN.gsd [FRAME ...]]``.
 
-Frames of a trajectory, labelled or not, become pictures ``RUN-FRAME.png`` with a legend of names
+Frames of a trajectory, labeled or not, become pictures ``RUN-FRAME.png`` with a legend of names
 and colors. Without arguments, the sample is a droplet of cF4-Cu in a gas. The first picture shows
 the whole, the second one (``-cut.png``) the inside.
 """
@@ -15,8 +15,8 @@ from ovito.modifiers import SliceModifier
 from ovito.qt_compat import QtCore
 from ovito.vis import ColorLegendOverlay, TachyonRenderer, Viewport
 
-from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
-from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
+from hoomd_gala.files import make_frame
 from hoomd_gala.integrations.ovito import ClassifierModifier
 from hoomd_gala.systems import make_system
 

@@ -8,8 +8,8 @@ timesteps.
 import hoomd
 
 import hoomd_gala
-from hoomd_gala.crystals.prototypes import crystal, unit_cell
-from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.crystals import crystal, unit_cell
+from hoomd_gala.files import make_frame
 
 simulation = hoomd.Simulation(hoomd.device.auto_select(), seed=2)
 system = crystal(unit_cell("cF4-Cu"), 500)

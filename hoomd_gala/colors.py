@@ -1,4 +1,4 @@
-"""Colors of structures: OVITO's where it has one, the same everywhere."""
+"""Colors of structures, the same everywhere: OVITO's where it has one."""
 
 import colorsys
 import zlib
@@ -26,7 +26,7 @@ COLORS = {
 
 #: Structures in the order in which OVITO, which colors the types of a GSD file by their number and
 #: has nine colors for them, gives them about the colors above: white, red, blue, yellow, magenta,
-#: green, pale green, purple, cyan. There is no grey among these: what is unknown is pale green.
+#: green, pale green, purple, cyan. There is no gray among these: unknown particles are pale green.
 OVITO_TYPE_ORDER = (
     DISORDERED,
     "hP2-Mg",
@@ -85,7 +85,7 @@ def structure_color(name: str) -> tuple[float, float, float]:
     if name in COLORS:
         return COLORS[name]
     number = zlib.crc32(name.encode())
-    # strong enough to stand out from white and grey on black as on white
+    # saturated enough to stand out from white and gray on black as on white
     return colorsys.hsv_to_rgb(
         number % 360 / 360, 0.55 + 0.1 * (number // 360 % 4), 0.75 + 0.1 * (number // 1440 % 3)
     )

@@ -1,4 +1,4 @@
-"""Labels for trajectories that exist already, and copies of them to look at."""
+"""Labels for existing trajectories, and copies of these for viewers."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,6 @@ from .analyzer import Analyzer
 from .errors import InputError
 from .files.atomic import check_new, check_writable, replacing
 from .files.labels import (
-    EMBEDDING,
     add_labels,
     frame_labels,
     restore_types,
@@ -18,6 +17,7 @@ from .files.labels import (
     types_so_far,
 )
 from .files.trajectories import open_trajectory
+from .schema import EMBEDDING
 
 
 def label_trajectory(
@@ -51,7 +51,7 @@ def label_trajectory(
     ------
     InputError
         If the source cannot be read, the target exists or cannot be written, or if a frame cannot
-        be labelled; in the last case the frames before it are kept in the target.
+        be labeled; in the last case the frames before it are kept in the target.
     KeyboardInterrupt
         If interrupted; the message says which frames are kept in the target.
     """
@@ -68,13 +68,13 @@ def label_trajectory(
             part.unlink(missing_ok=True)
             return ""
         os.replace(part, target)
-        return f" The {done} frames before are labelled in {target}."
+        return f" The {done} frames before are labeled in {target}."
 
     with open_trajectory(source) as frames:
         if not len(frames):
             raise InputError(f"{source} has no frames.")
         try:
-            with gsd.hoomd.open(part, "w") as labelled:
+            with gsd.hoomd.open(part, "w") as labeled:
                 for stored in tqdm(frames, desc="label", unit="frame"):
                     frame = restore_types(stored)
                     try:
@@ -85,7 +85,7 @@ def label_trajectory(
                     if not keep_types and analyzer.class_names:
                         types = types_so_far(types, frame)
                         structures_as_types(frame, types)
-                    labelled.append(frame)
+                    labeled.append(frame)
                     fractions = result.fractions
                     done += 1
         except InputError as error:
@@ -100,18 +100,10 @@ def label_trajectory(
     return fractions
 
 
-def print_fractions(fractions: dict[str, float]) -> None:
-    """Print the structures of a frame, the most frequent first."""
-    print("structures in the last frame:")
-    for name, share in sorted(fractions.items(), key=lambda item: -item[1]):
-        if share > 0:
-            print(f"  {name:20} {share:7.1%}")
-
-
 def view_trajectory(
     source: str | os.PathLike[str], target: str | os.PathLike[str] | None = None
 ) -> Path:
-    """Copy a labelled GSD trajectory with structures as particle types.
+    """Copy a labeled GSD trajectory with structures as particle types.
 
     Types are what OVITO and other viewers of GSD files list by name and color. The particles' own
     types are kept as logged quantities; embeddings are left out.
@@ -119,7 +111,7 @@ def view_trajectory(
     Parameters
     ----------
     source : str or path
-        Labelled trajectory.
+        Labeled trajectory.
     target : str or path, optional
         File to write; beside the source, with ``-view`` in its name, if not given.
 

@@ -1,23 +1,93 @@
-"""What an analysis says of each particle."""
+"""What an analysis finds: a label for every particle, and fractions of structures.
 
-from collections.abc import Sequence
+Everything here needs numpy alone, so that files of labels can be read without loading torch.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .errors import InputError
 
-#: What a particle is called that is in no solid, and one whose structure a model does not know.
+#: Name of particles that belong to no solid, and of those whose structure a model does not know.
 DISORDERED, UNKNOWN_NAME = "disordered", "unknown"
 
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1
 
+#: Confidence below which particles are labeled unknown, unless a model says otherwise.
+UNKNOWN_BELOW = 0.5
+
+
+class Fractions(dict[str, float]):
+    """Fraction of particles in each structure, by name.
+
+    The keys are the names of a model's classes in their order, followed by ``"unknown"``. numpy
+    takes it as the (C + 1,) array of its values, and so do HOOMD-blue's loggers.
+
+    Examples
+    --------
+    >>> result.fractions["cI2-W"]
+    0.54
+    >>> np.asarray(result.fractions)
+    array([0.54, 0.4 , 0.06])
+    """
+
+    @classmethod
+    def from_array(cls, class_names: Iterable[str], values: NDArray[np.float64]) -> "Fractions":
+        """Fractions from an array of C + 1 numbers, the last of which is the unknown fraction."""
+        return cls(zip((*class_names, UNKNOWN_NAME), values.tolist(), strict=True))
+
+    @classmethod
+    def of_labels(cls, class_names: Sequence[str], label: NDArray[np.int32]) -> "Fractions":
+        """Fractions of (N,) labels; all are zero if there are none."""
+        n_classes = len(class_names)
+        counts = np.bincount(np.where(label == UNKNOWN, n_classes, label), minlength=n_classes + 1)
+        return cls.from_array(class_names, counts / max(len(label), 1))
+
+    def of(self, structure: str | Sequence[str] | None = None) -> float:
+        """Fraction of particles in a structure, in any of several, or in any solid.
+
+        Parameters
+        ----------
+        structure : str or sequence of str, optional
+            Names of classes, or ``"unknown"``. If not given, all that are neither disordered nor
+            unknown.
+
+        Raises
+        ------
+        InputError
+            If there is no class of that name.
+        """
+        chosen = class_indices([name for name in self if name != UNKNOWN_NAME], structure)
+        return float(np.asarray(self)[chosen].sum())
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """(C + 1,) array of the values, float64 unless another type is asked for."""
+        if copy is False:
+            raise ValueError("fractions cannot become an array without a copy.")
+        return np.fromiter(self.values(), np.float64, len(self)).astype(dtype or np.float64)
+
+    def __getitem__(self, name: Any) -> Any:
+        """Fraction of a class by name; positions and slices are deprecated."""
+        if isinstance(name, str):
+            return super().__getitem__(name)
+        warnings.warn(
+            "fractions are a mapping from names to numbers; positions and slices are deprecated "
+            "and will go with version 0.3. Use a name, or np.asarray(fractions).",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return np.asarray(self)[name]
+
 
 @dataclass(frozen=True)
 class Result:
-    """What an analysis says of each particle.
+    """Labels of particles, and what they rest on.
 
     Attributes
     ----------
@@ -26,9 +96,9 @@ class Result:
     confidence : (N,) float32
         Probability of the most likely class, in [0, 1], calibrated on held-out data.
     embedding : (N, D) float32
-        The network's summary of each environment.
+        The network's summary of each local environment.
     class_names : tuple of str
-        Names of the classes; :attr:`names` has that of each particle.
+        Names of the classes; :attr:`names` gives the name for each particle.
     """
 
     label: NDArray[np.int32]
@@ -39,29 +109,20 @@ class Result:
     @property
     def names(self) -> NDArray[np.str_]:
         """(N,) str: the structure of each particle by name, ``"unknown"`` where the label is -1."""
-        # the last one is what -1 picks
-        return np.array([*self.class_names, UNKNOWN_NAME])[self.label]
+        return label_names(self.label, self.class_names)
 
     @property
-    def counts(self) -> NDArray[np.float64]:
-        """Fraction of particles in each class, followed by the fraction that is unknown."""
-        n_classes = len(self.class_names)
-        labels = np.where(self.label == UNKNOWN, n_classes, self.label)
-        return np.bincount(labels, minlength=n_classes + 1) / max(len(labels), 1)
-
-    @property
-    def fractions(self) -> dict[str, float]:
-        """Fraction of particles by class name, and by ``"unknown"`` for those labelled -1."""
-        names = (*self.class_names, UNKNOWN_NAME)
-        return dict(zip(names, self.counts.tolist(), strict=True))
+    def fractions(self) -> Fractions:
+        """Fraction of particles in each class by name, the unknown last."""
+        return Fractions.of_labels(self.class_names, self.label)
 
     def fraction(self, structure: str | Sequence[str] | None = None) -> float:
-        """Fraction of particles in a structure, in any of several, or in anything solid.
+        """Fraction of particles in a structure, in any of several, or in any solid.
 
         Parameters
         ----------
         structure : str or sequence of str, optional
-            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
+            Names of classes, or ``"unknown"``. If not given, all that are neither disordered nor
             unknown.
 
         Raises
@@ -69,14 +130,40 @@ class Result:
         InputError
             If there is no class of that name.
         """
-        chosen = class_indices(self.class_names, structure)
-        return float(self.counts[chosen].sum())
+        return self.fractions.of(structure)
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Deprecated: use ``np.asarray(result.fractions)``."""
+        warnings.warn(
+            "Result.counts is deprecated and will go with version 0.3; "
+            "use np.asarray(result.fractions).",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return np.asarray(self.fractions)
+
+
+def unlabeled(n: int, width: int, class_names: tuple[str, ...]) -> Result:
+    """Return a result for n particles about which nothing is known; embeddings are zero."""
+    return Result(
+        np.full(n, UNKNOWN, np.int32),
+        np.zeros(n, np.float32),
+        np.zeros((n, width), np.float32),
+        class_names,
+    )
+
+
+def label_names(label: NDArray[np.int32], class_names: Sequence[str]) -> NDArray[np.str_]:
+    """Names of labels (N,), ``"unknown"`` where the label is -1."""
+    # -1 picks the last one
+    return np.array([*class_names, UNKNOWN_NAME])[label]
 
 
 def class_indices(
     class_names: Sequence[str], structure: str | Sequence[str] | None = None
 ) -> list[int]:
-    """Where the fractions of structures stand in :attr:`Result.counts`.
+    """Positions of structures in the array that :class:`Fractions` becomes.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """How GSD frames hold labels: the one place that knows the names of the chunks.
 
-Labels are stored as HOOMD's own logger stores them, so that a file looks the same whoever wrote
-it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO shows as
-particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. Where particle types
-stand for structures, the simulation's own types are kept under ``hoomd_gala/simulation``.
+Labels are stored as HOOMD's own logger stores them, so that a file looks the same whichever
+program wrote it: per-particle quantities under ``log/particles/hoomd_gala/Classifier``, which OVITO
+shows as particle properties, and per-frame ones under ``log/hoomd_gala/Classifier``. Where particle
+types stand for structures, the simulation's own types are kept under ``hoomd_gala/simulation``.
 """
 
 from typing import Any
@@ -22,12 +22,12 @@ OWN_TYPES, OWN_SHAPES = (f"hoomd_gala/simulation/{name}" for name in ("types", "
 
 
 def ovito_name(chunk: str) -> str:
-    """What OVITO calls the property that it makes of a logged per-particle quantity."""
+    """Return OVITO's name for the property that it makes of a logged per-particle quantity."""
     return chunk.removeprefix("particles/").replace("/", "_")
 
 
 def own_typeid(frame: Any) -> Any:
-    """The simulation's own type of each particle of a GSD frame or of a HOOMD snapshot."""
+    """Return the simulation's own particle types in a GSD frame or HOOMD snapshot."""
     typeid = frame.particles.typeid
     own = getattr(frame, "log", {}).get(OWN_TYPEID, typeid)
     # a frame that another program appended has those of the file's first one

@@ -1,4 +1,4 @@
-"""Particle systems: positions in a periodic box, and the objects that are taken as one."""
+"""Particle systems: positions in a periodic box, and objects that can be converted to one."""
 
 import itertools
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ _BOX_KEYS = ("Lx", "Ly", "Lz", "xy", "xz", "yz")
 #: Three tilts between these are angles in degrees: as tilts they would stand for angles of less
 #: than 6 degrees between all lattice vectors.
 _ANGLES = 10.0, 180.0
-#: What a right angle is in degrees; no box has a tilt of just that.
+#: A right angle in degrees; no box has exactly this tilt.
 _RIGHT_ANGLE = 90.0
 
-#: Tilts that no box has: beyond, coordinates in it lose the digits that neighbors are told by.
+#: Tilt factors are smaller: beyond, coordinates lose the digits that distinguish neighbors.
 _MOST_TILT = 1e4
 
 
@@ -70,7 +70,7 @@ def plane_spacings(vectors: ArrayLike) -> Array:
 def box_from_lattice(vectors: ArrayLike) -> Array:
     """Box ``[Lx, Ly, Lz, xy, xz, yz]`` of right-handed lattice vectors, given as rows.
 
-    The lattice is turned so that a lies along x and b in the xy plane; fractional coordinates stay
+    The lattice is rotated so that a lies along x and b in the xy plane; fractional coordinates stay
     what they are.
     """
     a, b, c = np.asarray(vectors, dtype=np.float64)
@@ -83,8 +83,10 @@ def box_from_lattice(vectors: ArrayLike) -> Array:
     return np.array([lx, ly, lz, b_x / ly, c_x / lz, c_y / lz])
 
 
-def _turn(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
-    """Turn a sample with its cell, so that the cell becomes a box: environments do not care.
+def _rotate(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
+    """Rotate a sample with its cell, so that the cell becomes a box.
+
+    Environments are invariant under rotation.
 
     Parameters
     ----------
@@ -103,9 +105,9 @@ def _turn(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
         raise InputError("the cell has no volume; give three lattice vectors that span space.")
     if volume < 0:
         rows = -rows  # the same lattice
-    turned = lattice_vectors(box_from_lattice(rows))
+    rotated = lattice_vectors(box_from_lattice(rows))
     fractional = np.asarray(positions, dtype=np.float64) @ np.linalg.inv(rows)
-    return fractional @ turned, turned.T
+    return fractional @ rotated, rotated.T
 
 
 def short_lattice(box: ArrayLike) -> Array:
@@ -127,7 +129,7 @@ def short_lattice(box: ArrayLike) -> Array:
         for i, (j, k) in enumerate(((1, 2), (0, 2), (0, 1))):
             others = vectors[[j, k]]
             near = np.rint(np.linalg.solve(others @ others.T, others @ vectors[i]))
-            # rounding both at once is not always best: its surroundings are looked at as well
+            # rounding both at once is not always best: neighboring integers are tried as well
             around = near + np.array(list(itertools.product((-1, 0, 1), repeat=2)))
             candidates = vectors[i] - around @ others
             lengths = (candidates**2).sum(axis=1)
@@ -139,7 +141,7 @@ def short_lattice(box: ArrayLike) -> Array:
 
 
 def as_box(box: Any) -> Array:
-    """The six numbers of whatever is a box.
+    """Convert a box of any common form to six numbers.
 
     Parameters
     ----------
@@ -199,7 +201,8 @@ def _box_numbers(box: Any) -> Array:
             raise InputError(
                 "the 3 x 3 box is not upper triangular with lattice vectors as columns, as freud "
                 "has it; if its rows are lattice vectors, as in ASE, give the ase.Atoms instead of "
-                "positions and cell, or turn both so that the transposed cell is upper triangular."
+                "positions and cell, or rotate both so that the transposed cell is upper "
+                "triangular."
             )
         if (np.diag(numbers) <= 0).any():
             raise InputError(f"the diagonal of the box is {np.diag(numbers)}; it must be positive.")
@@ -292,7 +295,7 @@ def make_system(positions: ArrayLike, box: Any, types: ArrayLike | None = None) 
 
 
 def as_system(system: Any, types: ArrayLike | None = None) -> System:
-    """Take what people have at hand as a system.
+    """Convert positions and box of any common form to a system.
 
     Parameters
     ----------
@@ -341,7 +344,7 @@ def _frame_system(frame: Any) -> System:
         raise InputError("the frame is two-dimensional; environments need three dimensions.")
     system = make_system(particles.position, configuration.box, own_typeid(frame))
     if (system.box == [1, 1, 1, 0, 0, 0]).all():
-        # what GSD makes of a file that no box was written to
+        # GSD's default for files without a box
         outside = np.abs(system.positions).max(axis=1, initial=0) > 1
         if outside.any():
             farthest = np.abs(system.positions).max()
@@ -357,8 +360,8 @@ def _ovito_system(data: Any) -> System:
     cell = data.cell
     if cell is None or not all(cell.pbc):
         raise InputError("the OVITO data has no cell that is periodic in all three directions.")
-    positions, box = _turn(data.particles.positions, np.asarray(cell[:3, :3]).T)
-    # there where the types that OVITO shows stand for structures
+    positions, box = _rotate(data.particles.positions, np.asarray(cell[:3, :3]).T)
+    # present where the types that OVITO shows stand for structures
     own = data.particles.get(ovito_name(OWN_TYPEID))
     if own is not None:
         return make_system(positions, box, np.asarray(own))
@@ -376,5 +379,5 @@ def _ase_system(atoms: Any) -> System:
             f"the atoms have pbc = {np.asarray(atoms.pbc).tolist()}; environments need all three "
             "directions to be periodic."
         )
-    positions, box = _turn(atoms.positions, np.asarray(atoms.cell))
+    positions, box = _rotate(atoms.positions, np.asarray(atoms.cell))
     return make_system(positions, box, np.unique(atoms.numbers, return_inverse=True)[1])

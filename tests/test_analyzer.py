@@ -1,7 +1,9 @@
 """Labels against known structures, and the promises of the interface."""
 
+import pickle
 import subprocess
 import sys
+import warnings
 
 import ase
 import freud
@@ -10,7 +12,7 @@ import pytest
 import torch
 from conftest import gas, needs_cuda
 
-from hoomd_gala import analyzer as module
+from hoomd_gala import embedding as module
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
@@ -18,7 +20,7 @@ from hoomd_gala.files.models import Model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors import device_search as cells
 from hoomd_gala.networks import CoreConfig, FrameClassifier
-from hoomd_gala.results import Result
+from hoomd_gala.results import Fractions, Result
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,41 @@ def test_names_say_what_labels_mean():
     assert Result(label[:0], *numbers, ("a",)).names.shape == (0,)
 
 
+def test_fractions_are_a_mapping_and_an_array():
+    label = np.array([1, -1, 0, -1, 1, 1, -1, 1], np.int32)
+    result = Result(label, np.zeros(8, np.float32), np.zeros((8, 2), np.float32), ("a", "b"))
+    fractions = result.fractions
+    assert fractions == {"a": 0.125, "b": 0.5, "unknown": 0.375}
+    array = np.asarray(fractions)
+    assert array.dtype == np.float64
+    assert array.tolist() == [0.125, 0.5, 0.375]
+    assert np.asarray(fractions, np.float32).dtype == np.float32
+    assert (2 * np.ones(3) * fractions).tolist() == [0.25, 1, 0.75]
+    assert pickle.loads(pickle.dumps(fractions)) == fractions
+    assert type(pickle.loads(pickle.dumps(fractions))) is Fractions
+    assert fractions.of() == 0.625
+    assert fractions.of(["a", "unknown"]) == result.fraction(["a", "unknown"]) == 0.5
+    with pytest.raises(InputError, match="no class 'c'; it knows a, b, unknown"):
+        fractions.of("c")
+    with pytest.raises(KeyError):
+        fractions["c"]
+    assert np.asarray(Fractions.of_labels(("a",), label[:0])).tolist() == [0, 0]
+
+
+def test_positions_of_fractions_and_counts_are_deprecated():
+    label = np.array([1, -1, 0, 1], np.int32)
+    result = Result(label, np.zeros(4, np.float32), np.zeros((4, 2), np.float32), ("a", "b"))
+    with pytest.warns(DeprecationWarning, match="Use a name"):
+        assert result.fractions[1] == 0.5
+    with pytest.warns(DeprecationWarning, match="Use a name"):
+        assert result.fractions[:-1].tolist() == [0.25, 0.5]
+    with pytest.warns(DeprecationWarning, match=r"np.asarray\(result.fractions\)"):
+        assert result.counts.tolist() == [0.25, 0.5, 0.25]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert result.fractions["a"] == np.asarray(result.fractions)[0]
+
+
 def test_types_beside_a_system_reach_a_typed_model(trained, bcc):
     core = CoreConfig(max_types=2, width=8, hidden=8, blocks=1)
     torch.manual_seed(1)
@@ -118,7 +155,7 @@ def test_types_beyond_the_model_are_refused(trained, bcc, tmp_path):
     info = trained.info.__class__(core, ("a", "b"))
     save_model(path, Model(FrameClassifier(core, 2), info))
     types = np.arange(len(bcc.positions)) % 3
-    with pytest.raises(InputError, match="tells 2 types apart and the system has types 0 to 2"):
+    with pytest.raises(InputError, match="distinguishes 2 types and the system has types 0 to 2"):
         Analyzer(path).analyze(bcc.positions, bcc.box, types)
     assert len(Analyzer(path).analyze(bcc.positions, bcc.box, types % 2).label) == len(types)
 
@@ -144,13 +181,17 @@ def same(result, expected):
     assert result.class_names == expected.class_names
 
 
+def on_device(analyzer, system):
+    return analyzer.label(analyzer.embedder.embed_on_device(system))
+
+
 def test_search_and_network_on_one_device(analyzer, bcc, monkeypatch):
     # what a GPU does, on the CPU
     expected = analyzer.analyze(bcc)
     monkeypatch.setattr(module, "CHUNK", 100)
-    same(analyzer._analyze_on_device(bcc), expected)
+    same(on_device(analyzer, bcc), expected)
     system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box)
-    same(analyzer._analyze_on_device(system), expected)
+    same(on_device(analyzer, system), expected)
     same(analyzer.analyze_system(system), expected)
 
 
@@ -180,7 +221,7 @@ def test_types_beyond_the_model_are_refused_on_a_device(trained, bcc):
     types = np.arange(len(bcc.positions)) % 3
     system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box, types)
     with pytest.raises(InputError, match="the system has types 0 to 2"):
-        Analyzer(Model(FrameClassifier(core, 2), info), "cpu")._analyze_on_device(system)
+        on_device(Analyzer(Model(FrameClassifier(core, 2), info), "cpu"), system)
 
 
 def test_core_and_command_line_import_no_engine():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import needs_hoomd
 
-from hoomd_gala.files.trajectories import frame_labels, open_trajectory
+from hoomd_gala.files import frame_labels, open_trajectory
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -1,4 +1,4 @@
-"""``python -m hoomd_gala.cli``: the command line."""
+"""``python -m hoomd_gala.cli``."""
 
 import sys
 

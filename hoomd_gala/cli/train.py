@@ -1,147 +1,156 @@
-"""``hoomd-gala train`` and ``finetune``: from unit cells or one's own trajectories to a model."""
+"""``hoomd-gala train``: from unit cells or one's own trajectories to a model."""
 
 import argparse
 import zlib
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from ..crystals.prototypes import unit_cells
-from ..errors import InputError
-from ..files.atomic import check_folder, check_new, write_table
-from ..files.models import (
-    UNKNOWN_BELOW,
-    Model,
-    ModelInfo,
-    load_model,
-    pick_device,
-    save_model,
-    source_card,
-    write_card,
+from ..learning.config import CLASSIFICATION, CORE_SIZE, TrainingConfig
+from .arguments import (
+    DEFAULT,
+    Commands,
+    add_data,
+    add_task,
+    add_training,
+    chosen_cells,
+    positive,
+    refuse_both,
 )
-from ..learning.datasets import Frames, cell_frames, parse_range, trajectory_frames
-from ..learning.fitting import fit
-from ..learning.tasks import TASKS
-from ..learning.training import TrainingConfig
-from ..neighbors.environments import mean_bond_length
-from ..networks import CoreConfig
-from ..plotting.plots import draw_curve, new_figure
-from ..threads import spare_threads
 
-#: Displacements of unit cells, in units of the shortest distance, if none are given.
-NOISE_LEVELS = (0.01, 0.05, 0.1)
+if TYPE_CHECKING:
+    from ..files.models import ModelInfo
+    from ..learning.sources import Source
 
-#: Options that may differ between a run and the one that goes on with it.
-_FREE = {"command", "output", "checkpoint", "device"}
+_EXAMPLES = """\
+what is written:
+  OUT.safetensors  the model, for label, Analyzer and Classifier
+  OUT.json, .md    its card: data, seed, command, metrics beside those of simple baselines
+  OUT.csv, .png    the learning curve
+Interrupt it whenever you like: the same command continues after the last complete epoch and ends
+where an uninterrupted run would have.
 
+tasks:
+  denoising             noise 0.1 on every bond is to be removed
+  autoencoding          bonds pass through an orientation and 8 numbers each
+  shift-identification  the particle was displaced by 0.01 to 0.3: by which vector?
+  nearest-bond          all bonds but the shortest are given: where is the shortest?
+  noisy-bonds           half of the bonds have been moved by noise 0.5: which?
+  frame-classification  which frame is the environment from? The one task with classes, which label
+                        then writes; after the others it writes embeddings
+Lengths are in units of the shortest distance of unit cells, or of the mean bond length of
+trajectories.
 
-class _Lengths(NamedTuple):
-    """What bonds are divided by: see :class:`~hoomd_gala.files.models.ModelInfo`."""
+examples:
+  hoomd-gala train --task denoising --output denoising.safetensors
+  hoomd-gala train --task frame-classification --output three.safetensors \\
+      --cells cF4-Cu hP2-Mg cI2-W --blind --environments 1000
+  hoomd-gala train --task frame-classification --output run.safetensors \\
+      --gsd run.gsd@10:50:2 other.gsd@-1 --environments 500 --patience 3
+"""
 
-    convention: str
-    scale: float | None
-
-
-def _lengths(frames: Frames, on_cells: bool, source: ModelInfo | None) -> _Lengths:
-    """A core goes on with bonds as long as those that it learned from; see :func:`_load_data`."""
-    if source is not None and source.length_convention != "absolute":
-        return _Lengths(source.length_convention, source.length_scale)
-    if source is None and on_cells:
-        return _Lengths("shortest", 1.0)
-    return _Lengths("shortest" if on_cells else "absolute", mean_bond_length(frames.bonds))
-
-
-def _load_data(
-    options: argparse.Namespace, source: ModelInfo | None
-) -> tuple[Frames, tuple[str, ...], dict[str, Any]]:
-    """Environments, names of their frames, and what the card says of them.
-
-    Bonds of unit cells are in units of the shortest distance, and so are those of trajectories if
-    the source learned from such.
-    """
-    rng = np.random.default_rng(options.seed)
-    if options.gsd:
-        if options.cells or options.noise:
-            raise InputError("--cells and --noise are for unit cells; leave them or --gsd out.")
-        sources = [parse_range(text) for text in options.gsd]
-        rescale = source is not None and source.length_convention == "shortest"
-        frames, names = trajectory_frames(sources, options.environments, rng, rescale)
-        return frames, names, {"trajectories": list(options.gsd), "frames": len(names)}
-    cells = list(dict.fromkeys(options.cells or unit_cells()))
-    noise = list(dict.fromkeys(options.noise or NOISE_LEVELS))
-    frames, names = cell_frames(cells, noise, options.environments, rng)
-    about = {
-        "unit cells": cells,
-        "noise levels / shortest distance": noise,
-        "frames": len(names),
-        "licence": "AFLOW prototypes as packaged in pyriodic-aflow, which is under the GPL-3",
-    }
-    return frames, names, about
+#: Options that may differ between a training and the one that continues it.
+_FREE = {"command", "line", "run", "output", "checkpoint", "device"}
 
 
-def _core(options: argparse.Namespace, source: Model | None, max_types: int) -> CoreConfig:
-    """Size of the network: the source's where there is one."""
-    if source is None:
-        return CoreConfig(
-            max_types=max_types,
-            width=options.width,
-            hidden=options.hidden,
-            blocks=options.blocks,
-            tied=not options.untied,
+def add(commands: Commands) -> None:
+    """Add the command."""
+    train = commands.add_parser(
+        "train",
+        help="train a network on unit cells or your own trajectories",
+        description="Trains a network on a self-supervised task. No labels are needed: the data "
+        "are environments of unit cells or of the frames of GSD files.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.set_defaults(run=run)
+    add_task(train, "what to learn: one of the tasks below", required=True)
+    add_data(train)
+    network = train.add_argument_group("network")
+    for name, text in (
+        ("width", "numbers per bond, and embedding"),
+        ("hidden", "hidden units of each perceptron"),
+        ("blocks", "attention blocks"),
+    ):
+        network.add_argument(
+            f"--{name}", type=positive, default=CORE_SIZE[name], help=f"{text} {DEFAULT}"
         )
-    known = source.info.core.max_types
-    if options.freeze_core and max_types > known:
-        raise InputError(
-            f"{options.model} knows {known} type(s) of particles and the data have {max_types}; "
-            "let the core learn (without --freeze-core), or take all for the same (--blind)."
-        )
-    return replace(source.info.core, max_types=max_types)
+    network.add_argument(
+        "--untied",
+        action="store_true",
+        help="update vectors and values in two passes over the pairs of bonds, not in one: about "
+        "twice the work",
+    )
+    add_training(train)
 
 
-def run(options: argparse.Namespace, command: str) -> None:
-    """Train a model and write it with its card and learning curve.
+def run(options: argparse.Namespace) -> None:
+    """Train a model and write it with its card and learning curve."""
+    train_and_write(options)
+
+
+def train_and_write(
+    options: argparse.Namespace, start: str | None = None, frozen: bool = False
+) -> None:
+    """Train a model, from another one or from random weights, and write it.
 
     Parameters
     ----------
     options : Namespace
-        Of ``hoomd-gala train`` or ``finetune``, as :mod:`hoomd_gala.cli` parses them.
-    command : str
-        The command line, for the card.
+        Of ``hoomd-gala train`` or ``finetune``.
+    start : str, optional
+        Name or file of the model that the network starts from.
+    frozen : bool
+        Whether what is taken from it stays as it is.
 
     Raises
     ------
     InputError
-        If the model exists, the data cannot be had, or there is a checkpoint of another training.
+        If the model exists, the data cannot be read, or there is a checkpoint of another training.
     """
-    if options.task is None:
-        raise InputError("there is nothing to learn; give --task, or --labels.")
+    from ..files.atomic import check_folder, check_new, write_table
+
     output = check_new(options.output, ".safetensors", "model")
     checkpoint = Path(options.checkpoint or output.with_suffix(".checkpoint.pt"))
     check_folder(checkpoint)
     for suffix in (".csv", ".png", ".json", ".md"):
         check_folder(output.with_suffix(suffix))
+    refuse_both(options)
+
+    import torch
+
+    from ..files.cards import source_card, write_card
+    from ..files.models import load_model, pick_device, save_model
+    from ..learning.fitting import fit
+    from ..learning.sources import inherited_core
+    from ..learning.tasks import TASKS
+    from ..networks import CoreConfig
+    from ..plotting.plots import draw_curve, new_figure
+    from ..results import UNKNOWN_BELOW
+    from ..threads import spare_threads
+
     device = pick_device(options.device)
     torch.set_num_threads(spare_threads(torch.get_num_threads()))
-    new_figure()  # better to hear now than after hours that there is no Matplotlib
-    source, frozen, origin = None, False, {}
-    if options.command == "finetune":
-        source, frozen = load_model(options.model), options.freeze_core
-        origin = {"source": source_card(options.model, source.info), "frozen": frozen}
-    known = None if source is None else source.info
-    frames, names, about = _load_data(options, known)
-    lengths = _lengths(frames, not options.gsd, known)
-    core = _core(options, source, 1 if options.blind else frames.max_types)
+    new_figure()  # a missing Matplotlib is better noticed now than after hours
+    model = None if start is None else load_model(start)
+    source = _source(options, None if model is None else model.info)
+    max_types = 1 if options.blind else source.frames.max_types
+    origin: dict[str, Any] = {}
+    if start is None or model is None:
+        core = CoreConfig(
+            max_types, options.width, options.hidden, options.blocks, tied=not options.untied
+        )
+    else:
+        core = inherited_core(start, model.info.core, max_types, frozen)
+        origin = {"source": source_card(start, model.info), "frozen": frozen}
     if device.type == "cuda":
         # tensor cores at 10 bits of mantissa; training has noise of its own that is larger
         torch.set_float32_matmul_precision("high")
     try:
-        model, curve = fit(
+        trained, curve = fit(
             options.task,
-            frames,
-            names,
+            source.frames,
+            source.names,
             core,
             TrainingConfig(
                 epochs=options.epochs,
@@ -150,37 +159,46 @@ def run(options: argparse.Namespace, command: str) -> None:
                 seed=options.seed,
                 patience=options.patience,
             ),
-            length_scale=lengths.scale,
-            length_convention=lengths.convention,
-            unknown_below=UNKNOWN_BELOW if options.task == "frame-classification" else 0.0,
+            length_scale=source.length_scale,
+            length_convention=source.length_convention,
+            unknown_below=UNKNOWN_BELOW if options.task == CLASSIFICATION else 0.0,
             device=device,
             checkpoint=checkpoint,
             description=f"train on {options.task}",
-            card={"command": command, "data": about, "limit": options.limit} | origin,
+            card={"command": options.line, "data": source.about, "limit": options.limit} | origin,
             options={key: value for key, value in vars(options).items() if key not in _FREE}
             # files may have changed since the checkpoint was written
-            | {"data": zlib.crc32(frames.bonds.tobytes())}
+            | {"data": zlib.crc32(source.frames.bonds.tobytes())}
             | origin,
             limit=options.limit,
-            start=None if source is None else source.network,
+            start=None if model is None else model.network,
             frozen=frozen,
         )
     except KeyboardInterrupt:
-        kept = "nothing was kept, since no epoch was whole."
+        kept = "nothing was kept, since no epoch was complete."
         if checkpoint.exists():
-            kept = "the same command goes on after the last whole epoch."
+            kept = "the same command continues after the last complete epoch."
         raise KeyboardInterrupt(kept) from None
     write_table(output.with_suffix(".csv"), curve)
     title = f"{output.stem}: {options.task}"
     draw_curve(output.with_suffix(".png"), title, curve, TASKS[options.task].LOSS)
-    save_model(output, model)
+    save_model(output, trained)
     write_card(output.with_suffix(".json"), output)
     checkpoint.unlink(missing_ok=True)
-    _report(output, model.info.card)
+    _report(output, trained.info.card)
 
 
-def _report(output: Path, card: dict[str, Any]) -> None:
-    """Print what the network reached, beside what it takes no network to reach."""
+def _source(options: argparse.Namespace, start: "ModelInfo | None") -> "Source":
+    from ..learning.sources import cell_source, trajectory_source
+
+    if options.gsd:
+        return trajectory_source(options.gsd, options.environments, options.seed, start)
+    cells, noise = chosen_cells(options)
+    return cell_source(cells, noise, options.environments, options.seed, start)
+
+
+def _report(output: Path, card: Mapping[str, Any]) -> None:
+    """Print what the network reached, beside what is reached without a network."""
     metrics = {key: value for key, value in card["metrics"].items() if key.startswith("validation")}
     rows = {"network": {key.removeprefix("validation_"): value for key, value in metrics.items()}}
     for name, row in (rows | card["baselines"]).items():

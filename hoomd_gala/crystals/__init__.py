@@ -1,4 +1,4 @@
-"""Crystals: unit cells, what is made of them, and which of their sites are alike."""
+"""Crystals: unit cells, samples made of them, and their distinct local environments."""
 
 from .prototypes import Droplet, UnitCell, crystal, displace, droplet, strain, unit_cell, unit_cells
 

@@ -48,17 +48,18 @@ def _threefold_sites(x: float) -> Array:
     )
     centering = np.array([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
     both = np.concatenate((one, -one))
-    return (both[:, None] + centering).reshape(-1, 3) % 1
+    sites: Array = (both[:, None] + centering).reshape(-1, 3) % 1
+    return sites
 
 
-#: Sites that the package has in the wrong place, as fractional coordinates by index in the cell.
-#: With them the closest particles are 1.27 Å apart in σ and 1.46 Å in C36; moved, both have the
+#: Sites that are wrong in the package, as fractional coordinates by index in the cell.
+#: As given, the closest particles are 1.27 Å apart in σ and 1.46 Å in C36; corrected, both have the
 #: coordination polyhedra of Frank-Kasper phases (of 12, 14 and 15, and of 12 and 16 neighbors).
-#: In the clathrate, 40 of 136 particles have three neighbors or none; moved, all have four.
+#: In the clathrate, 40 of 136 particles have three neighbors or none; corrected, all have four.
 _CORRECTIONS: dict[str, Mapping[int, Sequence[float]]] = {
     # the 2a site of P4_2/mnm stands at 2b (Bergman and Shoemaker, Acta Cryst. 7, 857 (1954))
     "tP30-CrFe": {28: (0.5, 0.5, 0.5), 29: (0.0, 0.0, 0.0)},
-    # the height of the 4e site is 0.094 (Komura and Tokunaga, Acta Cryst. B 36, 1548 (1980))
+    # z of the 4e site is 0.094 (Komura and Tokunaga, Acta Cryst. B 36, 1548 (1980))
     "hP24-MgNi2": {
         20: (0.5, 0.5, 0.094),
         21: (0.5, 0.5, 0.594),
@@ -75,8 +76,8 @@ _CORRECTIONS: dict[str, Mapping[int, Sequence[float]]] = {
 def unit_cells() -> dict[str, UnitCell]:
     """All unit cells by name.
 
-    Cells of the same Pearson symbol and formula are told apart by their order in the database: the
-    first keeps the name, the second has ``.2`` appended.
+    Cells of the same Pearson symbol and formula are distinguished by their order in the database:
+    the first keeps the name, the second has ``.2`` appended.
     """
     try:
         source = resources.files("pyriodic_aflow") / "unit_cells" / "aflow_db.json"
@@ -109,10 +110,10 @@ def unit_cell(name: str) -> UnitCell:
 
 
 def crystal(cell: UnitCell, n_particles: int = 4096) -> System:
-    """A perfect crystal of at least ``n_particles``, its shortest distance 1.
+    """Repeat a unit cell to a perfect crystal whose shortest distance is 1.
 
-    The cell is repeated along its shortest side until there are enough particles, so that the box
-    comes out about as wide as it is long.
+    The cell is repeated along its shortest side until there are at least ``n_particles``, so that
+    the box comes out about as wide as it is long.
     """
     positions, box, types = cell.system
     lattice = lattice_vectors(box)
@@ -167,7 +168,7 @@ class Droplet(NamedTuple):
 
 
 def droplet(crystal: System, radius: float) -> Droplet:
-    """Cut a ball out of a crystal.
+    """Cut a spherical droplet out of a crystal.
 
     Parameters
     ----------

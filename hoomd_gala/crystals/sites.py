@@ -1,8 +1,8 @@
-"""Kinds of sites in crystals: which particles of which unit cells have the same surroundings.
+"""Distinct local environments in crystals: which particles of which unit cells share one.
 
-Types are ignored, so that the two sites of cP2-ClCs are one kind, and the same as that of cI2-W.
-Nothing here is learned: surroundings are compared by a smooth descriptor that does not care which
-of several equally distant particles counts as the twentieth neighbor.
+Types are ignored, so that the two sites of cP2-ClCs have one local environment, the same as that
+of cI2-W. Nothing here is learned: environments are compared by a smooth descriptor, which does not
+depend on which of several equally distant particles counts as the twentieth neighbor.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from .prototypes import UnitCell, crystal, unit_cell
 
 #: Shape of the descriptor: angular momenta, radial functions, and particles that may count.
 _L_MAX, _N_RADIAL, _CANDIDATES = 8, 7, 60
-#: Radius, in units of the mean distance of the 20 nearest, where a particle no longer counts.
+#: Cutoff radius, in units of the mean distance of the 20 nearest neighbors.
 _CUTOFF = 1.6
 
 
 def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
-    """Rotation-invariant power spectrum of the density around particles, normalized.
+    r"""Rotation-invariant power spectrum of the density around particles, normalized.
 
-    The power spectrum :math:`p_{nn'l} = \\sum_m c^*_{nlm} c_{n'lm}` of Bartók, Kondor and Csányi
+    The power spectrum :math:`p_{nn'l} = \sum_m c^*_{nlm} c_{n'lm}` of Bartók, Kondor and Csányi
     (PRB 87, 184115 (2013)), with Gaussians for radial functions and lengths in units of the mean
     distance of the 20 nearest neighbors.
 
@@ -45,7 +45,7 @@ def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
     bonds = tree.nearest(particles, n=_CANDIDATES).bonds
     r = np.linalg.norm(bonds, axis=-1)
     r_scaled = r / r[:, :N_NEIGHBORS].mean(axis=1, keepdims=True)
-    # falls to zero where counting stops, so that particles far away come in smoothly
+    # falls smoothly to zero at the cutoff
     weight = np.where(r_scaled < _CUTOFF, 0.5 + 0.5 * np.cos(np.pi * r_scaled / _CUTOFF), 0.0)
     centers = np.linspace(0.4, _CUTOFF, _N_RADIAL)
     radial = weight[..., None] * np.exp(
@@ -62,18 +62,19 @@ def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
         power = np.einsum("pnm,pkm->pnk", coefficients, coefficients.conj()).real
         parts.append(power[:, *upper] / np.sqrt(2 * degree + 1))
     flat = np.concatenate(parts, axis=1)
-    return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    normalized: Array = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    return normalized
 
 
 class Site(NamedTuple):
-    """A kind of site of a unit cell.
+    """A distinct local environment of a unit cell.
 
     Attributes
     ----------
     cell : str
         Name of the unit cell.
     members : tuple of int
-        Indices, in the unit cell, of the particles whose surroundings are the same.
+        Indices, in the unit cell, of the particles that share it.
     descriptor : (D,) float64
         Their common descriptor.
     """
@@ -83,17 +84,17 @@ class Site(NamedTuple):
     descriptor: Array
 
 
-#: Descriptors closer than this belong to the same kind of site.
+#: Descriptors closer than this are of the same local environment.
 SAME = 5e-3
 
 
 def sites(name: str) -> list[Site]:
-    """Kinds of sites of a named unit cell; see :func:`sites_of`."""
+    """Find the distinct local environments of a named unit cell; see :func:`sites_of`."""
     return sites_of(unit_cell(name))
 
 
 def sites_of(cell: UnitCell) -> list[Site]:
-    """Kinds of sites of a unit cell, by surroundings alone and not by symmetry or type."""
+    """Find the distinct local environments of a unit cell, whatever its symmetry and types."""
     grown = crystal(cell, 512)
     count = len(cell.system.positions)
     rows = descriptors(grown, np.arange(count))
@@ -107,6 +108,6 @@ def sites_of(cell: UnitCell) -> list[Site]:
 
 
 def nearest_site(row: Array, known: Sequence[Site]) -> tuple[int, float]:
-    """Index of the kind of site that is most like a descriptor, and its distance."""
+    """Find the local environment most similar to a descriptor: its index and distance."""
     distances = np.linalg.norm(np.stack([site.descriptor for site in known]) - row, axis=1)
     return int(distances.argmin()), float(distances.min())

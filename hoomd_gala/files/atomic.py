@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all."""
 
 import csv
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from ..errors import InputError
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to; it takes the place of ``path`` when the block succeeds.
 
-    What was at ``path`` stays untouched until then. An error leaves nothing behind, an interruption
-    at most a file ending in ``.part`` beside it, which the next writer overwrites.
+    What was at ``path`` is left untouched until then. An error leaves nothing behind, an
+    interruption at most a file ending in ``.part`` beside it, which the next writer overwrites.
     """
     target = Path(path)
     part = target.with_name(target.name + ".part")
@@ -28,7 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """See whether a file can be written: tried before the work whose result it is to hold.
+    """Check that a file can be written, before the work whose result it is to hold.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
-    """A path that a new file can be written to.
+    """Check that a new file can be written to a path.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 
 
 def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
-    """A path that a file of some kind can be written to.
+    """Check that a new file of some kind can be written to a path.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
     """
     target = Path(path)
     if target.suffix != suffix:
-        raise InputError(f"{target} is no name for a {what}; let it end in {suffix}.")
+        raise InputError(f"{target} cannot be the name of a {what}; it must end in {suffix}.")
     return check_writable(target)
 
 
@@ -95,3 +96,8 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Rows of a table that :func:`write_table` wrote."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hash of a file, in hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -12,8 +12,8 @@ import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..colors import UNKNOWN_NAME, structure_types
-from ..results import UNKNOWN, Result
+from ..colors import structure_types
+from ..results import UNKNOWN, UNKNOWN_NAME, Result
 from ..schema import (
     CONFIDENCE,
     EMBEDDING,
@@ -40,7 +40,7 @@ def decode_strings(rows: ArrayLike) -> list[str]:
 
 
 def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:
-    """Labels and class names of a labelled frame, or None if it has none."""
+    """Labels and class names of a labeled frame, or None if it has none."""
     label, names = frame.log.get(LABEL), frame.log.get(NAMES)
     if label is None or names is None:
         return None
@@ -65,7 +65,7 @@ def add_labels(
     frame.log[LABEL] = fill(result.label, particles, total, UNKNOWN)
     for chunk, values in ((CONFIDENCE, result.confidence), (EMBEDDING, result.embedding)):
         frame.log[chunk] = fill(values, particles, total, 0)
-    frame.log[FRACTIONS] = result.counts
+    frame.log[FRACTIONS] = np.asarray(result.fractions)
     frame.log[NAMES] = encode_strings(result.class_names)
     return frame
 
@@ -82,7 +82,7 @@ def fill(
 
 
 def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:
-    """Particle types for the structures of a labelled frame and of those before it.
+    """Particle types for the structures of a labeled frame and of those before it.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:
 
 
 def _labels_or_unknown(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]]:
-    """Labels and class names of a frame; all are unknown in one without names."""
+    """Return labels and class names of a frame; without names all are unknown."""
     labels = frame_labels(frame)
     if labels is None or not labels[1]:
         return np.full(frame.particles.N, UNKNOWN, np.int32), []
@@ -106,8 +106,10 @@ def _labels_or_unknown(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[
 
 
 def as_written(names: Sequence[Any]) -> list[Any]:
-    """Names of types as gsd can write them: text in ASCII only, but bytes as they are. It reads
-    UTF-8."""
+    """Encode names of types that gsd cannot write as text, which it does in ASCII only.
+
+    It writes bytes as they are, and reads UTF-8.
+    """
     return [
         name.encode() if isinstance(name, str) and not name.isascii() else name for name in names
     ]

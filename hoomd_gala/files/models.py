@@ -5,10 +5,9 @@ numbers and JSON only; nothing is unpickled.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,6 @@ _KEY = "hoomd_gala"
 #: Version of the description. Files of version 1, which did not say so, have no length convention:
 #: theirs is "mean" without a length scale and "absolute" with one.
 FORMAT = 2
-
-#: Confidence below which the labels of classifiers are -1, if nothing else is asked for.
-UNKNOWN_BELOW = 0.5
 
 #: Where shipped models lie inside an installed package, and in a checkout.
 _INSTALLED = Path(__file__).parents[1] / "weights"
@@ -57,27 +53,27 @@ class ModelInfo:
     temperature : float
         Divides the logits; makes the confidence match the accuracy on validation data.
     unknown_below : float
-        Particles of lower confidence are labelled -1.
+        Particles of lower confidence are labeled -1.
     card : dict
-        Data, seed, metrics and the command that made the model; for people.
+        Data, seed, metrics and the command that made the model.
     task : str
         What the network was trained on, one of :data:`~hoomd_gala.networks.NETWORKS`; only frame
         classification has class names.
     context : int
-        Hidden units through which the embeddings of neighbors reach the label; 0 labels each
+        Hidden units through which the embeddings of neighbors affect the label; 0 labels each
         environment by itself.
     knows_unknown : bool
-        The network has one output more than there are classes, for structures without a name, and
-        tells how familiar a particle is.
+        The network has one more output than there are classes, for structures without a name, and
+        measures how familiar a particle is.
     n_neighbors : int
         Bonds of an environment.
     withheld : tuple of str
-        Classes that are not to be named: what the network takes for them is unknown.
+        Classes that are not named: particles that the network assigns to them are unknown.
 
     Raises
     ------
     ValueError
-        If these do not fit together or not to this version of hoomd-gala.
+        If these are inconsistent, or of another version of hoomd-gala.
     """
 
     core: CoreConfig
@@ -107,7 +103,7 @@ class ModelInfo:
             raise ValueError(f"withheld classes {self.withheld} are not all among its classes")
 
     def length(self, shortest: Callable[[], float]) -> float | None:
-        """What bonds of a system are divided by, as the convention says.
+        """Return the length that bonds of a system are divided by.
 
         Parameters
         ----------
@@ -124,7 +120,7 @@ class ModelInfo:
         return self.length_scale
 
     def make_network(self) -> Network:
-        """The network that the description is of, with random weights."""
+        """Make the network that the description is of, with random weights."""
         n_outputs = len(self.class_names) + self.knows_unknown
         familiar = len(self.class_names) if self.knows_unknown else 0
         return make_network(self.task, self.core, n_outputs, self.context, familiar)
@@ -138,7 +134,8 @@ class Model:
     info: ModelInfo
 
 
-def _describe(info: ModelInfo) -> dict[str, Any]:
+def describe(info: ModelInfo) -> dict[str, Any]:
+    """Convert the description of a model to what its file holds as JSON."""
     return {"format": FORMAT} | dataclasses.asdict(info)
 
 
@@ -156,75 +153,11 @@ def _read_description(text: str) -> ModelInfo:
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
-    """Write a model to one safetensors file, as a whole or not at all."""
+    """Write a model to one safetensors file, completely or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}
-    description = json.dumps(_describe(model.info))
+    description = json.dumps(describe(model.info))
     with replacing(path) as part:
         save_file(tensors, part, metadata={_KEY: description})
-
-
-def sha256(path: str | os.PathLike[str]) -> str:
-    """Hash of a file, in hexadecimal digits."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def source_card(name: str | os.PathLike[str], info: ModelInfo) -> dict[str, str]:
-    """What the card of a model says of the one that it started from."""
-    path = find_model(name)
-    return {"model": path.stem, "sha256": sha256(path), "trained on": info.task}
-
-
-def write_card(path: str | os.PathLike[str], model_path: str | os.PathLike[str]) -> None:
-    """Write a model's description, with the hash of its file, for people to read.
-
-    As JSON to ``path``, and as a page of Markdown beside it.
-    """
-    info = load_model(model_path).info
-    card = {"file": Path(model_path).name, "sha256": sha256(model_path)} | _describe(info)
-    with replacing(path) as part:
-        part.write_text(json.dumps(card, indent=2) + "\n")
-    with replacing(Path(path).with_suffix(".md")) as part:
-        part.write_text(card_page(card))
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _items(values: Mapping[str, Any], indent: str = "") -> list[str]:
-    """Bullets, nested where the values are."""
-    lines = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            lines += [f"{indent}- {key}:", *_items(value, indent + "  ")]
-        elif isinstance(value, list | tuple):
-            # a model may have thousands of classes and a thousand unit cells
-            shown = ", ".join(map(_number, value[:20])) + (", …" if len(value) > 20 else "")
-            lines.append(f"{indent}- {key} ({len(value)}): {shown}")
-        else:
-            lines.append(f"{indent}- {key}: {_number(value)}")
-    return lines
-
-
-def card_page(card: Mapping[str, Any]) -> str:
-    """A card as a page of Markdown: metrics beside the baselines, then everything else."""
-    about = dict(card["card"])
-    metrics = about.pop("metrics", {})
-    baselines = about.pop("baselines", {})
-    command = about.pop("command", None)
-    about.pop("task", None)
-    lines = [f"# {Path(card['file']).stem}", "", f"Trained on {card['task']}.", ""]
-    if command:
-        lines += ["Made by", "", "```", command, "```", ""]
-    if metrics:
-        lines += ["| | " + " | ".join(metrics) + " |", "| --- |" + " --- |" * len(metrics)]
-        lines.append("| network | " + " | ".join(map(_number, metrics.values())) + " |")
-        for name, row in baselines.items():
-            cells = [_number(row.get(key.removeprefix("validation_"), "")) for key in metrics]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        lines.append("")
-    described = {key: value for key, value in card.items() if key not in ("card", "task")}
-    return "\n".join([*lines, *_items(about), *_items(described)]) + "\n"
 
 
 def shipped_models() -> dict[str, Path]:
@@ -267,7 +200,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}).") from None
+        raise InputError(f"{path} is not a complete safetensors file ({error}).") from None
     try:
         info = _read_description(metadata[_KEY])
         network = info.make_network()
@@ -282,7 +215,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
 
 
 def pick_device(device: str | torch.device) -> torch.device:
-    """A torch device; ``"auto"`` is the GPU where there is one."""
+    """Return a torch device; ``"auto"`` is the GPU where there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -22,7 +22,7 @@ THERMODYNAMICS = "md/compute/ThermodynamicQuantities"
 
 
 def make_openmm_frame(simulation: Any, state: openmm.State) -> gsd.hoomd.Frame:
-    """A GSD frame of an OpenMM state with positions and energies, as HOOMD would write it.
+    """Make a GSD frame of an OpenMM state with positions and energies, as HOOMD would write it.
 
     Lengths are in nm, energies in kJ/mol; particle types are the names of the topology's atoms.
 
@@ -62,13 +62,13 @@ def _check_boundaries(simulation: Any) -> None:
     if not simulation.system.usesPeriodicBoundaryConditions():
         raise InputError(
             "no force of this OpenMM system uses periodic boundaries, so that it has no box to "
-            "look for neighbors or write positions in; use forces with periodic boundaries, in a "
-            "box that leaves empty space around the sample if need be."
+            "find neighbors or write positions in; use forces with periodic boundaries, in a "
+            "box with empty space around the sample if need be."
         )
 
 
 class ClassifierReporter:
-    """Appends labelled frames to a GSD file, for ``openmm.app.Simulation.reporters``.
+    """Appends labeled frames to a GSD file, for ``openmm.app.Simulation.reporters``.
 
     The file is what :class:`hoomd_gala.Classifier` writes: its particle types are the structures,
     which OVITO shows by name and color, and the simulation's own types are logged quantities.
@@ -122,7 +122,7 @@ class ClassifierReporter:
         self.result: Result | None = None
 
     def describeNextReport(self, simulation: Any) -> dict[str, Any]:
-        """Steps until the next report, and what it needs of the state."""
+        """Return the steps until the next report, and what it needs of the state."""
         _check_boundaries(simulation)
         steps = self.interval - simulation.currentStep % self.interval
         return {"steps": steps, "periodic": False, "include": ["positions", "energy"]}
@@ -132,7 +132,7 @@ class ClassifierReporter:
         frame = make_openmm_frame(simulation, state)
         chosen, total = self.particles, frame.particles.N
         if chosen is not None and not ((chosen >= 0) & (chosen < total)).all():
-            raise InputError(f"particles are to be 0 to {total - 1}; {chosen} was given.")
+            raise InputError(f"particles must be 0 to {total - 1}, not {chosen}.")
         self.result = self.analyzer.analyze_running(as_system(frame), chosen)
         if self.file is not None:
             append_frame(self.file, add_labels(frame, self.result, chosen), self.keep_types)

@@ -14,7 +14,7 @@ from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
 
 
-class ClassifierModifier(ModifierInterface):  # type: ignore[misc]
+class ClassifierModifier(ModifierInterface):
     """Names and colors the structure around every particle of whatever a pipeline loads.
 
     Particles get the typed property ``Structure Type``, with names and colors, and ``Confidence``,
@@ -47,7 +47,7 @@ class ClassifierModifier(ModifierInterface):  # type: ignore[misc]
         self._analyzer: tuple[tuple[str, str], Analyzer] | None = None
 
     def modify(self, data: DataCollection, **_: Any) -> None:
-        """Called by OVITO for every frame that it shows."""
+        """Name and color the particles of a frame; called by OVITO."""
         held = None if self.model else _held_labels(data)
         label, confidence, names = held or self._analyze(data)
         show_labels(data, label, confidence, names)
@@ -97,11 +97,11 @@ def show_labels(
         Names of the classes.
     """
     particles = data.particles_
-    # a logged "Color" is a property of the user's to OVITO, which colors nothing
+    # a logged "Color" is a user property to OVITO and colors nothing
     logged: Any = particles.get("Color")
     if logged is not None and not logged.type_id:
         del particles["Color"]
-    # as in OVITO's own structure identification, 0 is what has no structure
+    # as in OVITO's own structure identification, 0 stands for no structure
     kinds = label - UNKNOWN
     if "Structure Type" in particles:
         del particles["Structure Type"]  # with the types of another modifier
@@ -109,7 +109,7 @@ def show_labels(
     names = (UNKNOWN_NAME, *class_names)
     counts = np.bincount(kinds, minlength=len(names))
     occurring = np.flatnonzero(counts)
-    # that of another modifier before this one has other columns
+    # the table of another modifier before this one has other columns
     if "structures" in data.tables:
         del data.tables["structures"]  # type: ignore[attr-defined]
     table = data.tables.create(

@@ -1,1 +1,1 @@
-"""Learning: data sets, training, fitting, and models from a few labelled particles."""
+"""Learning: data sets, training, fitting, and models from a few labeled particles."""

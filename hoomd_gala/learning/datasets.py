@@ -1,6 +1,6 @@
 """Data sets of particle environments, from unit cells and from trajectories.
 
-Every environment is labelled by the frame it came from: a unit cell at a noise level, or a frame of
+Every environment is labeled by the frame it came from: a unit cell at a noise level, or a frame of
 a trajectory.
 """
 
@@ -48,7 +48,7 @@ class Frames(NamedTuple):
 
     @property
     def max_types(self) -> int:
-        """Number of types that a network needs to tell apart."""
+        """Number of types that a network must distinguish."""
         return int(max(self.types.max(), self.neighbor_types.max())) + 1
 
 
@@ -103,8 +103,8 @@ def crystal_frames(
     n : int
         Environments of each crystal at each noise level, a quarter of them from a droplet.
     disordered : int, optional
-        Label of particles at a droplet's surface that have lost their crystalline surroundings;
-        they are left out if not given.
+        Label of particles at a droplet's surface that have lost their crystalline environment;
+        they are omitted if not given.
     """
     parts = []
     for label, name in enumerate(names):
@@ -171,8 +171,8 @@ def parse_range(text: str) -> FrameRange:
         return FrameRange(Path(text), slice(None))
     if not re.fullmatch(r"-?\d+|(-?\d+)?:(-?\d+)?(:-?[1-9]\d*)?", numbers):
         raise InputError(
-            f"{text!r}: {numbers!r} is no range of frames; write FILE@START:STOP:STEP as a Python "
-            "slice, or FILE@INDEX."
+            f"{text!r}: {numbers!r} is not a range of frames; write FILE@START:STOP:STEP as a "
+            "Python slice, or FILE@INDEX."
         )
     if ":" not in numbers:
         index = int(numbers)
@@ -215,8 +215,8 @@ def trajectory_frames(
             chosen = range(len(trajectory))[source.frames]
             if not chosen:
                 raise InputError(
-                    f"{source.path} has {len(trajectory)} frames and none of them is in the range "
-                    "that was asked for."
+                    f"{source.path} has {len(trajectory)} frames and none of them is in the "
+                    "requested range."
                 )
             for i in tqdm(chosen, desc=source.path.name, unit="frame"):
                 frame = trajectory[i]
@@ -240,7 +240,7 @@ def trajectory_frames(
 
 
 def to_tensors(frames: Frames, max_types: int, length_scale: float | None) -> Data:
-    """What the network sees of the environments, with their labels.
+    """Convert environments to what the network sees of them, with their labels.
 
     Returns
     -------

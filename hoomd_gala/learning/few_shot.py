@@ -1,15 +1,15 @@
-"""Naming one's own structures after a few labelled particles of each.
+"""Naming structures after a few labeled particles of each.
 
-A model's embeddings, of a particle and of its neighbors on average, tell structures apart that it
+A model's embeddings, of a particle and of its neighbors on average, distinguish structures that it
 has never been trained to name. Only a linear map from these to the names is learned, by multinomial
 logistic regression with a strong penalty on its weights; it is then written as the head of a
-:class:`~hoomd_gala.networks.FrameClassifier`, so that what comes out is a model like any other.
+:class:`~hoomd_gala.networks.FrameClassifier`, so that the result is a model like any other.
 
 On crystals of five structures without a name in the model ``structures``, displaced by 0.06 and
 learned from 20 particles each of crystals displaced by 0.03, the average over the neighbors raised
 the accuracy from 0.88 to 0.99. In the last frames of cooling droplets it changed the agreement with
-that model by less than 0.01 either way. Hidden
-units of a model that has learned context itself did no better than the average.
+that model by less than 0.01 either way. Hidden units of a model that has learned context itself did
+no better than the average.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,24 +20,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
-from ..analyzer import Analyzer
 from ..crystals.prototypes import displace
+from ..embedding import SystemEmbedder
 from ..errors import InputError
-from ..files.models import UNKNOWN_BELOW, Model, ModelInfo
+from ..files.models import Model, ModelInfo
 from ..neighbors.environments import PeriodicTree, mean_bond_length
 from ..networks import FrameClassifier, inherit
+from ..results import UNKNOWN_BELOW
 from ..systems import System
+from .calibration import few_temperature
 
-#: Copies of every labelled particle among displaced neighbors, so that the names do not hang on
-#: how exactly these sit, and the displacement in units of the mean bond length.
+#: Copies of every labeled particle among displaced neighbors, so that names do not depend on the
+#: exact positions of these, and the displacement in units of the mean bond length.
 COPIES, DISPLACEMENT = 4, 0.02
 
 #: Weight of the squared weights in the loss.
 PENALTY = 0.1
 
-#: Parts that the labelled particles are divided into, each of them named by what the others teach.
+#: Folds of the cross-validation.
 FOLDS = 5
 
 
@@ -74,8 +76,8 @@ class LinearMap(NamedTuple):
 def fit_logistic(features: Tensor, labels: Tensor) -> LinearMap:
     """Multinomial logistic regression of standardized features with penalized weights.
 
-    All classes count the same: how many particles a person labels says nothing of how frequent a
-    structure is.
+    All classes have the same weight: how many particles a person labels does not depend on how
+    frequent a structure is.
 
     Parameters
     ----------
@@ -94,10 +96,10 @@ def fit_logistic(features: Tensor, labels: Tensor) -> LinearMap:
         optimizer.zero_grad()
         value = cross_entropy(standard @ weight + bias, labels, shares)
         value = value + PENALTY * weight.square().sum()
-        value.backward()
+        torch.autograd.backward(value)
         return float(value.detach())
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     weight = weight.detach() / spread.unsqueeze(-1)
     return LinearMap(weight, bias.detach() - mean @ weight)
 
@@ -130,27 +132,11 @@ def held_out_logits(features: Tensor, labels: Tensor, seed: int) -> Tensor:
     return logits
 
 
-def few_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Temperature for the least cross-entropy, if one more particle had been named at random.
+def _classifier(source: Model, n_classes: int, seed: int) -> FrameClassifier:
+    """Make a classifier whose context is the average of the neighbors' embeddings.
 
-    However few particles there are, and even if all are named right, confidence then stays below
-    certainty.
-    """
-    shares = (1 / torch.bincount(labels).double())[labels]
-    doubt = 1 / (len(labels) + 1)
-    target = (1 - doubt) * one_hot(labels, logits.shape[-1]) + doubt / logits.shape[-1]
-    temperatures = torch.logspace(-2, 2, 401, dtype=torch.float64)
-    losses = torch.stack(
-        [cross_entropy(logits / t, target, reduction="none") for t in temperatures]
-    )
-    return float(temperatures[(losses @ shares).argmin()])
-
-
-def make_network(source: Model, n_classes: int, seed: int) -> FrameClassifier:
-    """A classifier whose context is the average of the neighbors' embeddings; its head is random.
-
-    Core and pool are the source's. A source without a pool, made for another task, gets one with
-    random weights.
+    Core and pool are the source's, the head has random weights. A source without a pool, made for
+    another task, gets one with random weights.
     """
     torch.manual_seed(seed)
     width = source.info.core.width
@@ -168,13 +154,13 @@ def make_network(source: Model, n_classes: int, seed: int) -> FrameClassifier:
 
 
 def _shift(network: FrameClassifier) -> float:
-    """What makes every component of every embedding positive, so that a hinge lets it pass."""
+    """Return a shift that makes every component of all embeddings positive for the rectifier."""
     scale, offset = network.norm.weight, network.norm.bias
     return float((scale.abs() * len(scale) ** 0.5 + offset.abs()).max()) + 1
 
 
 def set_head(network: FrameClassifier, linear: LinearMap) -> None:
-    """Make a classifier of :func:`make_network` compute the logits of a linear map.
+    """Make a classifier of :func:`few_shot` compute the logits of a linear map.
 
     Its hidden units let features pass: embedding and context, both moved up to be positive.
     """
@@ -194,23 +180,23 @@ def set_head(network: FrameClassifier, linear: LinearMap) -> None:
 
 
 def _features(
-    analyzer: Analyzer, labeled: Iterable[Labeled], rng: np.random.Generator
+    embedder: SystemEmbedder, labeled: Iterable[Labeled], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(copies, m, 2·width) embeddings of labelled particles and averages over their neighbors."""
+    """Embed labeled particles and average over their neighbors: (copies, m, 2·width)."""
     columns = []
     for system, particles, _ in labeled:
         bonds = PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
         noise = DISPLACEMENT * mean_bond_length(bonds)
         rows = []
         for shown in [system, *(displace(system, noise, rng) for _ in range(COPIES))]:
-            own, around = analyzer.embed_particles(shown, particles)
+            own, around = embedder.embed_particles(shown, particles)
             rows.append(np.concatenate((own, around.mean(axis=1)), axis=-1))
         columns.append(np.stack(rows))
     return np.concatenate(columns, axis=1)
 
 
 def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], seed: int) -> Model:
-    """A model that names structures after a few labelled particles.
+    """Make a model that names structures after a few labeled particles.
 
     Parameters
     ----------
@@ -226,18 +212,18 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     Returns
     -------
     Model
-        On the CPU. Its card has the metrics of a cross-validation over the labelled particles.
+        On the CPU. Its card has the metrics of a cross-validation over the labeled particles.
     """
     rng = np.random.default_rng(seed)
     length_scale = source.info.length_scale
     if source.info.length_convention == "absolute":
-        # a length of other data, in their unit: bonds shall look as long as those of the training
+        # a length of other data, in their unit: bonds must be as long as those of the training
         bonds = [
             PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
             for system, particles, _ in labeled
         ]
         length_scale = mean_bond_length(np.concatenate(bonds))
-    network = make_network(source, len(names), seed)
+    network = _classifier(source, len(names), seed)
     info = ModelInfo(
         source.info.core,
         tuple(names),
@@ -246,11 +232,12 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
         context=source.info.core.width,
         length_convention=source.info.length_convention,
     )
-    features = torch.as_tensor(_features(Analyzer(Model(network, info), "cpu"), labeled, rng))
+    embedder = SystemEmbedder(Model(network, info), torch.device("cpu"))
+    features = torch.as_tensor(_features(embedder, labeled, rng))
     features = features.double()
     labels = torch.as_tensor(np.concatenate([part.labels for part in labeled]))
     if not features.isfinite().all():
-        raise InputError("the model gives embeddings that are not finite; take another one.")
+        raise InputError("the model gives embeddings that are not finite; use another one.")
     logits = held_out_logits(features, labels, seed)
     temperature = few_temperature(logits, labels)
     set_head(network, fit_logistic(features.flatten(0, 1), labels.repeat(len(features))))
@@ -262,7 +249,7 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     chance = {"accuracy": float(counts.max() / counts.sum())}
     card = {
         "labelled particles": dict(zip(names, counts.tolist(), strict=True)),
-        "validation": f"each of {FOLDS} parts of the labelled particles, learned from the others",
+        "validation": f"each of {FOLDS} parts of the labeled particles, learned from the others",
         "metrics": metrics,
         "baselines": {"most frequent name": chance},
         "frozen": True,

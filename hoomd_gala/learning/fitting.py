@@ -12,10 +12,11 @@ import torch
 from ..errors import InputError
 from ..files.models import Model, ModelInfo
 from ..networks import CoreConfig, Network, inherit, make_network
+from .calibration import calibrate
+from .config import CLASSIFICATION, TrainingConfig
 from .datasets import Frames, to_tensors
 from .tasks import TASKS
-from .tasks.frame_classification import calibrate
-from .training import TrainingConfig, seeded, split, train
+from .training import seeded, split, train
 
 
 class Fit(NamedTuple):
@@ -34,7 +35,7 @@ class Fit(NamedTuple):
 
 
 def machine(device: torch.device) -> str:
-    """What a training ran on, in words."""
+    """Describe what a training runs on."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
     info = Path("/proc/cpuinfo")
@@ -69,7 +70,7 @@ def fit(
     Parameters
     ----------
     task : str
-        One of :data:`~hoomd_gala.tasks.TASKS`.
+        One of :data:`~hoomd_gala.learning.config.TASK_NAMES`.
     frames : Frames
         What to learn from; a part of it is held out for validation.
     class_names : sequence of str
@@ -82,7 +83,7 @@ def fit(
         What bonds are divided by, as they are in ``frames``; see
         :func:`~hoomd_gala.neighbors.environments.scale_bonds`.
     length_convention : str
-        Says what that length is, for those who use the model; see
+        Says what that length is to users of the model; see
         :class:`~hoomd_gala.files.models.ModelInfo`.
     unknown_below : float
         Confidence below which a particle is called unknown.
@@ -93,15 +94,15 @@ def fit(
     description : str
         For the progress bar.
     card : mapping, optional
-        What the model's card is to say beside its metrics.
+        What the model's card says beside its metrics.
     options : mapping, optional
         What a checkpoint must have been made with, beside ``config``.
     limit : int, optional
         Learn from so many environments at most. All that are held out still validate, so that
         trainings on few environments can be compared.
     repeats : int
-        How often an epoch goes through what is learned from. All that is held out is looked at
-        after each epoch, which would take most of the time if few environments were an epoch.
+        Passes over the training data in an epoch. All held-out data are evaluated after each epoch,
+        which would take most of the time if few environments were an epoch.
     start : Network, optional
         Has learned something else: see :func:`~hoomd_gala.networks.inherit`. It has the size that
         ``core`` says, but for the number of types.
@@ -125,7 +126,7 @@ def fit(
     training = {key: value[:limit] for key, value in training.items()}  # in random order already
     validation = functions.corrupt(clean, seeded(config.seed))
     torch.manual_seed(config.seed)
-    classes = tuple(class_names) if task == "frame-classification" else ()
+    classes = tuple(class_names) if task == CLASSIFICATION else ()
     network = make_network(task, core, len(classes))
     for part in [] if start is None else inherit(network, start):
         part.requires_grad_(not frozen)

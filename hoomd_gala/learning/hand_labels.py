@@ -1,13 +1,18 @@
-"""Labels that a person gave to particles of trajectories, in a CSV file."""
+"""Particles of trajectories that a person has labeled, in a CSV file."""
 
 import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..colors import UNKNOWN_NAME
+import numpy as np
+
 from ..errors import InputError
+from ..files.trajectories import open_trajectory
+from ..results import UNKNOWN_NAME
+from ..systems import as_system
+from .few_shot import Labeled
 
 
 class HandLabel(NamedTuple):
@@ -71,7 +76,7 @@ def read_labels(path: str | os.PathLike[str], files: Sequence[str]) -> list[Hand
                         f"{known.line}."
                     )
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no CSV file in UTF-8 ({error}).") from None
+        raise InputError(f"{path} is not a CSV file in UTF-8 ({error}).") from None
     _check_counts(path, [label.name for label in labels.values()])
     return list(labels.values())
 
@@ -86,7 +91,7 @@ def _check_columns(path: Path, columns: Sequence[str], several: bool) -> None:
         wrong += [f"an unknown column {column!r}" for column in unknown]
         raise InputError(
             f"{path}, line 1: there is {' and '.join(wrong) or 'a column twice'}; "
-            f"let the first line be {header}."
+            f"the first line must be {header}."
         )
 
 
@@ -97,13 +102,13 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
     numbers = {}
     for key in ("frame", "particle"):
         if not fields[key].isdecimal():
-            raise InputError(f"{where}: {key} {fields[key]!r} is no number from 0 up.")
+            raise InputError(f"{where}: {key} {fields[key]!r} is not a number from 0 up.")
         numbers[key] = int(fields[key])
     if not fields["name"]:
         raise InputError(f"{where}: the name is empty.")
     if fields["name"] == UNKNOWN_NAME:
         raise InputError(
-            f"{where}: the name {UNKNOWN_NAME!r} is for what a model does not know; give another."
+            f"{where}: the name {UNKNOWN_NAME!r} is for what a model does not know; use another."
         )
     file = 0
     if "file" in fields:
@@ -112,7 +117,7 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
         ]
         if len(matches) != 1:
             number = "none" if not matches else "several"
-            raise InputError(f"{where}: {number} of the trajectories given is {fields['file']!r}.")
+            raise InputError(f"{where}: {number} of the trajectories is {fields['file']!r}.")
         file = matches[0]
     return HandLabel(file, numbers["frame"], numbers["particle"], fields["name"], line)
 
@@ -124,6 +129,58 @@ def _check_counts(path: Path, names: Sequence[str]) -> None:
     lonely = sorted(name for name in set(names) if names.count(name) == 1)
     if lonely:
         raise InputError(
-            f"{path} has one particle only that is {lonely[0]!r}; give two or more of each name, "
+            f"{path} has only one particle that is {lonely[0]!r}; give two or more of each name, "
             "better 20."
         )
+
+
+def labeled_systems(
+    path: Any, files: Sequence[str], labels: Sequence[HandLabel], names: Sequence[str]
+) -> list[Labeled]:
+    """Frames with labeled particles.
+
+    Parameters
+    ----------
+    path : path
+        Of the labels, for messages.
+    files : sequence of str
+        GSD files.
+    labels : sequence of HandLabel
+        As :func:`read_labels` gives them.
+    names : sequence of str
+        Names of the classes.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, a frame or a particle is not there, or a frame has no
+        environments.
+    """
+    found = []
+    for index, file in enumerate(files):
+        own = [label for label in labels if label.file == index]
+        with open_trajectory(file) as trajectory:
+            for frame in sorted({label.frame for label in own}):
+                chosen = [label for label in own if label.frame == frame]
+                where = f"{path}, line {chosen[0].line}"
+                if frame >= len(trajectory):
+                    raise InputError(
+                        f"{where}: there is no frame {frame} in {file}, which has "
+                        f"{len(trajectory)} frames, numbered from 0."
+                    )
+                try:
+                    system = as_system(trajectory[frame])
+                except InputError as error:
+                    raise InputError(f"frame {frame} of {file}: {error}") from None
+                total = len(system.positions)
+                for label in chosen:
+                    if label.particle >= total:
+                        raise InputError(
+                            f"{path}, line {label.line}: there is no particle {label.particle} in "
+                            f"frame {frame} of {file}, which has {total} particles, numbered from "
+                            "0."
+                        )
+                particles = np.array([label.particle for label in chosen])
+                classes = np.array([names.index(label.name) for label in chosen])
+                found.append(Labeled(system, particles, classes))
+    return found

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,44 +15,13 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..files.atomic import replacing
+from .config import TrainingConfig
 from .datasets import Data
 
-#: Makes input and target of the networks from clean data, with randomness from the generator.
+#: Makes input and target of networks from clean data, with random numbers from the generator.
 Corrupt = Callable[[Data, torch.Generator], Data]
-#: Loss of a batch, and the metrics to report of it.
+#: Loss of a batch, and metrics to report.
 Loss = Callable[[nn.Module, Data], tuple[Tensor, dict[str, Tensor]]]
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Attributes
-    ----------
-    epochs : int
-        Passes over the training data.
-    batch_size : int
-        Environments per step.
-    learning_rate : float
-        Peak of the one-cycle schedule.
-    weight_decay : float
-        Of AdamW.
-    validation_fraction : float
-        Share of the data that is held out (0.3 in arXiv 2411.14680).
-    seed : int
-        Of everything random: initial weights, the split, the order of batches, noise.
-    patience : int, optional
-        Stop when the validation loss has not improved for so many epochs, and keep the weights of
-        the best epoch. All epochs are run and the last weights kept if not given.
-    """
-
-    epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 8e-3
-    weight_decay: float = 1e-4
-    validation_fraction: float = 0.3
-    seed: int = 1
-    patience: int | None = None
 
 
 class Training(NamedTuple):
@@ -74,7 +43,7 @@ class Training(NamedTuple):
 
 
 def seeded(*seeds: int, device: str | torch.device = "cpu") -> torch.Generator:
-    """A generator that depends on all of some non-negative numbers."""
+    """Make a generator that depends on all of some non-negative numbers."""
     state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(state[0]))
 
@@ -93,7 +62,7 @@ def split(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
 def evaluate(network: nn.Module, loss: Loss, data: Data, batch_size: int = 512) -> dict[str, float]:
     """Mean loss and metrics over a data set."""
     device = next(network.parameters()).device
-    # added up where they are: to look at a number is to wait for the GPU
+    # added up where they are: reading a number waits for the GPU
     totals: dict[str, Tensor] = {}
     total = len(next(iter(data.values())))
     network.eval()
@@ -132,8 +101,7 @@ def _load_checkpoint(path: Path, device: torch.device, options: dict[str, Any]) 
     except Exception as error:  # torch raises about anything for a damaged file
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} is not a checkpoint that can be gone on from ({reason}); remove it to start "
-            "again."
+            f"{path} is not a checkpoint of a training ({reason}); remove it to start again."
         ) from None
     other = [key for key in {**options, **theirs} if options.get(key) != theirs.get(key)]
     if other:
@@ -171,13 +139,13 @@ def train(
     config : TrainingConfig
         How to train.
     checkpoint : path, optional
-        Written after every epoch. If it exists, training goes on after the epoch it was written
-        at and ends where an unbroken run would have: order and noise of a batch depend on the
+        Written after every epoch. If it exists, training continues after the epoch it was written
+        at and ends where an uninterrupted run would have: order and noise of a batch depend on the
         seed, the epoch and its place in it alone.
     description : str
         For the progress bar.
     corrupt : callable, optional
-        Makes input and target of each batch, with noise that never comes again.
+        Makes input and target of each batch, with new noise every time.
     options : mapping, optional
         Plain values; a checkpoint of a training with another configuration or other options is
         refused.
@@ -190,7 +158,7 @@ def train(
     device = next(network.parameters()).device
     total = len(next(iter(training.values())))
     steps = -(-total // config.batch_size)
-    # all data stays beside the network: a step sends nothing to a GPU but its launches
+    # all data are on the network's device: a step sends nothing to a GPU but its launches
     training, validation = (
         {key: value.to(device) for key, value in data.items()} for data in (training, validation)
     )
@@ -235,7 +203,7 @@ def train(
                     batch = corrupt(batch, seeded(config.seed, epoch, start, device=device))
                 optimizer.zero_grad(set_to_none=True)
                 value, _ = loss(network, batch)
-                value.backward()
+                torch.autograd.backward(value)
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()

@@ -1,8 +1,10 @@
 """Figures; Matplotlib is imported when one is drawn."""
 
+import csv
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from ..results import UNKNOWN_NAME
 
 
 def new_figure(**options: Any) -> Any:
-    """A Matplotlib figure that needs no screen; InputError if there is no Matplotlib."""
+    """Make a Matplotlib figure that needs no screen; InputError if there is no Matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -56,18 +58,18 @@ def draw_curve(
     save_figure(path, figure)
 
 
-#: Structures that a map names at most; the others are grey.
+#: Structures that a map names at most; the others are gray.
 _NAMED = 20
 
-#: What those are called, and their grey.
-_OTHER, _OTHER_GREY = "other", (0.8, 0.8, 0.8)
+#: Name and color of those.
+_OTHER, _OTHER_GRAY = "other", (0.8, 0.8, 0.8)
 
-#: A thin line around marks, without which what is disordered would not show on white.
+#: A thin line around marks, without which disordered particles would not show on white.
 OUTLINE = {"edgecolors": "0.35", "linewidths": 0.25}
 
 
 def _draw_map(title: str, axis: str, points: NDArray[np.float64], colors: Any) -> tuple[Any, Any]:
-    """A figure with (M, 2) points, and the points; none hides the others of a kind by its place."""
+    """Draw (M, 2) points in random order, so that no group hides another."""
     figure = new_figure(figsize=(7, 5))
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=f"{axis} 1", ylabel=f"{axis} 2")
@@ -91,7 +93,7 @@ def draw_names(
         name for name, _ in Counter(names).most_common() if name not in (_OTHER, UNKNOWN_NAME)
     ]
     colors = {name: structure_color(name) for name in ranked[:_NAMED]}
-    colors |= {_OTHER: _OTHER_GREY, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
+    colors |= {_OTHER: _OTHER_GRAY, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
     groups = [name if name in colors else "other" for name in names]
     figure, _ = _draw_map(title, axis, points, [colors[group] for group in groups])
     handles = [
@@ -143,4 +145,47 @@ def draw_curves(
         panels[1].set(ylabel="validation accuracy", ylim=(0, 1.02))
     panels[-1].set_xlabel("epoch")
     figure.legend(loc="outside right upper", frameon=False)
+    save_figure(path, figure)
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """Read a learning curve as ``hoomd-gala train`` writes it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not a learning curve.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.")
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [
+                {key: float(value) for key, value in row.items()} for row in csv.DictReader(file)
+            ]
+    except (ValueError, TypeError, AttributeError, csv.Error):
+        rows = []
+    if not rows or not {"epoch", "training_loss", "validation_loss"} <= set(rows[0]):
+        raise InputError(f"{path} is not a learning curve that hoomd-gala has written.")
+    return rows
+
+
+def draw_scaling(path: str | os.PathLike[str], rows: Sequence[Mapping[str, float]]) -> None:
+    """Time against particles, with a straight line through the largest system.
+
+    Parameters
+    ----------
+    path : str or path
+        PNG file to write.
+    rows : sequence of mapping
+        As :func:`hoomd_gala.benchmark.scaling` gives them.
+    """
+    figure = new_figure(figsize=(5, 3.5))
+    axes = figure.add_subplot()
+    n = np.array([row["particles"] for row in rows])
+    taken = np.array([row["core_seconds"] for row in rows])
+    axes.loglog(n, taken, "o", label="measured")
+    axes.loglog(n, taken[-1] * n / n[-1], "k:", label="proportional to the number of particles")
+    axes.set(xlabel="number of particles", ylabel="CPU time from positions to labels / s")
+    axes.legend(frameon=False)
     save_figure(path, figure)

@@ -37,4 +37,5 @@ def principal_components(embedding: NDArray[np.float32]) -> NDArray[np.float64]:
     # either sign would do: take the one that makes the largest component positive
     largest = np.abs(axes[:2]).argmax(axis=1)
     signs = np.sign(axes[[0, 1], largest])
-    return centered @ (axes[:2] * signs[:, None]).T
+    points: NDArray[np.float64] = centered @ (axes[:2] * signs[:, None]).T
+    return points

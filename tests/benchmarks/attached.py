@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 import hoomd_gala
 from hoomd_gala.crystals.prototypes import crystal, unit_cell
-from hoomd_gala.files.trajectories import add_labels, append_frame, make_frame
+from hoomd_gala.files import add_labels, append_frame, make_frame
 from hoomd_gala.neighbors import device_search as cells
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.systems import System, as_system

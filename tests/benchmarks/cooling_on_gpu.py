@@ -23,7 +23,7 @@ from study.flow import studies  # noqa: E402
 from study.simulation import engine_openmm  # noqa: E402
 from study.simulation.protocol import Protocol, pair_potential  # noqa: E402
 
-from hoomd_gala.files.trajectories import frame_labels, open_trajectory  # noqa: E402
+from hoomd_gala.files import frame_labels, open_trajectory  # noqa: E402
 
 
 def options() -> argparse.Namespace:

@@ -19,7 +19,8 @@ from scipy.spatial import KDTree
 from torch import nn
 
 from hoomd_gala import Analyzer
-from hoomd_gala.cli.bench import compare, matrix_rate
+from hoomd_gala.benchmark import matrix_rate
+from hoomd_gala.cli.bench import compare
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.networks import CoreConfig, FrameClassifier

@@ -9,19 +9,19 @@ import gsd.hoomd
 import numpy as np
 import pytest
 import torch
+from commands import fails
 from conftest import gas
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
-from hoomd_gala.cli.few_shot import labeled_systems
+from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_frame
 from hoomd_gala.files.models import Model, ModelInfo, save_model
-from hoomd_gala.files.trajectories import frame_labels, make_frame, open_trajectory, read_frame
 from hoomd_gala.learning.datasets import FrameRange, trajectory_frames
-from hoomd_gala.learning.hand_labels import HandLabel
+from hoomd_gala.learning.hand_labels import HandLabel, labeled_systems
 from hoomd_gala.networks import CoreConfig
 
 
-def test_labelled_file_opens_in_ovito_with_particle_properties(
+def test_labeled_file_opens_in_ovito_with_particle_properties(
     trajectory_path, model_path, tmp_path, capsys
 ):
     from ovito.io import import_file
@@ -45,7 +45,7 @@ def test_labelled_file_opens_in_ovito_with_particle_properties(
     np.testing.assert_array_equal(data.particles[prefix + "embedding"], embedding)
 
 
-def labelled_twice(source, tmp_path, model):
+def labeled_twice(source, tmp_path, model):
     """Label a file, and then what came out."""
     once, twice = tmp_path / "once.gsd", tmp_path / "twice.gsd"
     for start, out in ((source, once), (once, twice)):
@@ -53,7 +53,7 @@ def labelled_twice(source, tmp_path, model):
     return once, twice
 
 
-def test_labels_of_a_labelled_file_are_of_the_simulations_own_types(bcc, tmp_path):
+def test_labels_of_a_labeled_file_are_of_the_simulations_own_types(bcc, tmp_path):
     # a model that sees types, and names of its own for two sublattices
     types = (np.arange(len(bcc.positions)) % 2).astype(int)
     source = tmp_path / "run.gsd"
@@ -64,7 +64,7 @@ def test_labels_of_a_labelled_file_are_of_the_simulations_own_types(bcc, tmp_pat
     info = ModelInfo(core, ("one", "two"))
     model = tmp_path / "typed.safetensors"
     save_model(model, Model(info.make_network(), info))
-    once, twice = labelled_twice(source, tmp_path, model)
+    once, twice = labeled_twice(source, tmp_path, model)
     frames = [read_frame(path) for path in (once, twice)]
     for frame in frames:
         assert frame.particles.types == ["Na", "Cl"]
@@ -95,14 +95,6 @@ def test_types_are_kept_where_that_is_asked_for(trajectory_path, model_path, tmp
         assert frame_labels(trajectory[4]) is not None
 
 
-def fails(capsys, *arguments):
-    """Run a command that must fail, and return its one line of complaint."""
-    assert main([str(argument) for argument in arguments]) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("hoomd-gala: error: ")
-    return error
-
-
 def test_bad_input_is_answered_with_a_sentence(trajectory_path, model_path, tmp_path, capsys):
     out = tmp_path / "out.gsd"
     label = ["--model", model_path]
@@ -129,7 +121,7 @@ def test_frames_before_a_bad_one_are_kept(model_path, tmp_path, capsys):
     error = fails(capsys, "label", source, out, "--model", model_path)
     assert "frame 2" in error
     assert "first at index 4" in error
-    assert "2 frames before are labelled" in error
+    assert "2 frames before are labeled" in error
     with open_trajectory(out) as trajectory:
         assert len(trajectory) == 2
         assert frame_labels(trajectory[1]) is not None
@@ -141,7 +133,7 @@ def test_output_that_cannot_be_written_is_said_before_any_work(
     command, folder, trajectory_path, model_path, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(Analyzer, "analyze", lambda *_: pytest.fail("work was done"))
-    monkeypatch.setattr("hoomd_gala.cli.train.fit", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("hoomd_gala.learning.fitting.fit", lambda *_: pytest.fail("work was done"))
     name = "x" if folder == "/proc" else str(tmp_path / ("x" * 300))
     end = {"label": ".gsd", "view": ".gsd", "plot": ".png"}.get(command, ".safetensors")
     out = f"{folder}/{name}{end}" if folder == "/proc" else name + end
@@ -162,7 +154,7 @@ def test_output_that_cannot_be_written_is_said_before_any_work(
     assert "cannot be written (" in error
 
 
-def test_interrupt_keeps_the_frames_that_are_labelled(
+def test_interrupt_keeps_the_frames_that_are_labeled(
     trajectory_path, model_path, tmp_path, capsys, monkeypatch
 ):
     out = tmp_path / "out.gsd"
@@ -178,7 +170,7 @@ def test_interrupt_keeps_the_frames_that_are_labelled(
     command = ["label", trajectory_path, out, "--model", model_path]
     assert main(list(map(str, command))) == 130
     last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last == f"hoomd-gala: interrupted; the 3 frames before are labelled in {out}."
+    assert last == f"hoomd-gala: interrupted; the 3 frames before are labeled in {out}."
     with open_trajectory(out) as trajectory:
         assert len(trajectory) == 3
         assert all(frame_labels(frame) is not None for frame in trajectory)
@@ -204,7 +196,7 @@ def test_interrupt_takes_one_line_and_exit_code_130(trajectory_path, model_path,
     assert "Traceback" not in output
     *_, last = output.strip().splitlines()
     with open_trajectory(out) as trajectory:
-        assert f"the {len(trajectory)} frames before are labelled" in last
+        assert f"the {len(trajectory)} frames before are labeled" in last
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.gsd"]
 
 

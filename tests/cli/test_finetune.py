@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from commands import fails
 from conftest import gas
-from test_cli import fails
 from test_train_command import CELLS, small_cells, train  # noqa: F401
 
 from hoomd_gala.cli import main
+from hoomd_gala.files.atomic import sha256
 from hoomd_gala.files.models import Model as ModelFile
-from hoomd_gala.files.models import ModelInfo, load_model, save_model, sha256
+from hoomd_gala.files.models import ModelInfo, load_model, save_model
 from hoomd_gala.learning import training
 from hoomd_gala.learning.datasets import take, to_tensors
 from hoomd_gala.networks import CoreConfig, Denoiser, convert_types, encode_types, inherit

@@ -8,14 +8,15 @@ import sys
 import numpy as np
 import pytest
 import torch
-from test_cli import fails
+from commands import fails
+from matplotlib import image
+from matplotlib.colors import to_rgb
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
-from hoomd_gala.cli import train as train_command
+from hoomd_gala.files import frame_labels, open_trajectory
 from hoomd_gala.files.models import load_model
-from hoomd_gala.files.trajectories import frame_labels, open_trajectory
-from hoomd_gala.learning import training
+from hoomd_gala.learning import sources, training
 from hoomd_gala.learning.tasks import TASKS
 
 TINY = [
@@ -29,9 +30,9 @@ CELLS = ["--cells", "cF4-Cu", "cI2-W", "--noise", "0.02", "0.05", "--environment
 @pytest.fixture(autouse=True)
 def small_cells(monkeypatch):
     """Crystals of some hundred particles, which are quick to make."""
-    real = train_command.cell_frames
+    real = sources.cell_frames
     monkeypatch.setattr(
-        train_command,
+        sources,
         "cell_frames",
         lambda *arguments, **more: real(*arguments, n_particles=300, **more),
     )
@@ -59,7 +60,10 @@ def test_model_card_and_curve_match(task, tmp_path, capsys):
     page = (tmp_path / "model.md").read_text()
     assert card["sha256"] in page
     assert all(name in page for name in card["card"]["baselines"])
-    assert (tmp_path / "model.png").read_bytes().startswith(b"\x89PNG")
+    pixels = image.imread(tmp_path / "model.png")[..., :3]
+    assert pixels.shape == (525, 750, 3)
+    for color in ("C0", "C1"):  # both losses
+        assert (np.abs(pixels - to_rgb(color)).max(axis=-1) < 0.01).sum() > 100
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [
         ".csv",
         ".json",
@@ -80,7 +84,7 @@ def test_trajectories_with_ranges(trajectory_path, tmp_path):
 
 
 def test_model_without_classes_writes_embeddings(trajectory_path, bcc, tmp_path):
-    output, labelled = tmp_path / "denoising.safetensors", tmp_path / "labelled.gsd"
+    output, labeled = tmp_path / "denoising.safetensors", tmp_path / "labeled.gsd"
     assert train("denoising", output, "--gsd", trajectory_path, "--environments", "20") == 0
     result = Analyzer(output, device="cpu").analyze(bcc)
     assert (result.label == -1).all()
@@ -89,8 +93,8 @@ def test_model_without_classes_writes_embeddings(trajectory_path, bcc, tmp_path)
     assert np.ptp(result.embedding, axis=0).max() > 0
     assert result.class_names == ()
     assert result.fractions == {"unknown": 1.0}
-    assert main(["label", str(trajectory_path), str(labelled), "--model", str(output)]) == 0
-    with open_trajectory(labelled) as trajectory:
+    assert main(["label", str(trajectory_path), str(labeled), "--model", str(output)]) == 0
+    with open_trajectory(labeled) as trajectory:
         frame = trajectory[2]
         assert frame.log["particles/hoomd_gala/Classifier/embedding"].shape[1] == 8
         found, names = frame_labels(frame)
@@ -117,7 +121,9 @@ def test_interrupted_command_goes_on_to_the_same_model(task, tmp_path, monkeypat
         context.setattr(training, "evaluate", dies)
         assert train(task, broken, *CELLS, *patience) == 130
     *_, last = capsys.readouterr().err.strip().splitlines()
-    assert last == "hoomd-gala: interrupted; the same command goes on after the last whole epoch."
+    assert (
+        last == "hoomd-gala: interrupted; the same command continues after the last complete epoch."
+    )
     assert not broken.exists()
     assert (tmp_path / "broken.checkpoint.pt").is_file()
     error = fails(
@@ -141,8 +147,8 @@ def test_bad_options_are_answered_with_a_sentence(trajectory_path, tmp_path, cap
 
     assert "no unit cell is named 'cI2-Unobtainium'" in refuses("--cells", "cI2-Unobtainium")
     assert "are for unit cells" in refuses("--gsd", trajectory_path, "--noise", "0.1")
-    assert "is no range of frames" in refuses("--gsd", f"{trajectory_path}@x")
-    assert "let it end in .safetensors" in refuses(path=tmp_path / "model.pt")
+    assert "is not a range of frames" in refuses("--gsd", f"{trajectory_path}@x")
+    assert "it must end in .safetensors" in refuses(path=tmp_path / "model.pt")
     assert "there is no folder" in refuses(path=tmp_path / "no" / "model.safetensors")
     nowhere = tmp_path / "no" / "there.pt"
     assert f"no folder {nowhere.parent} for there.pt" in refuses(*CELLS, "--checkpoint", nowhere)

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.models import load_model, pick_device, save_model, shipped_models, write_card
+from hoomd_gala.files.cards import write_card
+from hoomd_gala.files.models import load_model, pick_device, save_model, shipped_models
 
 
 def test_round_trip(trained, model_path):
@@ -52,7 +53,7 @@ def test_missing_file():
 def test_damaged_file(model_path, tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(model_path.read_bytes()[:-500])
-    with pytest.raises(InputError, match=r"damaged.safetensors is not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"damaged.safetensors is not a complete safetensors file"):
         load_model(damaged)
 
 

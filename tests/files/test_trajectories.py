@@ -12,7 +12,7 @@ from conftest import gas
 from ovito.io import import_file
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.trajectories import (
+from hoomd_gala.files import (
     add_labels,
     append_frame,
     count_recoverable_frames,
@@ -60,7 +60,7 @@ def test_labels_survive_the_file(bcc, tmp_path):
     result = Result(
         label, rng.random(n, np.float32), rng.random((n, 4), np.float32), ("cF4-Cu", "cI2-W")
     )
-    path = tmp_path / "labelled.gsd"
+    path = tmp_path / "labeled.gsd"
     append_frame(path, add_labels(make_frame(bcc, 5), result))
     with open_trajectory(path) as trajectory:
         frame = trajectory[0]
@@ -74,7 +74,7 @@ def test_labels_survive_the_file(bcc, tmp_path):
     )
 
 
-def test_unlabelled_frame_has_no_labels(trajectory_path):
+def test_unlabeled_frame_has_no_labels(trajectory_path):
     with open_trajectory(trajectory_path) as trajectory:
         assert frame_labels(trajectory[0]) is None
 
@@ -104,9 +104,9 @@ def test_file_that_was_never_flushed_has_nothing_to_recover(bcc, tmp_path):
         for i in range(200):
             trajectory.append(make_frame(bcc, i))
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(InputError, match="no frame of it is whole"):
+    with pytest.raises(InputError, match="none of its frames is complete"):
         steps(path)
-    with pytest.raises(InputError, match="holds no whole frame"):
+    with pytest.raises(InputError, match="holds no complete frame"):
         recover(path, tmp_path / "recovered.gsd")
 
 
@@ -200,7 +200,7 @@ def test_trim_of_what_cannot_be_mended_ends_and_leaves_it(bcc, tmp_path, keep):
     os.truncate(path, int(path.stat().st_size * keep))
     before = path.read_bytes()
     for _ in range(2):
-        with pytest.raises(InputError, match="holds no whole frame"):
+        with pytest.raises(InputError, match="holds no complete frame"):
             trim(path, 10)
     assert path.read_bytes() == before
     assert [other.name for other in tmp_path.iterdir()] == ["lost.gsd"]
@@ -254,7 +254,7 @@ def test_appending_never_repeats_a_timestep_nor_overwrites_later_ones(bcc, tmp_p
         append_frame("/proc/run.gsd", make_frame(bcc, 15))
 
 
-def labelled_frame(step, types=("A", "B"), names=("cI2-W", "disordered"), n=30):
+def labeled_frame(step, types=("A", "B"), names=("cI2-W", "disordered"), n=30):
     rng = np.random.default_rng(step)
     system = gas(n, rng)._replace(types=np.arange(n) % 2)
     result = Result(
@@ -267,9 +267,9 @@ def labelled_frame(step, types=("A", "B"), names=("cI2-W", "disordered"), n=30):
 def test_a_file_goes_on_as_it_began(tmp_path, first):
     path = tmp_path / "run.gsd"
     for step, keep in enumerate((first, not first, first, not first)):
-        append_frame(path, labelled_frame(step), keep)
+        append_frame(path, labeled_frame(step), keep)
     # of a model without names, and without labels
-    append_frame(path, labelled_frame(4, names=()), not first)
+    append_frame(path, labeled_frame(4, names=()), not first)
     append_frame(path, make_frame(gas(30, np.random.default_rng(1)), 5, ("A",)), not first)
     import_file(str(path))  # refuses files in which a quantity comes in later
     with gsd.hoomd.open(path) as trajectory:
@@ -284,10 +284,10 @@ def test_a_file_goes_on_as_it_began(tmp_path, first):
     assert trim(path, 100) == 6
 
 
-def test_shapes_that_come_later_can_be_labelled(tmp_path):
+def test_shapes_that_come_later_can_be_labeled(tmp_path):
     path = tmp_path / "run.gsd"
     for step in range(3):
-        frame = labelled_frame(step)
+        frame = labeled_frame(step)
         if step == 1:
             frame.particles.type_shapes = [{"type": "Sphere", "diameter": 0.5}]
         append_frame(path, frame, False)
@@ -298,7 +298,7 @@ def test_shapes_that_come_later_can_be_labelled(tmp_path):
 
 def test_types_of_frames_that_others_appended_are_their_own(tmp_path):
     path = tmp_path / "run.gsd"
-    append_frame(path, labelled_frame(0), False)
+    append_frame(path, labeled_frame(0), False)
     with gsd.hoomd.open(path, "a") as trajectory:
         frame = make_frame(gas(25, np.random.default_rng(1)), 1, ("A",))
         trajectory.append(frame)
@@ -342,17 +342,17 @@ def test_trim_counts_frames_that_are_all_alike(tmp_path):
 def test_types_of_any_name(tmp_path, keep_types):
     path = tmp_path / "run.gsd"
     for step in range(2):
-        append_frame(path, labelled_frame(step, types=("Ä", "σ")), keep_types)
+        append_frame(path, labeled_frame(step, types=("Ä", "σ")), keep_types)
     assert read_frame(path).particles.types == ["Ä", "σ"]
 
 
 def test_names_that_are_no_text_leave_nothing_behind(tmp_path):
     path = tmp_path / "run.gsd"
     for step in range(3):
-        append_frame(path, labelled_frame(step))
+        append_frame(path, labeled_frame(step))
     raw = path.read_bytes()
     at = raw.index(b"hoomd_gala/Classifier/fractions")
     path.write_bytes(raw[:at] + b"\x88" + raw[at + 1 :])
-    with pytest.raises(InputError, match="holds no whole frame"):
+    with pytest.raises(InputError, match="holds no complete frame"):
         trim(path, 1)
     assert [file.name for file in tmp_path.iterdir()] == ["run.gsd"]

@@ -21,7 +21,7 @@ import hoomd
 
 import hoomd_gala
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.trajectories import (
+from hoomd_gala.files import (
     count_recoverable_frames,
     decode_strings,
     frame_labels,
@@ -73,7 +73,7 @@ def attach(sim, classifier, trigger=10):
     return writer
 
 
-def test_writes_its_own_labelled_file(simulation, model_path, tmp_path, count):
+def test_writes_its_own_labeled_file(simulation, model_path, tmp_path, count):
     path = tmp_path / "labeled.gsd"
     classifier = hoomd_gala.Classifier(model=model_path, filename=path)
     attach(simulation, classifier)
@@ -122,9 +122,9 @@ def test_labels_through_the_logger_and_the_gsd_writer(simulation, model_path, tm
         "hoomd_gala/Classifier/names",
     }
     np.testing.assert_array_equal(log["particles/hoomd_gala/Classifier/label"], classifier.label)
-    np.testing.assert_allclose(
-        log["hoomd_gala/Classifier/fractions"], list(classifier.result.fractions.values())
-    )
+    written = log["hoomd_gala/Classifier/fractions"]
+    assert (written.dtype, written.shape) == (np.float64, (4,))
+    np.testing.assert_array_equal(written, list(classifier.result.fractions.values()))
     assert decode_strings(log["hoomd_gala/Classifier/names"]) == list(classifier.class_names)
 
 
@@ -155,7 +155,7 @@ def test_costs_nothing_until_asked_and_once_per_timestep(simulation, model_path,
     simulation.run(10)
     assert not count
     assert classifier.label.shape == classifier.confidence.shape
-    assert classifier.fractions.sum() == pytest.approx(1)
+    assert sum(classifier.fractions.values()) == pytest.approx(1)
     assert len(count) == 1
     simulation.run(1)
     assert classifier.embedding.shape == (simulation.state.N_particles, 16)
@@ -216,14 +216,14 @@ def test_filter_labels_the_chosen_among_all_neighbors(simulation, model_path, tm
     others = np.setdiff1d(np.arange(len(some.label)), tags)
     assert (some.label[others] == -1).all()
     assert not some.confidence[others].any()
-    assert some.fractions.sum() == pytest.approx(1)
+    assert sum(some.fractions.values()) == pytest.approx(1)
     assert some.fraction("unknown") == (everyone.label[tags] == -1).mean()
     np.testing.assert_array_equal(second.particles, np.arange(1, len(second.label), 2))
     np.testing.assert_array_equal(second.label[1::2], everyone.label[1::2])
     with open_trajectory(path) as trajectory:
         np.testing.assert_array_equal(frame_labels(trajectory[-1])[0], some.label)
         fractions = trajectory[-1].log["hoomd_gala/Classifier/fractions"]
-    np.testing.assert_allclose(fractions, some.fractions)
+    np.testing.assert_array_equal(fractions, np.asarray(some.fractions))
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
@@ -303,7 +303,7 @@ def test_a_box_too_thin_does_not_end_a_simulation(simulation, model_path):
     thin.particles.position[:] = np.c_[np.linspace(-29, 29, 30), np.zeros((30, 2))]
     simulation.state.set_snapshot(thin)
     simulation.run(10)
-    with pytest.warns(UserWarning, match=r"the box is too thin .* labelled unknown as long as"):
+    with pytest.warns(UserWarning, match=r"the box is too thin .* labeled unknown until"):
         label = classifier.label
     assert (label == -1).all()
 
@@ -349,7 +349,7 @@ def test_several_classifiers_with_different_models(
         np.testing.assert_array_equal(embedding, classifier.embedding)
 
 
-def test_run_goes_on_from_a_labelled_file_with_its_own_types(simulation, model_path, tmp_path):
+def test_run_goes_on_from_a_labeled_file_with_its_own_types(simulation, model_path, tmp_path):
     path = tmp_path / "labeled.gsd"
     attach(simulation, hoomd_gala.Classifier(model_path, path))
     simulation.run(20)
@@ -419,8 +419,24 @@ def test_fractions_as_scalars_in_a_table_and_all_in_hdf5(simulation, model_path,
     assert bcc == pytest.approx(classifier.fraction("cI2-W"), rel=1e-4)
     with h5py.File(tmp_path / "log.h5") as file:
         group = file["hoomd-data/hoomd_gala/Classifier"]
-        np.testing.assert_allclose(group["fractions"][-1], classifier.fractions)
+        assert (group["fractions"].dtype, group["fractions"].shape) == (np.float64, (2, 4))
+        np.testing.assert_array_equal(group["fractions"][-1], np.asarray(classifier.fractions))
         assert group["solid_fraction"].shape == (2,)
+
+
+def test_fractions_are_one_mapping_and_positions_deprecated(simulation, model_path):
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier)
+    simulation.run(10)
+    fractions = classifier.fractions
+    assert fractions == classifier.result.fractions
+    assert list(fractions) == [*classifier.class_names, "unknown"]
+    assert fractions["cI2-W"] == classifier.fraction("cI2-W") > 0.5
+    assert classifier.solid_fraction == fractions["cF4-Cu"] + fractions["cI2-W"]
+    with pytest.warns(DeprecationWarning, match="positions and slices are deprecated"):
+        assert fractions[1] == fractions["cI2-W"]
+    with pytest.warns(DeprecationWarning, match="positions and slices are deprecated"):
+        np.testing.assert_array_equal(fractions[:-1], np.asarray(fractions)[:3])
 
 
 def test_box_and_number_of_particles_may_change_at_any_time(simulation, model_path, count):

@@ -7,7 +7,7 @@ from conftest import HAS_HOOMD, needs_cuda, needs_hoomd
 
 import hoomd_gala
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
-from hoomd_gala.files.trajectories import frame_labels, make_frame, open_trajectory
+from hoomd_gala.files import frame_labels, make_frame, open_trajectory
 from hoomd_gala.systems import System
 
 if HAS_HOOMD:

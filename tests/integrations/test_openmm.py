@@ -7,7 +7,7 @@ from openmm import app, unit
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.trajectories import frame_labels, open_trajectory, read_frame
+from hoomd_gala.files import frame_labels, open_trajectory, read_frame
 from hoomd_gala.integrations.openmm import ClassifierReporter
 from hoomd_gala.systems import lattice_vectors
 
@@ -41,7 +41,7 @@ def simulation(bcc):
     return einstein_crystal(bcc.positions, bcc.box)
 
 
-def test_reporter_writes_labelled_frames(simulation, model_path, tmp_path):
+def test_reporter_writes_labeled_frames(simulation, model_path, tmp_path):
     path = tmp_path / "run.gsd"
     reporter = ClassifierReporter(path, 10, model_path)
     simulation.reporters.append(reporter)
@@ -85,7 +85,7 @@ def test_types_are_kept_where_that_is_asked_for(simulation, model_path, tmp_path
 
 
 @pytest.mark.parametrize("mask", [False, True])
-def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path, mask):
+def test_some_particles_are_labeled_among_all(simulation, model_path, tmp_path, mask):
     path = tmp_path / "run.gsd"
     everyone = ClassifierReporter(None, 10, model_path)
     particles = [700, 3, 101]
@@ -101,9 +101,9 @@ def test_some_particles_are_labelled_among_all(simulation, model_path, tmp_path,
         fractions = trajectory[0].log["hoomd_gala/Classifier/fractions"]
     np.testing.assert_array_equal(labels[chosen], some.result.label)
     assert (np.delete(labels, chosen) == -1).all()
-    np.testing.assert_allclose(fractions, some.result.counts)
+    np.testing.assert_allclose(fractions, np.asarray(some.result.fractions))
     simulation.reporters[:] = [ClassifierReporter(None, 10, model_path, particles=[10_000])]
-    with pytest.raises(InputError, match="particles are to be 0 to"):
+    with pytest.raises(InputError, match="particles must be 0 to"):
         simulation.step(10)
 
 

@@ -23,7 +23,7 @@ from hoomd_gala.colors import (
     structure_types,
 )
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.trajectories import (
+from hoomd_gala.files import (
     add_labels,
     append_frame,
     frame_labels,
@@ -40,8 +40,8 @@ SIZE = (300, 300)
 
 
 @pytest.fixture
-def labelled(trajectory_path, model_path, tmp_path):
-    """Five labelled frames of a bcc crystal."""
+def labeled(trajectory_path, model_path, tmp_path):
+    """Five labeled frames of a bcc crystal."""
     path = tmp_path / "labeled.gsd"
     label_trajectory(trajectory_path, path, model_path)
     return path
@@ -110,7 +110,7 @@ def count_pixels(pixels, color):
 
 @pytest.fixture(scope="module")
 def rows_of_structures(tmp_path_factory):
-    """Six rows of particles, each labelled as another structure, in the second of two frames.
+    """Six rows of particles, each labeled as another structure, in the second of two frames.
 
     In the first frame, all are disordered. The simulation's types are A and B.
     """
@@ -126,7 +126,7 @@ def rows_of_structures(tmp_path_factory):
     return path
 
 
-def test_labelled_file_shows_every_structure_in_its_color_as_loaded(rows_of_structures):
+def test_labeled_file_shows_every_structure_in_its_color_as_loaded(rows_of_structures):
     # OVITO's own colors, by number; yellow is what another structure than the common ones gets
     colors = {
         "cF4-Cu": (0.4, 1.0, 0.2),
@@ -146,16 +146,16 @@ def test_labelled_file_shows_every_structure_in_its_color_as_loaded(rows_of_stru
     assert not any(seen.values())
 
 
-def test_what_the_command_label_writes_is_colored_as_loaded(labelled):
-    with open_trajectory(labelled) as trajectory:
+def test_what_the_command_label_writes_is_colored_as_loaded(labeled):
+    with open_trajectory(labeled) as trajectory:
         label, names = frame_labels(trajectory[4])
     bcc = np.mean(label == names.index("cI2-W"))
-    pixels = render(labelled, 4)
+    pixels = render(labeled, 4)
     drawn = (pixels.max(axis=-1) > 0.4).sum()
     assert count_pixels(pixels, (0.4, 0.4, 1.0)) > 0.8 * bcc * drawn > 10_000
 
 
-def test_labelled_file_names_structures_and_keeps_the_types(rows_of_structures):
+def test_labeled_file_names_structures_and_keeps_the_types(rows_of_structures):
     pipeline = import_file(str(rows_of_structures))
     data = pipeline.compute(1)
     kinds = data.particles.particle_types
@@ -173,14 +173,14 @@ def test_labelled_file_names_structures_and_keeps_the_types(rows_of_structures):
     assert not any("simulation" in key for key in frame.log)
 
 
-def test_view_has_structures_as_named_and_colored_types(labelled, capsys):
-    assert main(["view", str(labelled)]) == 0
-    path = labelled.with_name("labeled-view.gsd")
+def test_view_has_structures_as_named_and_colored_types(labeled, capsys):
+    assert main(["view", str(labeled)]) == 0
+    path = labeled.with_name("labeled-view.gsd")
     assert capsys.readouterr().out.strip() == str(path)
     pipeline = import_file(str(path))
     assert pipeline.source.num_frames == 5
     data = pipeline.compute(4)
-    with open_trajectory(labelled) as trajectory:
+    with open_trajectory(labeled) as trajectory:
         frame = trajectory[4]
     label, names = frame_labels(frame)
     kinds = data.particles.particle_types
@@ -249,14 +249,14 @@ def test_labels_of_other_particles_than_the_frame_has_are_refused(bcc, tmp_path)
         view_trajectory(path)
 
 
-def test_view_of_what_cannot_be_viewed(trajectory_path, labelled, tmp_path):
+def test_view_of_what_cannot_be_viewed(trajectory_path, labeled, tmp_path):
     with pytest.raises(InputError, match=r"frame 0 of .* holds no labels; hoomd-gala label"):
         view_trajectory(trajectory_path)
     assert not trajectory_path.with_name("bcc-view.gsd").exists()
     with pytest.raises(InputError, match="exists; remove it"):
-        view_trajectory(labelled, labelled)
-    with pytest.raises(InputError, match=r"let it end in \.gsd"):
-        view_trajectory(labelled, tmp_path / "view.xyz")
+        view_trajectory(labeled, labeled)
+    with pytest.raises(InputError, match=r"it must end in \.gsd"):
+        view_trajectory(labeled, tmp_path / "view.xyz")
 
 
 def check(data, result):
@@ -311,7 +311,7 @@ def test_modifier_serves_other_modifiers_in_all_frames(rows_of_structures):
         assert data.attributes["SelectType.num_selected"] == round(36 * share)
 
 
-def test_types_of_a_labelled_file_are_the_same_in_whatever_order_frames_are_seen(
+def test_types_of_a_labeled_file_are_the_same_in_whatever_order_frames_are_seen(
     rows_of_structures,
 ):
     for order in ((0, 1, 0, 1), (1, 0, 1)):
@@ -323,8 +323,8 @@ def test_types_of_a_labelled_file_are_the_same_in_whatever_order_frames_are_seen
             np.testing.assert_array_equal(names_of(kinds), np.array([*names, "unknown"])[label])
 
 
-def test_modifier_shows_labels_that_the_file_holds(labelled, tmp_path):
-    with open_trajectory(labelled) as trajectory, gsd.hoomd.open(tmp_path / "c.gsd", "w") as copy:
+def test_modifier_shows_labels_that_the_file_holds(labeled, tmp_path):
+    with open_trajectory(labeled) as trajectory, gsd.hoomd.open(tmp_path / "c.gsd", "w") as copy:
         for frame in trajectory:
             # a logged color, which is a property of the user's to OVITO
             frame.log["particles/Color"] = np.zeros((frame.particles.N, 3), np.float32)
@@ -332,7 +332,7 @@ def test_modifier_shows_labels_that_the_file_holds(labelled, tmp_path):
     pipeline = import_file(str(tmp_path / "c.gsd"))
     pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier())
     data = pipeline.compute(3)
-    with open_trajectory(labelled) as trajectory:
+    with open_trajectory(labeled) as trajectory:
         label, names = frame_labels(trajectory[3])
     np.testing.assert_array_equal(
         names_of(data.particles["Structure Type"]), np.array([*names, "unknown"])[label]

@@ -1,4 +1,4 @@
-"""Naming structures after a few labelled particles."""
+"""Naming structures after a few labeled particles."""
 
 import csv
 import json
@@ -7,21 +7,16 @@ import gsd.hoomd
 import numpy as np
 import pytest
 import torch
+from commands import fails
 from conftest import gas, needs_hoomd
-from test_cli import fails
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.files import frame_labels, make_frame, open_trajectory
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
-from hoomd_gala.files.trajectories import frame_labels, make_frame, open_trajectory
-from hoomd_gala.learning.few_shot import (
-    LinearMap,
-    few_temperature,
-    fit_logistic,
-    make_network,
-    set_head,
-)
+from hoomd_gala.learning.calibration import few_temperature
+from hoomd_gala.learning.few_shot import LinearMap, _classifier, fit_logistic, set_head
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 
 NAMES = ("my bcc", "my fcc", "gas")
@@ -85,15 +80,15 @@ def learn(source, run, labels, output):
 def test_twenty_labels_of_each_are_enough(
     source_path, run_path, labels_path, systems, tmp_path, capsys
 ):
-    output, labelled = tmp_path / "mine.safetensors", tmp_path / "labelled.gsd"
+    output, labeled = tmp_path / "mine.safetensors", tmp_path / "labeled.gsd"
     assert learn(source_path, run_path, labels_path, output) == 0
-    assert "60 labelled particles of 3 structures" in capsys.readouterr().out
+    assert "60 labeled particles of 3 structures" in capsys.readouterr().out
     analyzer = Analyzer(output, device="cpu")
     for i, system in enumerate(systems):
         assert analyzer.class_names == NAMES
         assert (analyzer.analyze(system).label == i).mean() > 0.95
-    assert main(["label", str(run_path), str(labelled), "--model", str(output)]) == 0
-    with open_trajectory(labelled) as trajectory:
+    assert main(["label", str(run_path), str(labeled), "--model", str(output)]) == 0
+    with open_trajectory(labeled) as trajectory:
         label, names = frame_labels(trajectory[1])
     assert names == list(NAMES)
     assert (label == 1).mean() > 0.95
@@ -117,7 +112,7 @@ def test_classifier_takes_it(model_path, run_path, labels_path, tmp_path):
     simulation = hoomd.Simulation(hoomd.device.CPU(), seed=1)
     simulation.create_state_from_gsd(str(run_path), frame=0)
     simulation.operations.integrator = hoomd.md.Integrator(dt=0.001)
-    classifier = hoomd_gala.Classifier(output, tmp_path / "labelled.gsd", device="cpu")
+    classifier = hoomd_gala.Classifier(output, tmp_path / "labeled.gsd", device="cpu")
     writer = hoomd.write.CustomWriter(action=classifier, trigger=hoomd.trigger.Periodic(1))
     simulation.operations.writers.append(writer)
     simulation.run(1)
@@ -130,7 +125,7 @@ def test_head_is_the_linear_map():
     source = FrameClassifier(core, 2)
     torch.nn.init.normal_(source.norm.weight)
     torch.nn.init.normal_(source.norm.bias)
-    network = make_network(
+    network = _classifier(
         Model(source, ModelInfo(CoreConfig(width=8, hidden=8, blocks=1), ())), 3, 1
     )
     linear = LinearMap(torch.randn(16, 3).double(), torch.randn(3).double())
@@ -141,8 +136,8 @@ def test_head_is_the_linear_map():
     torch.testing.assert_close(network.name(own, around).double(), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_classes_count_the_same_however_many_are_labelled():
-    """Two overlapping Gaussians, one labelled ten times as often: the border is in the middle."""
+def test_classes_count_the_same_however_many_are_labeled():
+    """Two overlapping Gaussians, one labeled ten times as often: the border is in the middle."""
     generator = torch.Generator().manual_seed(1)
     numbers = torch.randn(2200, 1, generator=generator).double()
     labels = (torch.arange(2200) >= 2000).long()
@@ -182,8 +177,8 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
 
     assert "line 6: there is no frame 3" in refuses([*good, (3, 0, "a")])
     assert "line 6: there is no particle 99999 in frame 1" in refuses([*good, (1, 99999, "a")])
-    assert "line 6: particle '-1' is no number from 0 up" in refuses([*good, (0, -1, "a")])
-    assert "line 6: frame 'x' is no number" in refuses([*good, ("x", 1, "a")])
+    assert "line 6: particle '-1' is not a number from 0 up" in refuses([*good, (0, -1, "a")])
+    assert "line 6: frame 'x' is not a number" in refuses([*good, ("x", 1, "a")])
     assert "line 6: the name is empty" in refuses([*good, (0, 2, " ")])
     assert "line 6: the name 'unknown' is for what" in refuses([*good, (0, 2, "unknown")])
     assert "line 6: there are not as many fields" in refuses([*good, (0, 2)])
@@ -193,15 +188,15 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     assert "a column twice" in refuses(good, header="frame,particle,name,name")
     assert "names only 'a'" in refuses(good[:2])
     assert "names nothing" in refuses([])
-    assert "one particle only that is 'b'" in refuses(good[:3])
+    assert "only one particle that is 'b'" in refuses(good[:3])
     assert "no column file" in refuses(good, files=(run_path, tmp_path / "other.gsd"))
     error = refuses([("x.gsd", *row) for row in good], header="file,frame,particle,name")
-    assert "line 2: none of the trajectories given is 'x.gsd'" in error
-    assert "--task is of no use with --labels" in refuses(good, "--task", "denoising")
-    assert "--epochs is of no use with --labels" in refuses(good, "--epochs", 3)
+    assert "line 2: none of the trajectories is 'x.gsd'" in error
+    assert "--task cannot be used with --labels" in refuses(good, "--task", "denoising")
+    assert "--epochs cannot be used with --labels" in refuses(good, "--epochs", 3)
     path.write_bytes(b"frame,particle,name\n0,0,\xff\n")
     arguments = ["finetune", model_path, "--gsd", run_path, "--output", output]
-    assert "no CSV file in UTF-8" in fails(capsys, *arguments, "--labels", path)
+    assert "is not a CSV file in UTF-8" in fails(capsys, *arguments, "--labels", path)
     assert "there is no file" in fails(capsys, *arguments, "--labels", tmp_path / "no.csv")
     assert "give --task, or --labels" in fails(capsys, *arguments)
     arguments = ["finetune", model_path, "--labels", path, "--output", output]

@@ -8,12 +8,13 @@ import torch
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.learning.config import TASK_NAMES
 from hoomd_gala.learning.datasets import cell_frames, parse_range, to_tensors, trajectory_frames
 from hoomd_gala.learning.fitting import fit
 from hoomd_gala.learning.tasks import TASKS, denoising, noisy_bonds, shift_identification
 from hoomd_gala.learning.tasks.lengths import UNIT
 from hoomd_gala.learning.training import TrainingConfig, seeded
-from hoomd_gala.networks import CoreConfig
+from hoomd_gala.networks import NETWORKS, CoreConfig
 
 CELLS = ["cF4-Cu", "cI2-W"]
 
@@ -26,6 +27,10 @@ def frames():
 @pytest.fixture(scope="module")
 def clean(frames):
     return to_tensors(frames[0], 2, 1.0)
+
+
+def test_every_task_has_a_network():
+    assert set(NETWORKS) == set(TASKS) == set(TASK_NAMES)
 
 
 def corrupted(task, clean, seed=1):
@@ -136,7 +141,7 @@ def test_ranges_of_frames(text, chosen):
 
 @pytest.mark.parametrize("text", ["run.gsd@", "run.gsd@one", "run.gsd@1:2:0", "run.gsd@1:2:3:4"])
 def test_bad_ranges_are_refused(text):
-    with pytest.raises(InputError, match="is no range of frames"):
+    with pytest.raises(InputError, match="is not a range of frames"):
         parse_range(text)
 
 

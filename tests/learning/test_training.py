@@ -11,6 +11,7 @@ from conftest import gas, needs_cuda
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import write_table
 from hoomd_gala.learning import datasets
+from hoomd_gala.learning.calibration import calibrate
 from hoomd_gala.learning.tasks import frame_classification as task
 from hoomd_gala.learning.training import TrainingConfig, evaluate, split, train
 from hoomd_gala.networks import CoreConfig, FrameClassifier
@@ -99,7 +100,7 @@ STOPPING = replace(CONFIG, epochs=8, patience=2)
 
 
 def overfitting(stop_in_epoch=None):
-    """A loss that gets better in training for ever, and in validation until the third epoch."""
+    """A loss that gets better in training forever, and in validation until the third epoch."""
     epoch = 0
 
     def loss(net, batch):
@@ -171,11 +172,11 @@ def test_checkpoint_of_another_training_is_refused(few, tmp_path):
 def test_temperature_recovers_the_scale_of_the_logits(data):
     net = network()
     train(net, task.loss, *data, CONFIG)
-    temperature = task.calibrate(net, data[1])
+    temperature = calibrate(net, data[1])
     with torch.no_grad():
         net.classify[-1].weight.mul_(3)
         net.classify[-1].bias.mul_(3)
-    assert task.calibrate(net, data[1]) == pytest.approx(3 * temperature, rel=0.05)
+    assert calibrate(net, data[1]) == pytest.approx(3 * temperature, rel=0.05)
 
 
 def test_evaluation_is_the_mean_over_all_rows(data):

@@ -41,7 +41,7 @@ def test_no_shipped_model_depends_on_the_unit_of_length(name, bcc):
     for factor in (1.15, 3):
         other = resized(bcc, factor)
         same(analyzer.analyze(other), expected)
-        same(analyzer._analyze_on_device(other), expected)
+        same(analyzer.label(analyzer.embedder.embed_on_device(other)), expected)
         chosen = analyzer.analyze_system(other, some)
         atol = 1e-4 * np.abs(expected.embedding).max()
         np.testing.assert_allclose(chosen.embedding, expected.embedding[some], atol=atol)
@@ -206,7 +206,7 @@ def test_withheld_classes_are_unknown(trained, bcc):
     whole = Analyzer(trained, "cpu").analyze(bcc)
     assert whole.fractions["cI2-W"] > 0.9
     analyzer = Analyzer(Model(trained.network, info), "cpu")
-    for result in (analyzer.analyze(bcc), analyzer._analyze_on_device(bcc)):
+    for result in (analyzer.analyze(bcc), analyzer.label(analyzer.embedder.embed_on_device(bcc))):
         assert result.fractions["cI2-W"] == 0
         np.testing.assert_array_equal(result.label[whole.label == 1], -1)
         assert result.confidence[whole.label == 1].mean() < 0.2

@@ -83,7 +83,7 @@ def test_labels_equal_those_of_the_network_on_tensors():
         for name in ("cI2-W", "cP8-Cr3Si")
     ]
     found = [analyzer.analyze_system(system) for system in cells]
-    analyzer._embedder = None
+    analyzer.embedder._on_cpu = None
     for system, result in zip(cells, found, strict=True):
         expected = analyzer.analyze_system(system)
         assert (result.label == expected.label).mean() >= 0.999

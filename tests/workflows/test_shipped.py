@@ -9,9 +9,10 @@ from conftest import gas
 from study.solids import references
 from study.training import distill, samples, shipped
 
-from hoomd_gala.analyzer import Analyzer, decide
+from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.crystals.sites import descriptors, sites
+from hoomd_gala.decision import decide
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors.environments import nearest_neighbors

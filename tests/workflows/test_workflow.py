@@ -17,7 +17,7 @@ from study.simulation import protocol, restarts
 from tqdm.auto import tqdm
 
 from hoomd_gala.crystals import potentials
-from hoomd_gala.files.trajectories import frame_labels, open_trajectory
+from hoomd_gala.files import frame_labels, open_trajectory
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 

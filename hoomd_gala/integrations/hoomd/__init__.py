@@ -1,4 +1,4 @@
-"""The HOOMD-blue plugin: an action that labels, and triggers that fire on what it finds."""
+"""The HOOMD-blue plugin: an action that labels particles, and triggers that act on labels."""
 
 from .classifier import Classifier
 from .triggers import Fraction

@@ -2,10 +2,10 @@
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,31 +25,31 @@ from ...errors import InputError
 from ...files.labels import add_labels, encode_strings, fill
 from ...files.trajectories import append_frame, make_frame
 from ...neighbors.device_arrays import host_system, in_tag_order
-from ...results import UNKNOWN, Result, class_indices
+from ...results import UNKNOWN, Fractions, Result
 from ...systems import System, make_system
 from .ranks import collect, open_communicator, share
 
 
 @dataclass
 class _Analysis:
-    """What has been found out about one state of the simulation."""
+    """The analysis of one state of the simulation."""
 
-    #: What the state is recognized by.
+    #: Identifies the state.
     fingerprint: tuple[Any, ...]
     #: All particles of all ranks, in the order of their tags.
     system: System
-    #: Those that this rank has labelled, as indices into the system; None for all.
+    #: Those that this rank has labeled, as indices into the system; None for all.
     particles: NDArray[np.int64] | None
     #: Their labels.
     result: Result
     #: Fractions over all ranks.
-    counts: NDArray[np.float64]
-    #: What rank 0 has collected from the others so far.
+    fractions: Fractions
+    #: Arrays that rank 0 has collected from the others so far.
     collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
 
 def _per_particle_entries(writer: Any) -> list[Any]:
-    """What a writer logs of each particle: HOOMD's entries of an object and an attribute of it.
+    """List what a writer logs per particle: HOOMD's entries of an object and its attribute.
 
     The writer may keep its logger wrapped, and has no public way to ask a logger for objects.
     """
@@ -62,28 +62,39 @@ def _per_particle_entries(writer: Any) -> list[Any]:
     return [e for e in found if e.category == hoomd.logging.LoggerCategories.particle]
 
 
+_Value = TypeVar("_Value")
+
+
+def _loggable(
+    category: str, requires_run: bool = True
+) -> Callable[[Callable[[Any], _Value]], _Value]:
+    """:func:`hoomd.logging.log`; to type checkers, what it makes is a property's value."""
+    decorate: Any = hoomd.logging.log(category=category, requires_run=requires_run)
+    return lambda method: decorate(method)
+
+
 class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     """Labels the structure around every particle of a simulation.
 
-    Attach it as the action of a :class:`hoomd.write.CustomWriter` to write labelled frames to its
+    Attach it as the action of a :class:`hoomd.write.CustomWriter` to write labeled frames to its
     own file, or add it to a :class:`hoomd.logging.Logger` and let :class:`hoomd.write.GSD` write
-    the labels beside the particles. Labels are computed when they are asked for, once per
-    timestep; steps that nobody looks at cost nothing.
+    the labels beside the particles. Labels are computed when they are needed, once per
+    timestep; other steps cost nothing.
 
     Parameters
     ----------
     model : str or path
-        A shipped model's name, or a model file. On a CPU take ``"structures-fast"``, which costs
+        A shipped model's name, or a model file. On a CPU use ``"structures-fast"``, which costs
         about half of what ``"structures"`` does.
     filename : str or path, optional
-        GSD file that :meth:`act` appends labelled frames to; none is written if not given. Its
+        GSD file that :meth:`act` appends labeled frames to; none is written if not given. Its
         particle types are the structures, which OVITO shows by name and color; the simulation's
         own types are kept as logged quantities, which all readers of this package take.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
     filter : hoomd.filter.filter_like, optional
         Particles to label; all if not given. All others are still neighbors; their label is -1 and
-        fractions are of those chosen. The filter is asked each time that labels are computed.
+        fractions are of those chosen. The filter is evaluated each time that labels are computed.
     keep_types : bool
         Leave the simulation's own types in ``filename`` as they are: OVITO then shows no structures
         unless ``hoomd-gala view`` or the modifier in :mod:`hoomd_gala.ovito` is used.
@@ -131,7 +142,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self._latest: _Analysis | None = None
 
     def attach(self, simulation: Any) -> None:
-        """Called by HOOMD when the operation joins a simulation.
+        """Join a simulation; called by HOOMD.
 
         Raises
         ------
@@ -141,18 +152,18 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """
         if simulation.state.box.is2D:
             raise InputError(
-                "the simulation is two-dimensional, and environments need three dimensions; leave "
-                "hoomd_gala.Classifier out."
+                "the simulation is two-dimensional, and environments need three dimensions; remove "
+                "hoomd_gala.Classifier."
             )
         super().attach(simulation)
         self._forget()
         self._communicator = open_communicator(simulation.device.communicator)
         self._simulation = simulation
-        # last: HOOMD does not attach an action again whose writers were put right
+        # last: HOOMD does not attach an action again after its writers were corrected
         self._check_writers(simulation)
 
     def detach(self) -> None:
-        """Called by HOOMD when the operation leaves a simulation."""
+        """Leave the simulation; called by HOOMD."""
         super().detach()
         if self._communicator is not None:
             self._communicator.Free()
@@ -161,7 +172,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     def _check_writers(self, simulation: Any) -> None:
         """Refuse writers of some particles that are to log quantities of all.
 
-        HOOMD writes what it is given, and nobody can read such a file.
+        HOOMD writes what it is given, and such a file cannot be read.
         """
         for writer in simulation.operations.writers:
             if not isinstance(writer, hoomd.write.GSD) or writer.logger is None:
@@ -174,7 +185,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             ):
                 raise InputError(
                     f"hoomd.write.GSD writes some particles to {writer.filename}, by its filter, "
-                    "and the classifier in its logger has quantities of all; leave that filter out "
+                    "and the classifier in its logger has quantities of all; remove that filter "
                     "or let the classifier write a file of its own (filename=). With the same "
                     "filter for both, log (lambda: classifier.result.label, 'particle') instead."
                 )
@@ -184,15 +195,15 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return self.__dict__ | nothing
 
     def act(self, timestep: int) -> None:
-        """Append a labelled frame to the file, if there is one."""
+        """Append a labeled frame to the file, if there is one."""
         if self.filename is None:
             return
         result, particles = self.result, self.particles
         if result is not None:
             system = host_system(self._analysis().system)
             frame = make_frame(system, timestep, self._state.particle_types)
-            labelled = add_labels(frame, result, particles)
-            append_frame(self.filename, labelled, self.keep_types)
+            labeled = add_labels(frame, result, particles)
+            append_frame(self.filename, labeled, self.keep_types)
 
     def _analysis(self) -> _Analysis:
         """Labels of the current state, computed unless they are known."""
@@ -214,10 +225,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         )
 
     def _fingerprint(self) -> tuple[Any, ...]:
-        """What changes with the state, also at one timestep: users may change it between runs.
+        """Return what changes with the state, which users may change between runs.
 
-        Ranks must agree without asking each other, and a GPU is not to be waited for, so that
-        positions count on a single CPU only.
+        Ranks must agree without communicating, and waiting for a GPU is slow, so that positions
+        count on a single CPU only.
         """
         box = self._state.box
         edges = (box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz)
@@ -236,7 +247,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 local = snapshot.particles
                 system = in_tag_order(local.position, local.typeid, local.tag, edges)
             result = self.analyzer.analyze_running(system)
-            return _Analysis(fingerprint, system, None, result, result.counts)
+            return _Analysis(fingerprint, system, None, result, result.fractions)
         with self._state.cpu_local_snapshot as snapshot:
             tags = own = np.array(snapshot.particles.tag)
             positions = np.array(snapshot.particles.position)
@@ -260,11 +271,11 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             result = self.analyzer.analyze_running(
                 system, particles, partial(self._exchange, particles)
             )
-        counts = result.counts
+        fractions = result.fractions
         if self._communicator is not None:
-            numbers = self._communicator.allreduce(counts * len(result.label))
-            counts = numbers / max(numbers.sum(), 1)
-        return _Analysis(fingerprint, system, particles, result, counts)
+            counts = self._communicator.allreduce(np.asarray(fractions) * len(result.label))
+            fractions = Fractions.from_array(self.class_names, counts / max(counts.sum(), 1))
+        return _Analysis(fingerprint, system, particles, result, fractions)
 
     def _exchange(
         self, particles: NDArray[np.int64], own: NDArray[np.float32]
@@ -275,7 +286,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return everyone[np.argsort(order)]
 
     def _collect(self, name: str) -> NDArray[Any] | None:
-        """An array of the result, or the particles that it is of, of all ranks on rank 0."""
+        """Gather an array of the result, or its particles, from all ranks on rank 0."""
         analysis = self._analysis()
         particles = analysis.particles
         mine: NDArray[Any] | None = (
@@ -292,9 +303,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return analysis.collected[name]
 
     def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
-        """An array of the result for all particles of all ranks on rank 0."""
+        """Gather an array of the result for all particles on rank 0."""
         if self._simulation is not None:
-            self._check_writers(self._simulation)  # some may have come since
+            self._check_writers(self._simulation)  # some may have been added since
         values, particles = self._collect(name), self.particles
         if values is None:
             return None
@@ -315,7 +326,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
     @property
     def particles(self) -> NDArray[np.int64] | None:
-        """(*m*, ) int64: which particles, in the order of tags, are labelled; None for all."""
+        """(*m*, ) int64: which particles, in the order of tags, are labeled; None for all."""
         return None if self.filter is None else self._collect("particles")
 
     @property
@@ -344,7 +355,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
             unknown.
         """
-        return float(self.fractions[class_indices(self.class_names, structure)].sum())
+        return self.fractions.of(structure)
 
     def recent_fraction(
         self, structure: str | Sequence[str] | None = None, period: int = 1
@@ -353,36 +364,38 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self._latest is not None and self._simulation is not None:
             age = self._simulation.timestep - self._latest.fingerprint[0]
             if 0 < age < period:
-                counts = self._latest.counts
-                return float(counts[class_indices(self.class_names, structure)].sum())
+                return self._latest.fractions.of(structure)
         return self.fraction(structure)
 
-    @hoomd.logging.log(category="particle", requires_run=True)
+    @_loggable(category="particle")
     def label(self) -> NDArray[np.int32] | None:
         """(*N*, ) int32: index into :attr:`class_names` by particle tag, -1 where unknown."""
         return self._of_all("label", UNKNOWN)
 
-    @hoomd.logging.log(category="particle", requires_run=True)
+    @_loggable(category="particle")
     def confidence(self) -> NDArray[np.float32] | None:
         """(*N*, ) float32: calibrated probability of the label."""
         return self._of_all("confidence", 0)
 
-    @hoomd.logging.log(category="particle", requires_run=True)
+    @_loggable(category="particle")
     def embedding(self) -> NDArray[np.float32] | None:
         """(*N*, *D*) float32: the network's summary of each environment."""
         return self._of_all("embedding", 0)
 
-    @hoomd.logging.log(category="sequence", requires_run=True)
-    def fractions(self) -> NDArray[np.float64]:
-        """(*C* + 1, ) float64: fraction of particles of each class, the unknown last."""
-        return self._analysis().counts
+    @_loggable(category="sequence")
+    def fractions(self) -> Fractions:
+        """Fraction of particles in each class by name, the unknown last.
 
-    @hoomd.logging.log(category="scalar", requires_run=True)
+        Loggers write it as the (*C* + 1, ) float64 array of its values.
+        """
+        return self._analysis().fractions
+
+    @_loggable(category="scalar")
     def solid_fraction(self) -> float:
         """Fraction of particles that are neither disordered nor unknown."""
         return self.fraction()
 
-    @hoomd.logging.log(category="sequence")
+    @_loggable(category="sequence", requires_run=False)
     def names(self) -> NDArray[np.int8]:
         """(*C*, *width*) int8: the class names as GSD holds strings, for the files' readers."""
         return encode_strings(self.class_names)

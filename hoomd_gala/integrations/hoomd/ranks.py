@@ -1,4 +1,4 @@
-"""What the ranks of a domain-decomposed simulation tell each other, through mpi4py."""
+"""Communication between the ranks of a domain-decomposed simulation, through mpi4py."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def open_communicator(communicator: Any) -> Any:
-    """The mpi4py communicator of a simulation's ranks, or None if there is only one.
+    """Return the mpi4py communicator of a simulation's ranks, or None if there is only one.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def open_communicator(communicator: Any) -> Any:
     if world.size != ranks * communicator.num_partitions:
         raise RuntimeError(
             "this simulation runs on an MPI communicator of its own, which hoomd_gala.Classifier "
-            "cannot get at; divide the ranks with "
+            "cannot access; divide the ranks with "
             "hoomd.communicator.Communicator(ranks_per_partition=...) instead."
         )
     first = communicator.partition * ranks

@@ -28,7 +28,7 @@ class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
         It becomes inactive when the fraction falls below this; ``above`` if not given. Between the
         two it stays what it is, so that fluctuations do not switch it on and off.
     period : int
-        Timesteps for which labels are good: older ones are computed again. Labels that were
+        Timesteps for which labels stay valid: older ones are computed again. Labels that were
         written or logged in the meantime are used and cost nothing.
 
     Raises
@@ -39,9 +39,9 @@ class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
 
     Notes
     -----
-    HOOMD asks triggers one step ahead, and not on steps where another one in the same
-    :class:`hoomd.trigger.And` already says no; the labels may therefore be up to ``period`` steps
-    old. On MPI ranks all get the same answer. Whether the trigger is active is part of its state,
+    HOOMD evaluates triggers one step ahead, and not on steps where another one in the same
+    :class:`hoomd.trigger.And` is already false; the labels may therefore be up to ``period`` steps
+    old. All MPI ranks get the same answer. Whether the trigger is active is part of its state,
     which pickle keeps and a restart from a GSD file does not.
 
     Examples
@@ -85,11 +85,11 @@ class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
         self.above = above
         self.release = release
         self.period = period
-        #: Whether the fraction was past the threshold when it was last looked at.
+        #: Whether the fraction was past the threshold when it was last evaluated.
         self.active = False
 
     def compute(self, timestep: int) -> bool:
-        """Called by HOOMD, at most once for a timestep."""
+        """Decide for a timestep; called by HOOMD at most once for each."""
         fraction = self.classifier.recent_fraction(self.structure, self.period)
         self.active = fraction >= (self.release if self.active else self.above)
         return self.active

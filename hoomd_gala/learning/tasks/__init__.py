@@ -2,27 +2,16 @@
 
 Every task has ``corrupt(batch, generator)``, which makes input and target from clean environments;
 ``loss(network, batch)``, the loss and metrics of a corrupted batch; ``baselines(training,
-validation)``, what can be had of clean training and corrupted validation data without a network;
-and ``LOSS``, which says what the loss is.
+validation)``, what clean training and corrupted validation data give without a network; and
+``LOSS``, which says what the loss is.
 """
 
+from importlib import import_module
 from types import ModuleType
 
-from . import (
-    autoencoding,
-    denoising,
-    frame_classification,
-    nearest_bond,
-    noisy_bonds,
-    shift_identification,
-)
+from ..config import TASK_NAMES
 
 #: The tasks by name.
 TASKS: dict[str, ModuleType] = {
-    "denoising": denoising,
-    "autoencoding": autoencoding,
-    "shift-identification": shift_identification,
-    "nearest-bond": nearest_bond,
-    "noisy-bonds": noisy_bonds,
-    "frame-classification": frame_classification,
+    name: import_module(f".{name.replace('-', '_')}", __name__) for name in TASK_NAMES
 }

@@ -22,7 +22,7 @@ LOSS = "mean squared error of a component / length scale² + 1e-5 KL divergence 
 
 
 def corrupt(batch: Data, generator: Generator) -> Data:
-    """The bonds as they are, and the noise that samples the latent distribution."""
+    """Leave the bonds as they are, and draw noise that samples the latent distribution."""
     bonds = batch["bonds"]
     shape = (*bonds.shape[:2], Autoencoder.LATENT)
     latent = torch.randn(shape, generator=generator, device=bonds.device)
@@ -46,7 +46,7 @@ def baselines(training: Data, validation: Data) -> dict[str, dict[str, float]]:
 
     A bond's 8 latent numbers make 160 for an environment of 20 bonds, more than its 60 coordinates,
     so that as many principal components would be exact. The baseline has 8 for an environment, its
-    bonds in the order of their lengths. Neither baseline turns with the sample.
+    bonds in the order of their lengths. Neither baseline rotates with the sample.
     """
     known = training["bonds"].flatten(1).double()
     held_out = validation["bonds"].flatten(1).double()

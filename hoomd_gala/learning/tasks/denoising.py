@@ -1,7 +1,7 @@
-"""Denoising: where do these bonds belong?
+"""Denoising: the bonds as they were before noise was added.
 
 Gaussian noise of 0.1 length scales is added to every component of every bond. Its mean over the
-environment is removed first: a displacement of the particle in the middle, which moves all bonds
+environment is removed first: a displacement of the particle in the middle, which shifts all bonds
 alike, is another task (:mod:`~hoomd_gala.learning.tasks.shift_identification`).
 """
 

@@ -1,13 +1,10 @@
-"""Frame classification: which frame was this environment taken from?
+"""Frame classification: the frame that an environment was taken from.
 
-A frame is a unit cell at some noise level, a disordered sample, or a frame of a trajectory. No one
-labels particles by hand: the label of an environment is where it came from.
+A frame is a unit cell at some noise level, a disordered sample, or a frame of a trajectory. No
+particles are labeled by hand: the label of an environment is where it came from.
 """
 
-import math
-
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -18,7 +15,7 @@ LOSS = "cross-entropy"
 
 
 def corrupt(batch: Data, generator: Generator) -> Data:
-    """The environments as they are; nothing is random."""
+    """Leave the environments as they are; nothing is random."""
     return batch
 
 
@@ -37,42 +34,3 @@ def baselines(training: Data, validation: Data) -> dict[str, dict[str, float]]:
     loss = -(counts / counts.sum()).log()[labels].mean()
     accuracy = (labels == counts.argmax()).float().mean()
     return {"chance": {"loss": float(loss), "accuracy": float(accuracy)}}
-
-
-#: Numbers that temperatures are chosen from at most: a model may have thousands of classes.
-_MOST_LOGITS = 4_000_000
-
-
-def calibrate(network: nn.Module, validation: Data, batch_size: int = 512) -> float:
-    """Temperature that makes confidences match accuracies on the validation data.
-
-    Temperature scaling: one positive number that divides all logits, chosen for the least
-    cross-entropy (Guo et al., arXiv 1706.04599).
-    """
-    device = next(network.parameters()).device
-    total = len(validation["labels"])
-    with torch.inference_mode():
-        n_classes = network(validation["bonds"][:1].to(device), validation["types"][:1].to(device))[
-            0
-        ].shape[-1]
-        total = min(total, max(_MOST_LOGITS // n_classes, 1000))
-        logits = torch.cat(
-            [
-                network(
-                    validation["bonds"][start : start + batch_size].to(device),
-                    validation["types"][start : start + batch_size].to(device),
-                )[0].cpu()
-                for start in range(0, total, batch_size)
-            ]
-        )[:total].double()
-    return best_temperature(logits, validation["labels"][:total])
-
-
-def best_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Number that divides logits (M, K) for the least cross-entropy of the labels (M,)."""
-
-    def loss(log_temperature: float) -> float:
-        return float(cross_entropy(logits / math.exp(log_temperature), labels))
-
-    # the cross-entropy has one minimum: the log-likelihood is concave in 1 / temperature
-    return math.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x)

@@ -1,4 +1,4 @@
-"""Nearest bond: all bonds but the shortest are given; where is the shortest?"""
+"""Nearest bond: the shortest bond, given all others."""
 
 import torch
 from torch import Generator, Tensor, nn

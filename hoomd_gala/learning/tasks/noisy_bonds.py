@@ -1,4 +1,4 @@
-"""Noisy bonds: which half of the bonds has been moved?
+"""Noisy bonds: the half of the bonds to which noise was added.
 
 Gaussian noise of 0.5 length scales is added to every component of half of the bonds, chosen at
 random.

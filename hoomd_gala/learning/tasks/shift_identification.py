@@ -1,6 +1,6 @@
-"""Shift identification: by how much was the particle in the middle displaced?
+"""Shift identification: the displacement of the particle in the middle.
 
-All bonds of an environment are moved by the same Gaussian vector. Its standard deviation in each
+All bonds of an environment are shifted by the same Gaussian vector. Its standard deviation in each
 direction is drawn for each environment from 0.01 to 0.3 length scales, uniformly in its logarithm,
 so that small displacements are as frequent as large ones.
 """
@@ -21,7 +21,7 @@ LOSS = "mean squared error of a component / length scale²"
 
 
 def corrupt(batch: Data, generator: Generator) -> Data:
-    """Moved bonds, and the vector they were moved by as the target."""
+    """Shift all bonds; the target is the vector that they were shifted by."""
     clean = batch["bonds"]
     exponent = torch.rand((len(clean), 1), generator=generator, device=clean.device)
     size = SMALLEST * torch.exp(exponent * math.log(LARGEST / SMALLEST)) * UNIT

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hoomd_gala.colors import structure_color
+from hoomd_gala.files import decode_strings, open_trajectory
 from hoomd_gala.files.atomic import replacing
-from hoomd_gala.files.trajectories import decode_strings, open_trajectory
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.schema import NAMESPACE
 from study.simulation.protocol import Protocol

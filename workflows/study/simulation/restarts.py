@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gsd.hoomd
 
-from hoomd_gala.files.trajectories import trim
+from hoomd_gala.files import trim
 
 #: Frames between restart files.
 FRAMES_PER_RESTART = 5

@@ -65,7 +65,7 @@ def predicted_frames(
     with open_trajectory(trajectory) as frames:
         for frame in tqdm(frames, desc="predict frames", unit="frame"):
             system = rescaled(as_system(frame), scale)
-            rows.append(analyzer.analyze_system(system).counts[:-1])
+            rows.append(np.asarray(analyzer.analyze_system(system).fractions)[:-1])
             times.append(int(frame.configuration.step))
     return times, np.array(rows)
 

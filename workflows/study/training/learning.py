@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from hoomd_gala.files.atomic import write_table
-from hoomd_gala.files.models import pick_device, save_model, write_card
+from hoomd_gala.files.cards import write_card
+from hoomd_gala.files.models import pick_device, save_model
 from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.learning import datasets
 from hoomd_gala.learning.fitting import fit
@@ -15,10 +16,8 @@ from hoomd_gala.learning.training import TrainingConfig
 from hoomd_gala.neighbors.environments import mean_bond_length
 from hoomd_gala.networks import CoreConfig
 from hoomd_gala.plotting.plots import draw_curve
+from hoomd_gala.results import UNKNOWN_BELOW
 from hoomd_gala.systems import as_system
-
-#: Confidence below which a particle's structure is called unknown.
-UNKNOWN_BELOW = 0.5
 
 #: Environments of each trajectory frame that a frame model learns from.
 ENVIRONMENTS_PER_FRAME = 250

@@ -25,13 +25,16 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import UnitCell, crystal, displace, unit_cell
 from hoomd_gala.crystals.random_cells import random_crystals
 from hoomd_gala.files.atomic import read_table, replacing, write_table
-from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model, write_card
+from hoomd_gala.files.cards import write_card
+from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.files.trajectories import make_frame, open_trajectory
+from hoomd_gala.learning.calibration import best_temperature
 from hoomd_gala.learning.datasets import Data, Frames, join, to_tensors
 from hoomd_gala.learning.tasks import frame_classification as task
 from hoomd_gala.learning.training import Loss, TrainingConfig, split, train
 from hoomd_gala.networks import CoreConfig, Familiarity, FrameClassifier, inherit
 from hoomd_gala.plotting.plots import draw_curve
+from hoomd_gala.results import UNKNOWN_BELOW
 from hoomd_gala.systems import System, as_system
 from study.training import samples
 from study.training.samples import IGNORED, Kinds
@@ -49,8 +52,6 @@ KINDS, OTHERS, SITES = "kinds.json", "others.gsd", "sites.safetensors"
 #: one class: 0.5 would be a coin's.
 MERGE_NOISE, MERGE_ABOVE = 0.04, 0.25
 
-#: Confidence below which a particle's structure is called unknown.
-UNKNOWN_BELOW = 0.5
 
 #: Share of held-out particles with a name that are nearer to a class than the limit of familiarity.
 FAMILIAR = 0.99
@@ -583,7 +584,7 @@ def finish(
     info = ModelInfo(
         core,
         classes.names,
-        temperature=task.best_temperature(logits, labels),
+        temperature=best_temperature(logits, labels),
         unknown_below=UNKNOWN_BELOW,
         card=card,
         context=context,

@@ -1,0 +1,157 @@
+"""Arguments that several commands share."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..learning.config import NOISE_LEVELS, TASK_NAMES, TrainingConfig
+
+#: Ends help texts.
+DEFAULT = "(default: %(default)s)"
+
+#: What ``add_subparsers`` returns, which is private to argparse.
+Commands = Any
+
+
+def positive(text: str) -> int:
+    """Parse a positive integer."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def whole(text: str) -> int:
+    """Parse a non-negative integer."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def size(text: str) -> float:
+    """Parse a non-negative finite number."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is negative or not finite")
+    return number
+
+
+def add_device(command: Any) -> None:
+    """Add ``--device``."""
+    command.add_argument(
+        "--device", default="auto", help="cpu, cuda or auto: the GPU where there is one (default)"
+    )
+
+
+def add_task(command: argparse.ArgumentParser, text: str, required: bool) -> None:
+    """Add ``--task`` and ``--output``."""
+    command.add_argument("--task", required=required, choices=TASK_NAMES, metavar="NAME", help=text)
+    command.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="OUT.safetensors",
+        help="model file to write; must not exist",
+    )
+
+
+def add_samples(data: Any) -> None:
+    """Add unit cells and trajectories to take particles from."""
+    data.add_argument(
+        "--gsd",
+        nargs="+",
+        metavar="FILE[@FRAMES]",
+        help="trajectories; FRAMES is a Python index or slice: run.gsd@10:50:2",
+    )
+    data.add_argument(
+        "--cells",
+        nargs="+",
+        metavar="CELL",
+        help="unit cells such as cI2-W (default: all 579 of pyriodic-aflow)",
+    )
+    data.add_argument(
+        "--noise",
+        nargs="+",
+        type=size,
+        metavar="LEVEL",
+        help="Gaussian displacements of the unit cells' particles, in units of the shortest "
+        f"distance (default: {' '.join(map(str, NOISE_LEVELS))})",
+    )
+
+
+def chosen_cells(options: argparse.Namespace) -> tuple[list[str], list[float]]:
+    """Return the unit cells and noise levels of :func:`add_samples`, each once."""
+    from ..crystals.prototypes import unit_cells
+
+    cells = list(dict.fromkeys(options.cells or unit_cells()))
+    return cells, list(dict.fromkeys(options.noise or NOISE_LEVELS))
+
+
+def refuse_both(options: argparse.Namespace) -> None:
+    """Refuse options for unit cells beside trajectories."""
+    if options.gsd and (options.cells or options.noise):
+        raise InputError("--cells and --noise are for unit cells; leave them or --gsd out.")
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Add what to learn from."""
+    data = command.add_argument_group("data")
+    add_samples(data)
+    data.add_argument(
+        "--environments",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="environments of each frame: of each trajectory frame, or of each unit cell at each "
+        f"noise level {DEFAULT}",
+    )
+    data.add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="learn from at most N of these environments, chosen at random; those that are held "
+        "out for validation do not count (default: all)",
+    )
+    data.add_argument("--blind", action="store_true", help="treat all particles as the same type")
+
+
+def add_training(command: argparse.ArgumentParser) -> Any:
+    """Add how to train, and return the group of arguments."""
+    default = TrainingConfig()
+    training = command.add_argument_group("training")
+    training.add_argument(
+        "--epochs", type=positive, default=default.epochs, help=f"passes over the data {DEFAULT}"
+    )
+    training.add_argument(
+        "--batch-size",
+        type=positive,
+        default=default.batch_size,
+        help=f"environments per step {DEFAULT}",
+    )
+    training.add_argument(
+        "--learning-rate",
+        type=size,
+        default=default.learning_rate,
+        help=f"peak of the one-cycle schedule {DEFAULT}",
+    )
+    training.add_argument(
+        "--patience",
+        type=positive,
+        metavar="EPOCHS",
+        help="stop when the validation loss has not improved for so many epochs, and keep the best "
+        "weights (default: run all epochs and keep the last)",
+    )
+    training.add_argument(
+        "--seed", type=whole, default=default.seed, help=f"of all random numbers {DEFAULT}"
+    )
+    add_device(training)
+    training.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="where an interrupted training continues from; removed at the end "
+        "(default: OUT.checkpoint.pt)",
+    )
+    return training

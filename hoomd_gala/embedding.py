@@ -1,0 +1,229 @@
+"""From particle systems to embeddings: the search for neighbors, then the network.
+
+On the CPU, environments of all particles or of some are searched for in a tree. On a GPU, those of
+all particles are, and nothing leaves its memory. Either search gives environments piece by piece,
+which bounds the memory whatever the number of particles, and one loop embeds them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .errors import InputError
+from .files.models import Model
+from .neighbors import device_search as cells
+from .neighbors.environments import N_NEIGHBORS, PeriodicTree
+from .networks import encode_types
+from .networks.device_inference import CHUNK as DEVICE_CHUNK
+from .networks.device_inference import device_embedder
+from .networks.inference import Embedder, embeds
+from .systems import System
+
+#: Environments in a piece on the CPU.
+CHUNK = 8192
+
+#: Takes the embeddings (m, D) of some particles and returns those of all, (N, D).
+Exchange = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+class Piece(NamedTuple):
+    """Some of the environments of a system, in the memory where they were found.
+
+    Attributes
+    ----------
+    rows : (m,) int64
+        Rows of the embeddings that they belong to.
+    particles : (m,) int64
+        Indices of the particles in the system.
+    bonds : (m, n, 3) float64
+        Bond vectors.
+    neighbors : (m, n) int
+        Indices of their neighbors.
+    """
+
+    rows: Tensor
+    particles: Tensor
+    bonds: Tensor
+    neighbors: Tensor
+
+
+class Embedded(NamedTuple):
+    """Embeddings of particles and of their neighbors, on the network's device.
+
+    Attributes
+    ----------
+    own : (m, D) float32
+        Of the particles asked for.
+    everyone : (k, D) float32
+        Of these and of their neighbors.
+    neighbors : (m, n) int32
+        Rows of ``everyone``.
+    """
+
+    own: Tensor
+    everyone: Tensor
+    neighbors: Tensor
+
+
+def host_pieces(
+    tree: PeriodicTree, particles: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Iterator[Piece]:
+    """Environments of particles from a tree; ``rows`` are where their embeddings belong."""
+    for start in range(0, len(particles), CHUNK):
+        some = slice(start, start + CHUNK)
+        found = tree.nearest(particles[some], workers=torch.get_num_threads())
+        arrays = rows[some], particles[some], found.bonds, found.neighbors
+        yield Piece(*map(torch.from_numpy, arrays))
+
+
+def device_pieces(positions: Tensor, box: NDArray[np.float64]) -> Iterator[Piece]:
+    """Environments of all particles, found where their (N, 3) positions are."""
+    for found in cells.environments(positions, box):
+        for start in range(0, len(found.particles), DEVICE_CHUNK):
+            some = slice(start, start + DEVICE_CHUNK)
+            particles = found.particles[some]
+            yield Piece(particles, particles, found.bonds[some], found.neighbors[some])
+
+
+def check_types(types: NDArray[np.int64], max_types: int) -> None:
+    """Refuse types that a model cannot distinguish."""
+    if max_types > 1 and not ((types >= 0) & (types < max_types)).all():
+        raise InputError(
+            f"the model distinguishes {max_types} types and the system has types "
+            f"{int(types.min())} to {int(types.max())}; use a model that is blind to types."
+        )
+
+
+class SystemEmbedder:
+    """Embeds particles with the weights that a model's network has now.
+
+    Parameters
+    ----------
+    model : Model
+        Its network is moved to the device.
+    device : torch.device
+        Where the network runs.
+    """
+
+    def __init__(self, model: Model, device: torch.device) -> None:
+        self.device = device
+        self.info = model.info
+        self.network = model.network.to(device)
+        max_types = self.info.core.max_types
+        self._on_cpu = Embedder(self.network, max_types) if embeds(self.network) else None
+        self._on_gpu = device_embedder(self.network, max_types)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether compiled kernels stand for the network on the CPU."""
+        return self._on_cpu is not None
+
+    def embed(
+        self,
+        system: System,
+        particles: NDArray[np.int64] | None = None,
+        exchange: Exchange | None = None,
+    ) -> Embedded:
+        """Embeddings of particles of a system in the host's memory, and of their neighbors.
+
+        Parameters
+        ----------
+        system : System
+            All particles, each of which may be a neighbor.
+        particles : (m,) int, optional
+            Those asked for, in this order; all if not given.
+        exchange : callable, optional
+            Turns the embeddings of ``particles`` into those of all where other ranks have the
+            rest. If not given, neighbors among the rest are embedded as well.
+
+        Raises
+        ------
+        InputError
+            If there are too few particles, the box is too thin, or there are more types than the
+            model distinguishes.
+        """
+        check_types(system.types, self.info.core.max_types)
+        tree = PeriodicTree.build(system.positions, system.box)
+        # of all particles, also where some are embedded, so that it is the same on all ranks
+        length = self.info.length(lambda: tree.shortest_distance(torch.get_num_threads()))
+        types = torch.from_numpy(np.array(system.types, np.int64))
+
+        def embedded(chosen: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+            return self._embed(host_pieces(tree, chosen, rows), types, length, len(chosen))
+
+        if particles is None:
+            # particles near each other come together: they have neighbors in common
+            everyone, neighbors = embedded(tree.order, tree.order)
+            return Embedded(everyone, everyone, neighbors)
+        particles = np.array(particles, np.int64)
+        rows = np.arange(len(particles))
+        if exchange is not None:
+            own, neighbors = embedded(particles, rows)
+            gathered = exchange(own.cpu().numpy())
+            return Embedded(own, torch.as_tensor(gathered, device=self.device), neighbors)
+        wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
+        wanted[:, 0] = particles
+        for piece in host_pieces(tree, particles, rows):
+            wanted[piece.rows, 1:] = piece.neighbors
+        needed, places = np.unique(wanted, return_inverse=True)
+        everyone, _ = embedded(needed, np.arange(len(needed)))
+        indices = torch.as_tensor(places.reshape(wanted.shape), device=self.device)
+        return Embedded(everyone[indices[:, 0]], everyone, indices[:, 1:].int())
+
+    def embed_particles(
+        self, system: System, particles: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings (m, D) of some particles, and of their neighbors (m, n, D)."""
+        own, everyone, neighbors = self.embed(system, particles)
+        return own.cpu().numpy(), everyone[neighbors.long()].cpu().numpy()
+
+    def embed_on_device(self, system: System) -> Embedded:
+        """Embeddings of all particles, with everything up to them on the network's device.
+
+        Parameters
+        ----------
+        system : System
+            Positions and types may be tensors on that device.
+
+        Raises
+        ------
+        InputError
+            As :meth:`embed` does.
+        """
+        check_types(system.types, self.info.core.max_types)
+        positions = torch.as_tensor(system.positions, device=self.device)
+        types = torch.as_tensor(system.types, device=self.device)
+        length = self.info.length(lambda: cells.shortest_distance(positions, system.box))
+        pieces = device_pieces(positions, system.box)
+        everyone, neighbors = self._embed(pieces, types, length, len(positions))
+        return Embedded(everyone, everyone, neighbors)
+
+    @torch.inference_mode()
+    def _embed(
+        self, pieces: Iterable[Piece], types: Tensor, length: float | None, total: int
+    ) -> tuple[Tensor, Tensor]:
+        """Embeddings (total, D), and neighbors (total, n), of all environments in the pieces."""
+        embedding = torch.empty(total, self.info.core.width, device=self.device)
+        neighbors = torch.empty(total, N_NEIGHBORS, dtype=torch.int32, device=self.device)
+        for rows, particles, bonds, near in pieces:
+            embedding[rows] = self._environments(bonds, types[particles], types[near], length)
+            neighbors[rows] = near.to(self.device, torch.int32)
+        return embedding, neighbors
+
+    def _environments(
+        self, bonds: Tensor, types: Tensor, neighbor_types: Tensor, length: float | None
+    ) -> Tensor:
+        """(m, D) embeddings of bonds (m, n, 3), which are divided by a length, and of types."""
+        if self._on_cpu is not None:
+            found = self._on_cpu(bonds.numpy(), types.numpy(), neighbor_types.numpy(), length)
+            return torch.from_numpy(found)
+        scaled = cells.scale_bonds(bonds.to(self.device), length).float()
+        types, neighbor_types = types.to(self.device), neighbor_types.to(self.device)
+        if self._on_gpu is not None:
+            return self._on_gpu(scaled, types, neighbor_types)
+        encoded = encode_types(types, neighbor_types, self.info.core.max_types)
+        return self.network.embed(scaled, encoded)
