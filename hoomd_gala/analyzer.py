@@ -12,13 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import InputError
 from .files.models import Model, ModelInfo, load_model, pick_device
 from .neighbors import device_search as cells
-from .neighbors.device_arrays import host_system
+from .neighbors.device_arrays import device_system, host_system
 from .neighbors.environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from .networks import FrameClassifier, encode_types
-from .networks.device_inference import CHUNK as DEVICE_CHUNK
-from .networks.device_inference import device_embedder
-from .networks.device_inference import surroundings as device_surroundings
-from .networks.inference import Embedder, embeds, surroundings
+from .networks.inference import CHUNK as DEVICE_CHUNK
+from .networks.inference import (
+    Embedder,
+    device_embedder,
+    device_surroundings,
+    embeds,
+    surroundings,
+)
 from .results import UNKNOWN, Result
 from .systems import System, as_system
 
@@ -92,7 +96,7 @@ class Analyzer:
             box too thin for 20 neighbors, or more types than the model tells apart.
         """
         if hasattr(positions, "__cuda_array_interface__"):
-            return self.analyze_system(cells.device_system(positions, box, types))
+            return self.analyze_system(device_system(positions, box, types))
         system = positions if box is None else (positions, box)
         return self.analyze_system(as_system(system, types))
 

@@ -9,7 +9,7 @@ density, and a droplet needs few large cells and its vapor few small ones.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..errors import InputError
-from ..systems import Array, System, as_box, make_system, plane_spacings, short_lattice
-from .environments import N_NEIGHBORS
+from ..systems import Array, as_box, make_system, plane_spacings, short_lattice
+from .environments import N_NEIGHBORS, check_number, thin_box
 from .environments import shortest_distance as of_lengths
 
 #: Distances computed at a time; bounds the memory whatever the number of particles.
@@ -236,10 +236,7 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
         place[cells.order] = torch.arange(len(place), device=place.device)
         pending = place[left].sort().values
     if thin:
-        raise InputError(
-            f"the box is too thin for {n} neighbors: {int(thin)} of {len(positions)} particles "
-            "have their own periodic image among them; replicate the system."
-        )
+        raise thin_box(n, int(thin), len(positions))
 
 
 def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
@@ -259,41 +256,7 @@ def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
             f"positions are NaN or infinite for {count} of {len(positions)} particles, the first "
             f"at index {int(bad.int().argmax())}; repair or remove them."
         )
-    if len(positions) <= n:
-        raise InputError(
-            f"there are {len(positions)} particles; an environment of {n} neighbors needs at least "
-            f"{n + 1}."
-        )
-
-
-def device_system(positions: Any, box: Any, types: Any = None) -> System:
-    """A system whose positions and types are tensors, where the positions are.
-
-    Parameters
-    ----------
-    positions : (N, 3)
-        A tensor, or anything with ``__cuda_array_interface__``; not copied.
-    box : (6,)
-        ``[Lx, Ly, Lz, xy, xz, yz]``, in the host's memory.
-    types : (N,) int, optional
-        Type of each particle; all the same if not given.
-
-    Raises
-    ------
-    InputError
-        As :func:`~hoomd_gala.systems.make_system`.
-    """
-    points = torch.as_tensor(positions)
-    check(points, box)
-    if types is None:
-        types = torch.zeros(len(points), dtype=torch.int64)
-    kinds = torch.as_tensor(types, device=points.device)
-    if kinds.shape != points.shape[:1] or kinds.is_floating_point():
-        raise InputError(
-            f"types have shape {tuple(kinds.shape)} and dtype {kinds.dtype}; give one integer for "
-            f"each of the {len(points)} particles."
-        )
-    return System(points, as_box(box), kinds)  # type: ignore[arg-type]
+    check_number(len(positions), n)
 
 
 def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Found:

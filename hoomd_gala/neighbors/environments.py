@@ -52,6 +52,29 @@ class Environments(NamedTuple):
     neighbors: NDArray[np.int64]
 
 
+def check_number(particles: int, n: int = N_NEIGHBORS) -> None:
+    """Refuse fewer particles than have n neighbors each.
+
+    Raises
+    ------
+    InputError
+        If there are too few.
+    """
+    if particles <= n:
+        raise InputError(
+            f"there are {particles} particles; an environment of {n} neighbors needs at least "
+            f"{n + 1}."
+        )
+
+
+def thin_box(n: int, affected: int, particles: int) -> InputError:
+    """What to raise for a box so thin that particles are among their own n neighbors."""
+    return InputError(
+        f"the box is too thin for {n} neighbors: {affected} of {particles} particles have their "
+        "own periodic image among them; replicate the system."
+    )
+
+
 class _Grid(NamedTuple):
     """Particles sorted by the cells of a grid, for searches as far as a reach.
 
@@ -111,11 +134,7 @@ class PeriodicTree:
         """Sorted (N, 3) positions in any triclinic periodic box; checks both."""
         system = make_system(positions, box)
         total = len(system.positions)
-        if total <= N_NEIGHBORS:
-            raise InputError(
-                f"there are {total} particles; an environment of {N_NEIGHBORS} neighbors needs at "
-                f"least {N_NEIGHBORS + 1}."
-            )
+        check_number(total)
         lattice = short_lattice(system.box)
         fractional = system.positions @ np.linalg.inv(lattice)
         fractional -= np.floor(fractional)
@@ -192,10 +211,7 @@ class PeriodicTree:
             self._search(ids, bonds, neighbors, workers)
         own = (neighbors == ids[:, None]).any(axis=1)
         if own.any():
-            raise InputError(
-                f"the box is too thin for {n} neighbors: {own.sum()} of {len(ids)} particles have "
-                "their own periodic image among them; replicate the system."
-            )
+            raise thin_box(n, int(own.sum()), len(ids))
         return Environments(bonds, neighbors)
 
     def shortest_distance(self, workers: int = 1) -> float:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .algebra import N_INVARIANTS, pair_products
+from .algebra import N_INVARIANTS, compress, pair_products
 from .attention import LabeledVectorAttention, VectorAttention, mlp
-from .core import CoreConfig, Network, compress
+from .core import CoreConfig, Network
 
 
 def _unit(vectors: Tensor) -> Tensor:

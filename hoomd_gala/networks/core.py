@@ -1,12 +1,14 @@
 """The core of attention blocks that all networks share."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from .algebra import pair_products
-from .attention import InvariantAttention, TiedAttention, VectorAttention, mlp
+from .algebra import compress, pair_products
+from .attention import InvariantAttention, PairAttention, TiedAttention, VectorAttention, mlp
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.mlp = mlp(width, hidden, width)
 
+    def layers(self) -> tuple[PairAttention, ...]:
+        """The layers in the order in which they act."""
+        return self.vector, self.invariant
+
     def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         vectors = vectors + self.vector(pair_products(vectors), values)
         values = values + self.invariant(pair_products(vectors), values)
@@ -61,24 +67,14 @@ class TiedBlock(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.mlp = mlp(config.width, config.hidden, config.width)
 
+    def layers(self) -> tuple[PairAttention, ...]:
+        """The one layer that acts on both."""
+        return (self.tied,)
+
     def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         change, update = self.tied(pair_products(vectors), values)
         values = values + update
         return vectors + change, values + self.mlp(self.norm(values))
-
-
-#: Length, in units of twice the length scale, that no bond exceeds inside a network.
-LONGEST = 1.5
-
-
-def compress(bonds: Tensor) -> Tensor:
-    """Bonds of usual length as they are, and long ones shortened to at most a fixed length.
-
-    In some molecular crystals the 20th neighbor is fifteen times as far away as the first, and
-    products of products of such bonds would drown the training on all others.
-    """
-    squares = bonds.square().sum(-1, keepdim=True) / LONGEST**2
-    return bonds * (1 + squares.square()) ** -0.25
 
 
 class Core(nn.Module):
@@ -94,6 +90,10 @@ class Core(nn.Module):
         self.embed_types = nn.Linear(2 * config.max_types, config.width)
         block = TiedBlock if config.tied else Block
         self.blocks = nn.ModuleList(block(config) for _ in range(config.blocks))
+
+    def attention_blocks(self) -> Iterable[Block | TiedBlock]:
+        """The blocks in the order in which they act."""
+        return cast(Iterable[Block | TiedBlock], self.blocks)
 
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         vectors, values = compress(bonds), self.embed_types(types.to(bonds.dtype))

@@ -23,7 +23,9 @@ passes over the pairs, and ``_around`` what surrounds a particle.
 With ``TRITON_INTERPRET=1`` in the environment all of this runs on tensors of the CPU.
 """
 
+import functools
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -724,6 +726,7 @@ def forward(
     clouds, n, _ = vectors.shape
     if not clouds * n:
         return
+    _announce(vectors.device)
     sizes = _sizes(vectors, values, first, last)
     step = min(ROWS, CLOUDS * n)
     with torch.cuda.device_of(vectors):
@@ -833,8 +836,8 @@ def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
     return out
 
 
-class FusedPairSums(torch.autograd.Function):
-    """:func:`~hoomd_gala.networks.attention.pair_sums` on the GPU."""
+class PairSums(torch.autograd.Function):
+    """:func:`~hoomd_gala.networks.kernels.pair_sums` on the GPU."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
@@ -909,29 +912,14 @@ def _programs(device: torch.device) -> int:
     return 2 * torch.cuda.get_device_properties(device).multi_processor_count
 
 
+@functools.cache
+def _announce(device: torch.device) -> None:
+    """Say that kernels must be compiled first, which takes a while."""
+    if device.type == "cuda" and not are_cached():
+        print(f"hoomd-gala: compiling kernels for {device}, once", file=sys.stderr)
+
+
 def are_cached() -> bool:
     """Whether an earlier process has compiled kernels on this machine."""
     folder = os.environ.get("TRITON_CACHE_DIR") or Path.home() / ".triton" / "cache"
     return any(Path(folder).glob(f"*/{_forward.__name__}.cubin"))
-
-
-def try_out(device: torch.device, training: bool) -> None:
-    """Run the kernels, if ``training`` also those of the backward pass, on next to nothing.
-
-    Raises
-    ------
-    Exception
-        Whatever keeps them from working on the device.
-    """
-    if device.type == "cuda":
-        if torch.version.cuda is None:
-            raise RuntimeError("they have been tried on NVIDIA's GPUs only.")
-        if torch.cuda.get_device_capability(device) < (8, 0):
-            raise RuntimeError("they need compute capability 8.0 or newer.")
-    shapes = [(1, 2, 3), (1, 2, 16), (1, 2, 16), (1, 2, 16), (16, 5), (16, 16), (1, 16), (1,)]
-    with torch.inference_mode(False), torch.set_grad_enabled(training):
-        tensors = [torch.ones(shape, device=device, requires_grad=training) for shape in shapes]
-        sums = FusedPairSums.apply(*tensors)
-        results = torch.autograd.grad(sums.sum(), tensors) if training else [sums]
-    if not all(bool(result.isfinite().all()) for result in results):
-        raise RuntimeError("they gave numbers that are not finite.")

@@ -101,7 +101,9 @@ def compiled(function: Callable[..., Any]) -> Any:
 def are_cached(name: str) -> bool:
     """Whether an earlier process has compiled a kernel on this machine."""
     folder = globals()[name].stats.cache_path
-    return folder is not None and any(Path(folder).glob(f"kernels.{name}_{_VERSION}-*.nbc"))
+    return folder is not None and any(
+        Path(folder).glob(f"{Path(__file__).stem}.{name}_{_VERSION}-*.nbc")
+    )
 
 
 @compiled
