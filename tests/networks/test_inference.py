@@ -103,10 +103,10 @@ def test_renumbered_particles_keep_their_labels_and_embeddings():
 def test_processors_without_matrix_units_do_the_same(tmp_path):
     code = """
 import numpy as np, sys
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/networks")
 from test_inference import SIZES, make
-from hoomd_gala import kernels
 from hoomd_gala.networks.inference import Embedder
+from hoomd_gala.networks.kernels.cpu import passes as kernels
 assert kernels.TILE == 4 and kernels.LANES == 8
 task, config, n = SIZES[2]
 network, *rest = make(task, config, n)

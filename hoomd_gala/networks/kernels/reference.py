@@ -45,11 +45,11 @@ class PairPass(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         pairs = q.shape[:3]
         features, hidden = PairPass._units(q, own, other, w, m)
-        heads = (hidden @ last.T).view(*pairs, -1)
+        heads = (hidden @ last.T).view(*pairs, len(last))
         scores = heads[..., 0]
         total = scores.logsumexp(-1, keepdim=True)
         weights = torch.exp(scores - total)
-        pooled = (weights.unsqueeze(-2) @ features.view(*pairs, -1)).squeeze(-2)
+        pooled = (weights.unsqueeze(-2) @ features.view(*pairs, len(w))).squeeze(-2)
         ctx.save_for_backward(q, own, other, w, m, last, weights)
         return weights, heads[..., 1:].clone(), pooled, total
 
@@ -60,7 +60,7 @@ class PairPass(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         q, own, other, w, m, last, weights = ctx.saved_tensors
         features, hidden = PairPass._units(q, own, other, w, m)
-        by_pair = features.view(*q.shape[:3], -1)
+        by_pair = features.view(*q.shape[:3], len(w))
         # through the weighted sum and the softmax to the scores
         grad_a = grad_weights + (by_pair @ grad_pooled.unsqueeze(-1)).squeeze(-1)
         grad_a = weights * (grad_a - (weights * grad_a).sum(-1, keepdim=True) + grad_total)
@@ -73,7 +73,7 @@ class PairPass(torch.autograd.Function):
         grad_features = grad_features.mul_(by_pair.sign_()).flatten(0, -2)
         grad_w = grad_features.T @ q.flatten(0, -2)
         grad_q = (grad_features @ w).view_as(q)
-        grad_hidden = grad_hidden.view(*q.shape[:3], -1)
+        grad_hidden = grad_hidden.view(*q.shape[:3], len(m))
         return grad_q, grad_hidden.sum(2), grad_hidden.sum(1), grad_w, grad_m, grad_last
 
 
