@@ -63,10 +63,8 @@ def in_tag_order(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System
 
 def host_system(system: System) -> System:
     """The same system in the memory of the host."""
-    positions, types = (
-        array.cpu().numpy() if isinstance(array, torch.Tensor) else array
-        for array in (system.positions, system.types)
-    )
+    arrays: list[Any] = [system.positions, system.types]
+    positions, types = (x.cpu().numpy() if isinstance(x, torch.Tensor) else x for x in arrays)
     return System(positions, system.box, types)
 
 

@@ -79,7 +79,9 @@ def _sort(fractional: Tensor, lattice: Array, width: float) -> _Cells:
     around = torch.cartesian_prod(*(torch.arange(-m, m + 1) for m in reach.tolist())).to(device)
     cell = torch.minimum((fractional * size).floor().long(), size - 1)
     number, order = ((cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]).sort()
-    numbers, home, counts = number.unique_consecutive(return_inverse=True, return_counts=True)
+    numbers, home, counts = torch.unique_consecutive(
+        number, return_inverse=True, return_counts=True
+    )
     starts = counts.cumsum(0) - counts
     places = fractional[order] @ torch.as_tensor(lattice, device=device)
     coordinates = cell[order[starts]]

@@ -249,7 +249,8 @@ class PeriodicTree:
 
 def _reach(volume: float) -> float:
     """Radius that holds the neighbors at some volume per particle, with a margin."""
-    return _MARGIN * ((N_NEIGHBORS + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
+    reach: float = _MARGIN * ((N_NEIGHBORS + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
+    return reach
 
 
 @dataclass
@@ -399,5 +400,7 @@ def scale_bonds(bonds: Array, length_scale: float | None = None) -> Array:
     """
     if length_scale is None:
         lengths = np.linalg.norm(bonds, axis=-1).mean(axis=-1)
-        return bonds / (2 * np.maximum(lengths, np.finfo(float).tiny)[:, None, None])
+        units = 2 * np.maximum(lengths, np.finfo(float).tiny)[:, None, None]
+        scaled: Array = bonds / units
+        return scaled
     return bonds / (2 * length_scale)

@@ -28,8 +28,9 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return njit(**_OPTIONS)(function)
 
 
-#: Compile a function as a part of others.
-_part = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+def _part(function: Callable[..., Any]) -> Any:
+    """Compile a function as a part of others."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 @_part

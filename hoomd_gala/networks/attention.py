@@ -105,7 +105,8 @@ class PairAttention(nn.Module):
         units = len(linear_maps(self.value)[0].bias)
         extra = len(weights.first) - units
         moments = [1, 3] if len(weights.last) > 1 else []
-        total, pooled, _, *rest = sums.split([1, units, extra, values.shape[-1], *moments], dim=-1)
+        parts = [1, units, extra, values.shape[-1], *moments]
+        total, pooled, _, *rest = torch.split(sums, parts, dim=-1)
         return [total, pooled, *rest]
 
     def _over_points(self, total: Tensor, per_point: Tensor) -> Tensor:
@@ -159,7 +160,8 @@ class VectorAttention(PairAttention):
         """Sum over j of covariants, from the sums of their scales and of these times r_j."""
         dual, first, second = self.covariant_weights
         cross = torch.linalg.cross(vectors, moment)
-        return dual * cross + first * scale * vectors + second * moment
+        covariants: Tensor = dual * cross + first * scale * vectors + second * moment
+        return covariants
 
     def forward(self, pairs: Pairs, values: Tensor) -> Tensor:
         total, _, _, scale, moment = self._attend(pairs, values)

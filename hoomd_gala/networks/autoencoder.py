@@ -68,7 +68,8 @@ class AxisAttention(nn.Module):
         )
         pairs = 0.5 * self.value(invariants) + 0.25 * (values.unsqueeze(-2) + axis_values)
         weights = torch.softmax(self.score(pairs), dim=-2)
-        return (weights * self.message(pairs)).sum(-2)
+        messages: Tensor = weights * self.message(pairs)
+        return messages.sum(-2)
 
 
 class Reconstruction(NamedTuple):

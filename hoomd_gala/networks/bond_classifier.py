@@ -18,4 +18,5 @@ class BondClassifier(Network):
 
     def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
         vectors, values = self.core(bonds, types)
-        return self.classify(self.norm(self.gather(pair_products(vectors), values)))
+        logits: Tensor = self.classify(self.norm(self.gather(pair_products(vectors), values)))
+        return logits

@@ -113,11 +113,11 @@ class Network(nn.Module):
         self.core = Core(config)
 
     def embed(self, bonds: Tensor, types: Tensor) -> Tensor:
-        """(B, width) summary of each environment, which turning and renumbering do not change.
+        """(B, width) summary of each environment, unchanged if bonds are rotated or permuted.
 
         The mean over bonds of the core's values, unless a head makes a summary of its own.
         """
-        _, values = self.core(bonds, types)
+        values: Tensor = self.core(bonds, types)[1]
         return values.mean(-2)
 
 

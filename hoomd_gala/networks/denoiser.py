@@ -20,4 +20,5 @@ class Denoiser(Network):
 
     def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
         vectors, values = self.core(bonds, types)
-        return bonds + self.correct(pair_products(vectors), values)
+        corrected: Tensor = bonds + self.correct(pair_products(vectors), values)
+        return corrected

@@ -97,17 +97,20 @@ class FrameClassifier(Network):
     def embed(self, bonds: Tensor, types: Tensor) -> Tensor:
         """(B, width) values that the logits are computed from."""
         vectors, values = self.core(bonds, types)
-        return self.norm(self.pool(pair_products(vectors), values))
+        embedding: Tensor = self.norm(self.pool(pair_products(vectors), values))
+        return embedding
 
     def hidden(self, embedding: Tensor, around: Tensor | None = None) -> Tensor:
         """(B, size) hidden units of the head, from embeddings and those of their neighbors."""
         if self.context is not None:
             embedding = torch.cat((embedding, self.context(embedding, around)), dim=-1)
-        return self.classify[:-1](embedding)
+        hidden: Tensor = self.classify[:-1](embedding)
+        return hidden
 
     def name(self, embedding: Tensor, around: Tensor | None = None) -> Tensor:
         """(B, n_classes) logits of embeddings, given those of their neighbors (B, n, width)."""
-        return self.classify[-1](self.hidden(embedding, around))
+        logits: Tensor = self.classify[-1](self.hidden(embedding, around))
+        return logits
 
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.embed(bonds, types)

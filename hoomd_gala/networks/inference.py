@@ -174,7 +174,7 @@ def device_surroundings(context: Context, everybody: Tensor, neighbors: Tensor) 
         own, other = context.own(everybody), context.other(everybody)
         around: Tensor = kernels.surroundings(own, other, neighbors, device)
         return around
-    parts = zip(everybody.split(CHUNK), neighbors.split(CHUNK), strict=True)
+    parts = zip(torch.split(everybody, CHUNK), torch.split(neighbors, CHUNK), strict=True)
     return torch.cat([context(own, everybody[near.long()]) for own, near in parts])
 
 
@@ -209,8 +209,7 @@ def surroundings_error(device: torch.device) -> dict[str, float]:
     own, other = (torch.randn(CLOUDS, WIDTH, generator=generator) for _ in range(2))
     neighbors = torch.randint(CLOUDS, (CLOUDS, POINTS), generator=generator, dtype=torch.int32)
     expected = torch.relu(own.unsqueeze(1) + other[neighbors.long()]).double().mean(1)
-    inputs: list[Any] = [x.to(device) for x in (own, other, neighbors)]
-    if device.type == "cpu":
-        inputs = [x.numpy() for x in inputs]
-    found = torch.as_tensor(kernels.surroundings(*inputs, device))
+    tensors = [x.to(device) for x in (own, other, neighbors)]
+    inputs: list[Any] = [x.numpy() for x in tensors] if device.type == "cpu" else tensors
+    found = torch.as_tensor(kernels.surroundings(inputs[0], inputs[1], inputs[2], device))
     return {"values": relative_error([found], [expected])}

@@ -16,4 +16,5 @@ class VectorRegressor(Network):
 
     def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
         vectors, values = self.core(bonds, types)
-        return self.reduce(pair_products(vectors), values)
+        vector: Tensor = self.reduce(pair_products(vectors), values)
+        return vector

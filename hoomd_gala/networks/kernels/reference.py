@@ -40,7 +40,7 @@ class PairPass(torch.autograd.Function):
         return features, hidden.addmm_(features, m.T).relu_()
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, q: Tensor, own: Tensor, other: Tensor, w: Tensor, m: Tensor, last: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         pairs = q.shape[:3]
@@ -55,7 +55,7 @@ class PairPass(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad_weights: Tensor, grad_heads: Tensor, grad_pooled: Tensor, grad_total: Tensor
     ) -> tuple[Tensor, ...]:
         q, own, other, w, m, last, weights = ctx.saved_tensors
@@ -88,8 +88,9 @@ def pair_sums(
     bias: Tensor,
 ) -> Tensor:
     """See :func:`hoomd_gala.networks.kernels.pair_sums`."""
-    weights, heads, pooled, total = PairPass.apply(
-        pairs.invariants, own, other, first, middle, torch.block_diag(*last)
+    to_heads: Tensor = torch.block_diag(*last)  # type: ignore[no-untyped-call]
+    weights, heads, pooled, total = PairPass.apply(  # type: ignore[no-untyped-call]
+        pairs.invariants, own, other, first, middle, to_heads
     )
     sums = [total + bias[0], pooled, weights @ values]
     if len(last) > 1:

@@ -23,6 +23,9 @@ passes over the pairs, and ``_around`` what surrounds a particle.
 With ``TRITON_INTERPRET=1`` in the environment all of this runs on tensors of the CPU.
 """
 
+# kernels are no Python functions: Triton infers their types
+# mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls
+
 import functools
 import os
 import sys
@@ -672,7 +675,7 @@ def _backward(
 
 def _padded(size: int) -> int:
     """Sizes of tiles are powers of two, and those of the factors of a product at least 16."""
-    return max(16, triton.next_power_of_2(size))
+    return max(16, int(triton.next_power_of_2(size)))
 
 
 def _sizes(vectors: Tensor, values: Tensor, first: Tensor, last: Tensor) -> dict[str, int]:
@@ -855,7 +858,7 @@ class PairSums(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         *inputs, sums, scores = ctx.saved_tensors
         vectors, own, other, values, first, middle, last, _ = inputs
         sizes = _sizes(vectors, values, first, last)

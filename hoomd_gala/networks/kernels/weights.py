@@ -1,5 +1,6 @@
 """Weights of networks as the kernels take them: plain tensors, whatever module they come from."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -85,7 +86,7 @@ class NetworkWeights(NamedTuple):
     @property
     def max_types(self) -> int:
         """Number of particle types that are distinguished."""
-        return round(len(self.table) ** 0.5)
+        return math.isqrt(len(self.table))
 
 
 class PairWeights(NamedTuple):

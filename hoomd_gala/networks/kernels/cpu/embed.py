@@ -58,12 +58,12 @@ def _layer(layer: LayerWeights) -> tuple[Array, ...]:
     return (
         _rows(columns, 4),
         _packed(np.concatenate((0.25 * first, 0.25 * first))),
-        bias + 0.5 * first @ value_bias,
+        np.asarray(bias + 0.5 * first @ value_bias, np.float32),
         _packed(_columns(np.float32(0.5) * first @ value, 4)),
         np.concatenate([_columns(_array(head.down), 16) for head in layer.heads]),
         np.concatenate([_array(head.down_bias) for head in layer.heads]),
         _packed(_columns(np.float32(0.5) * value, 4)),
-        0.5 * value_bias,
+        np.asarray(0.5 * value_bias, np.float32),
         np.zeros(3, np.float32) if layer.covariants is None else _array(layer.covariants),
     )
 

@@ -51,7 +51,7 @@ class PairSums(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         kernels = announced("backward")
         *inputs, scores, sums = ctx.saved_tensors
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]

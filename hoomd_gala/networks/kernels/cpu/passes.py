@@ -109,7 +109,8 @@ def are_cached(name: str) -> bool:
 @compiled
 def pack(settings: Any, weights: Array) -> Array:
     """(R, K) weights as :func:`embed` takes them."""
-    return pack_weights(weights, False)
+    packed: Array = pack_weights(weights, False)
+    return packed
 
 
 @part

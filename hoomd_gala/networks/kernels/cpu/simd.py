@@ -10,17 +10,24 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import extending, njit, types
 from numba.core import cgutils, config
 from numba.core.datamodel import models
-from numba.extending import intrinsic, register_model
+from numba.extending import register_model
 from numba.np.arrayobj import make_array
 
 #: How functions are compiled: sums stay in the order they are written in.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-#: Compile a function as a part of others; Python does not call it.
-part = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+def part(function: Callable[..., Any]) -> Any:
+    """Compile a function as a part of others; Python does not call it."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Make an instruction of a function that generates code for LLVM."""
+    return extending.intrinsic(function)
 
 
 def _features() -> set[str]:
