@@ -12,7 +12,7 @@ from .device_search import check
 
 
 def device_system(positions: Any, box: Any, types: Any = None) -> System:
-    """A system whose positions and types are tensors on the device of the positions.
+    """Make a system whose positions and types are tensors on the device of the positions.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def device_system(positions: Any, box: Any, types: Any = None) -> System:
 
 
 def in_tag_order(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System:
-    """A system like that of :func:`device_system`, a copy in the order of tags.
+    """Copy particles into a system like that of :func:`device_system`, in the order of tags.
 
     It is not checked, so that a simulation goes on: the search for neighbors does that.
 
@@ -62,14 +62,14 @@ def in_tag_order(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System
 
 
 def host_system(system: System) -> System:
-    """The same system in the memory of the host."""
+    """Bring a system into the memory of the host, if it is not there."""
     arrays: list[Any] = [system.positions, system.types]
     positions, types = (x.cpu().numpy() if isinstance(x, torch.Tensor) else x for x in arrays)
     return System(positions, system.box, types)
 
 
 def _tensor(array: Any) -> torch.Tensor:
-    """A tensor as it is; other arrays where they are, which is on the GPU."""
+    """Take a tensor as it is, and other arrays where they are, which is on the GPU."""
     if isinstance(array, torch.Tensor):
         return array
     # without the device, torch would bring it to the CPU
@@ -77,5 +77,5 @@ def _tensor(array: Any) -> torch.Tensor:
 
 
 def _of_tensors(positions: torch.Tensor, box: Any, types: torch.Tensor) -> System:
-    """A system of tensors, which otherwise is one of arrays."""
+    """Make a system of tensors, which otherwise is one of arrays."""
     return System(positions, box, types)  # type: ignore[arg-type]

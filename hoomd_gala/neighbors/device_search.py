@@ -1,4 +1,4 @@
-"""Nearest neighbors on any device that torch runs on: the search of :mod:`~.environments` for GPUs.
+"""Nearest neighbors on any device that torch runs on: :mod:`~.environments` for GPUs.
 
 Particles are sorted into cells at least s wide, so that all neighbors nearer than s are in a
 particle's own cell and those around it, periodic images included. A particle whose n-th neighbor
@@ -52,9 +52,10 @@ class Found(NamedTuple):
 class _Cells:
     """Particles in the order of their cells.
 
-    ``order`` (N,) are the particles and ``places`` (N, 3) where they are; ``numbers``, ``starts``
-    and ``counts`` (C,) tell the cells that are not empty, ``coordinates`` (C, 3) where these are,
-    and ``home`` (N,) which of them each particle is in. ``size`` (3,) are cells along each axis.
+    ``order`` (N,) are the particles and ``places`` (N, 3) their positions; ``numbers``, ``starts``
+    and ``counts`` (C,) describe the cells that are not empty, ``coordinates`` (C, 3) are their
+    indices along each axis, and ``home`` (N,) is the cell of each particle. ``size`` (3,) is the
+    number of cells along each axis.
     """
 
     width: float
@@ -107,8 +108,13 @@ def _first_cells(fractional: Tensor, lattice: Array, n: int) -> _Cells:
 
 
 def _runs(cells: _Cells, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where in the order the particles around some cells are, (A, M) starts and counts, and the
-    images that these are, (A, M, 3), in boxes."""
+    """Find the particles around some cells in the order.
+
+    Returns
+    -------
+    (A, M) int64, (A, M) int64, (A, M, 3) int64
+        Starts and counts of runs, and the periodic images that these are.
+    """
     where = cells.coordinates[at].unsqueeze(1) + cells.around
     image = torch.div(where, cells.size, rounding_mode="floor")
     where = where - image * cells.size
@@ -148,8 +154,10 @@ def _candidates(cells: _Cells, at: Tensor, lattice: Tensor) -> tuple[Tensor, Ten
 
 
 def _portions(cells: _Cells, pending: Tensor) -> Iterator[Tensor]:
-    """Split places in the order so that none has more than :data:`PAIRS` pairs, a particle's own
-    aside; those with as many particles around them go together."""
+    """Split places in the order into portions of at most :data:`PAIRS` pairs.
+
+    Particles with similar numbers of candidates go together; a portion may be a single particle.
+    """
     occupied, row = torch.unique(cells.home[pending], return_inverse=True)
     step = max(1, PAIRS // len(cells.around))
     totals = torch.cat([_runs(cells, part)[1].sum(-1) for part in occupied.split(step)])[row]
@@ -171,8 +179,14 @@ def _portions(cells: _Cells, pending: Tensor) -> Iterator[Tensor]:
 def _nearest(
     cells: _Cells, chosen: Tensor, lattice: Tensor, n: int
 ) -> tuple[Found, Tensor, Tensor]:
-    """Environments of particles at some places in the order, which of these are certain, and which
-    have their own image among their neighbors."""
+    """Find environments of particles at some places in the order.
+
+    Returns
+    -------
+    Found, (m,) bool, (m,) bool
+        Which of the environments are certain, and which particles have their own image among their
+        neighbors.
+    """
     at, row = torch.unique(cells.home[chosen], return_inverse=True)
     candidates, places, inside = _candidates(cells, at, lattice)
     own = cells.places[chosen]
@@ -211,7 +225,7 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
     Raises
     ------
     InputError
-        For positions or a box that no environments can be had of, before the first portion; if the
+        For positions or a box without environments, before the first portion; if the
         box is so thin that a particle's own image is among its neighbors, after the last.
     """
     check(positions, box, n)

@@ -18,8 +18,8 @@ from ..threads import share_out
 N_NEIGHBORS = 20
 
 
-#: What networks are told bonds in units of: each environment's own mean bond length, the shortest
-#: distance of the structure, or a length in the unit that positions are in.
+#: Unit of the bonds that networks see: each environment's own mean bond length, the shortest
+#: distance of the structure, or a length in the unit of the positions.
 LENGTH_CONVENTIONS = ("mean", "shortest", "absolute")
 
 #: Share of particles that are nearer to a neighbor than where the search for the shortest distance
@@ -31,7 +31,7 @@ Integers = NDArray[np.int64]
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """The compiled search, imported when it first runs: numba takes a while to load."""
+    """Import the compiled search when it first runs: numba takes a while to load."""
     from . import grid as neighbor_kernels
 
     return neighbor_kernels
@@ -68,7 +68,7 @@ def check_number(particles: int, n: int = N_NEIGHBORS) -> None:
 
 
 def thin_box(n: int, affected: int, particles: int) -> InputError:
-    """What to raise for a box so thin that particles are among their own n neighbors."""
+    """Describe a box so thin that particles are among their own n neighbors."""
     return InputError(
         f"the box is too thin for {n} neighbors: {affected} of {particles} particles have their "
         "own periodic image among them; replicate the system."
@@ -328,7 +328,7 @@ def nearest_neighbors(positions: ArrayLike, box: ArrayLike, n: int = N_NEIGHBORS
     Raises
     ------
     InputError
-        For positions or a box that no environments can be had of.
+        For positions or a box without environments.
     """
     return PeriodicTree.build(positions, box).nearest(n=n)
 

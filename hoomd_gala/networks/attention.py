@@ -1,4 +1,4 @@
-"""Geometric algebra attention over the pairs of a point cloud.
+r"""Geometric algebra attention over the pairs of a point cloud.
 
 Every layer forms the value of a pair from its invariants :math:`q_{ij}` and the values of its two
 members, scores it, and sums over pairs with softmax weights (Spellings, arXiv 2110.02393, with
@@ -6,19 +6,19 @@ means for the joining and merging functions)
 
 .. math::
 
-    v_{ij} &= \\tfrac12 V(q_{ij}) + \\tfrac14 (v_i + v_j) \\\\
-    a_{ij} &= \\operatorname{softmax}(S(v_{ij})) \\\\
-    y_i &= \\sum_j a_{ij} v_{ij}, \\qquad
-    r'_i = \\sum_j a_{ij} \\, \\alpha(v_{ij}) \\,
-        (w_0 \\, r_i \\times r_j + w_1 r_i + w_2 r_j).
+    v_{ij} &= \tfrac12 V(q_{ij}) + \tfrac14 (v_i + v_j) \\
+    a_{ij} &= \operatorname{softmax}(S(v_{ij})) \\
+    y_i &= \sum_j a_{ij} v_{ij}, \qquad
+    r'_i = \sum_j a_{ij} \, \alpha(v_{ij}) \,
+        (w_0 \, r_i \times r_j + w_1 r_i + w_2 r_j).
 
 A layer that keeps the points (``reduce=False``) normalizes and sums over j; one that reduces the
 cloud to a single value (``reduce=True``) does so over all pairs.
 
 The pair values themselves are never formed. With :math:`V(q) = V_2 h + b` and
-:math:`h = \\mathrm{relu}(V_1 q + c)`, the first linear map of S or α applied to a pair splits into
-:math:`\\tfrac12 S_1 V_2 h_{ij}` and one term for each member, and :math:`V_2` commutes with the
-weighted sum. Nor are the products :math:`r_i \\times r_j`, which commute with it as well. What is
+:math:`h = \mathrm{relu}(V_1 q + c)`, the first linear map of S or α applied to a pair splits into
+:math:`\tfrac12 S_1 V_2 h_{ij}` and one term for each member, and :math:`V_2` commutes with the
+weighted sum. Nor are the products :math:`r_i \times r_j`, which commute with it as well. What is
 left to do for every pair are the sums over j of :func:`pair_sums`; from sums over j with softmax
 weights and the logarithm of what these were divided by follow sums over all pairs.
 """
@@ -32,12 +32,12 @@ from .kernels import LayerWeights, Perceptron, pair_sums, pair_weights
 
 
 def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    """A two-layer perceptron with rectified hidden units."""
+    """Make a two-layer perceptron with rectified hidden units."""
     return nn.Sequential(nn.Linear(n_in, hidden), nn.ReLU(), nn.Linear(hidden, n_out))
 
 
 def linear_maps(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
-    """The two maps of a perceptron."""
+    """Return the two maps of a perceptron."""
     first, last = network[0], network[-1]
     assert isinstance(first, nn.Linear)
     assert isinstance(last, nn.Linear)
@@ -45,7 +45,7 @@ def linear_maps(network: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
 
 
 def perceptron(network: nn.Sequential) -> Perceptron:
-    """Weights of a perceptron, as kernels take them."""
+    """Take the weights of a perceptron as kernels need them."""
     up, down = linear_maps(network)
     return Perceptron(up.weight, up.bias, down.weight, down.bias)
 
@@ -89,12 +89,12 @@ class PairAttention(nn.Module):
             to_hidden.bias.copy_(-(to_hidden.weight * bend).sum(-1))
 
     def weights(self) -> LayerWeights:
-        """The weights that the layer has now, as kernels take them."""
+        """Take the weights that the layer has now as kernels need them."""
         heads = tuple(perceptron(head) for head in self.heads())
         return LayerWeights(perceptron(self.value), heads, None)
 
     def heads(self) -> tuple[nn.Sequential, ...]:
-        """The perceptrons whose outputs every pair has."""
+        """Return the perceptrons that are applied to every pair."""
         return (self.score,)
 
     def _attend(self, pairs: Pairs, values: Tensor) -> list[Tensor]:
@@ -132,12 +132,13 @@ class InvariantAttention(PairAttention):
     """
 
     def forward(self, pairs: Pairs, values: Tensor) -> Tensor:
+        """Return invariant values: see the class."""
         total, pooled, members = self._attend(pairs, values)
         return self._invariant_sum(total, pooled, members, values)
 
 
 class VectorAttention(PairAttention):
-    """Vectors that turn with the sample, from a cloud of vectors with values.
+    """Vectors that rotate with the sample, from a cloud of vectors with values.
 
     ``forward(pairs, values)`` returns (B, n, 3), or (B, 3) when reducing. Equals the
     ``Vector2VectorAttention`` of geometric-algebra-attention with full invariants and covariants.
@@ -150,10 +151,11 @@ class VectorAttention(PairAttention):
         self.covariant_weights = nn.Parameter(0.05 * torch.randn(3))
 
     def heads(self) -> tuple[nn.Sequential, ...]:
-        """The perceptrons whose outputs every pair has."""
+        """Return the perceptrons that are applied to every pair."""
         return self.score, self.scale
 
     def weights(self) -> LayerWeights:
+        """Take the weights that the layer has now, those of covariants among them."""
         return super().weights()._replace(covariants=self.covariant_weights)
 
     def _covariants(self, vectors: Tensor, scale: Tensor, moment: Tensor) -> Tensor:
@@ -164,6 +166,7 @@ class VectorAttention(PairAttention):
         return covariants
 
     def forward(self, pairs: Pairs, values: Tensor) -> Tensor:
+        """Return vectors: see the class."""
         total, _, _, scale, moment = self._attend(pairs, values)
         return self._over_points(total, self._covariants(pairs.vectors, scale, moment))
 
@@ -177,17 +180,18 @@ class TiedAttention(VectorAttention):
     """
 
     def forward(self, pairs: Pairs, values: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Return vectors and invariant values: see the class."""
         total, pooled, members, scale, moment = self._attend(pairs, values)
         vectors = self._over_points(total, self._covariants(pairs.vectors, scale, moment))
         return vectors, self._invariant_sum(total, pooled, members, values)
 
 
 class LabeledVectorAttention(VectorAttention):
-    """One vector for each label, built from a set of reference vectors.
+    r"""One vector for each label, built from a set of reference vectors.
 
     ``forward(labels, pairs, values)`` takes (B, m, width) labels, the pairs of (B, n, 3) reference
     vectors and their (B, n, width) values, and returns (B, m, 3). The label :math:`c_l` joins the
-    pair's value, :math:`v_{l,ij} = \\tfrac13 (c_l + V(q_{ij}) + \\tfrac12 (v_i + v_j))`. Equals the
+    pair's value, :math:`v_{l,ij} = \tfrac13 (c_l + V(q_{ij}) + \tfrac12 (v_i + v_j))`. Equals the
     reducing ``LabeledVectorAttention`` of geometric-algebra-attention.
     """
 
@@ -195,6 +199,7 @@ class LabeledVectorAttention(VectorAttention):
         super().__init__(width, hidden, reduce=True)
 
     def forward(self, labels: Tensor, pairs: Pairs, values: Tensor) -> Tensor:  # type: ignore[override]
+        """Return one vector for each label: see the class."""
         members = 0.5 * (values.unsqueeze(-2) + values.unsqueeze(-3))
         pair_values = self.value(pairs.invariants[..., :N_INVARIANTS]) + members
         joined = (labels[:, :, None, None, :] + pair_values.unsqueeze(1)) / 3

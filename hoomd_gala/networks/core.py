@@ -18,7 +18,7 @@ class CoreConfig:
     Attributes
     ----------
     max_types : int
-        Particle types told apart; 1 makes the network blind to types.
+        Particle types that are distinguished; 1 makes the network blind to types.
     width : int
         Length of the per-bond values and of the embedding.
     hidden : int
@@ -49,10 +49,11 @@ class Block(nn.Module):
         self.mlp = mlp(width, hidden, width)
 
     def layers(self) -> tuple[PairAttention, ...]:
-        """The layers in the order in which they act."""
+        """Return the layers in the order in which they act."""
         return self.vector, self.invariant
 
     def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Update vectors and values."""
         vectors = vectors + self.vector(pair_products(vectors), values)
         values = values + self.invariant(pair_products(vectors), values)
         return vectors, values + self.mlp(self.norm(values))
@@ -68,10 +69,11 @@ class TiedBlock(nn.Module):
         self.mlp = mlp(config.width, config.hidden, config.width)
 
     def layers(self) -> tuple[PairAttention, ...]:
-        """The one layer that acts on both."""
+        """Return the one layer that acts on both."""
         return (self.tied,)
 
     def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Update vectors and values."""
         change, update = self.tied(pair_products(vectors), values)
         values = values + update
         return vectors + change, values + self.mlp(self.norm(values))
@@ -81,7 +83,7 @@ class Core(nn.Module):
     """From bonds to one vector and one value per bond.
 
     ``forward(bonds, types)`` takes (B, n, 3) scaled bond vectors and the (B, n, 2·max_types)
-    values that encode types, and returns (B, n, 3) vectors that turn with the bonds and
+    values that encode types, and returns (B, n, 3) vectors that rotate with the bonds and
     (B, n, width) values that do not.
     """
 
@@ -92,10 +94,11 @@ class Core(nn.Module):
         self.blocks = nn.ModuleList(block(config) for _ in range(config.blocks))
 
     def attention_blocks(self) -> Iterable[Block | TiedBlock]:
-        """The blocks in the order in which they act."""
+        """Return the blocks in the order in which they act."""
         return cast(Iterable[Block | TiedBlock], self.blocks)
 
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
+        """Return vectors and values of the bonds: see the class."""
         vectors, values = compress(bonds), self.embed_types(types.to(bonds.dtype))
         for block in self.blocks:
             vectors, values = block(vectors, values)
@@ -122,7 +125,7 @@ class Network(nn.Module):
 
 
 def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tensor:
-    """Per-bond values that encode the types at both ends of each bond.
+    """Encode in per-bond values the types at both ends of each bond.
 
     Parameters
     ----------
@@ -131,7 +134,7 @@ def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tenso
     neighbor_types : (B, n)
         Types of its neighbors.
     max_types : int
-        Types told apart; with 1 all particles look the same, whatever their types.
+        Types that are distinguished; with 1 all particles look the same.
 
     Returns
     -------

@@ -22,7 +22,7 @@ CHUNK = 32_768
 
 
 def network_weights(network: Network) -> NetworkWeights:
-    """The weights that a network has now, as kernels take them."""
+    """Take the weights that a network has now as kernels need them."""
     core = network.core
     max_types = core.embed_types.in_features // 2
     types = torch.arange(max_types)
@@ -104,7 +104,7 @@ def embeds(network: nn.Module) -> bool:
 
 
 def device_embedder(network: nn.Module, max_types: int) -> DeviceEmbedder | None:
-    """A :class:`DeviceEmbedder` if one can replace a network's own function on its device."""
+    """Make a :class:`DeviceEmbedder` if one can replace a network's own function on its device."""
     if not _takes_compiled(network, "cuda"):
         return None
     assert isinstance(network, Network)
@@ -132,7 +132,7 @@ def _takes_compiled(network: nn.Module, kind: str) -> bool:
 def surroundings(
     context: Context, embedding: Array, other: Array, neighbors: NDArray[np.int32]
 ) -> Array:
-    """What a context makes of particles.
+    """Summarize what surrounds particles, as a context does.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def surroundings(
 
 
 def device_surroundings(context: Context, everybody: Tensor, neighbors: Tensor) -> Tensor:
-    """What a context makes of all particles on a device.
+    """Summarize what surrounds all particles, as a context does, on any device.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def device_surroundings(context: Context, everybody: Tensor, neighbors: Tensor) 
 
 
 def embedding_error(device: torch.device, tied: bool, pooled: bool) -> dict[str, float]:
-    """Relative error of the compiled embeddings of a small random network on a device."""
+    """Measure the relative error of compiled embeddings of a small random network on a device."""
     config = CoreConfig(max_types=2, width=WIDTH, hidden=UNITS, blocks=1, tied=tied)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay what they were
         torch.default_generator.manual_seed(1)
@@ -204,7 +204,7 @@ def embedding_error(device: torch.device, tied: bool, pooled: bool) -> dict[str,
 
 
 def surroundings_error(device: torch.device) -> dict[str, float]:
-    """Relative error of compiled surroundings on a device."""
+    """Measure the relative error of compiled surroundings on a device."""
     generator = torch.Generator().manual_seed(1)
     own, other = (torch.randn(CLOUDS, WIDTH, generator=generator) for _ in range(2))
     neighbors = torch.randint(CLOUDS, (CLOUDS, POINTS), generator=generator, dtype=torch.int32)

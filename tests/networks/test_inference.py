@@ -90,7 +90,7 @@ def test_labels_equal_those_of_the_network_on_tensors():
         np.testing.assert_allclose(result.confidence, expected.confidence, atol=1e-3)
 
 
-def test_renumbered_particles_keep_their_labels_and_embeddings():
+def test_permuted_particles_keep_their_labels_and_embeddings():
     system = displace(crystal(unit_cell("cF4-Cu"), 500), 0.05, np.random.default_rng(9))
     order = np.random.default_rng(10).permutation(len(system.positions))
     analyzer = Analyzer("structures", "cpu")

@@ -61,7 +61,7 @@ def pair_sums(
     last: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """Sums over the second member of the pairs, with the softmax of the first head as weights.
+    """Sum over the second members of pairs, with the softmax of the first head as weights.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def pair_sums(
 
 
 def embedder(weights: NetworkWeights) -> Any:
-    """The compiled way from environments to embeddings, for the device that the weights are on.
+    """Make the compiled function from environments to embeddings, on the device of the weights.
 
     It takes ``(bonds, types, neighbor_types, length_scale)``, arrays, on the CPU and
     ``(scaled_bonds, types, neighbor_types)``, tensors, on a GPU, and returns (B, width) embeddings.
@@ -108,7 +108,7 @@ def embedder(weights: NetworkWeights) -> Any:
 
 
 def surroundings(own: Any, other: Any, neighbors: Any, device: torch.device) -> Any:
-    """Mean over neighbors of relu(own + other), compiled.
+    """Average over neighbors relu(own + other), compiled.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def use(kernels: str | None) -> Iterator[None]:
 
 
 def choice() -> str:
-    """What :func:`use` or the environment variable says."""
+    """Return what :func:`use` or the environment variable says."""
     name = _chosen.get()
     if name is None:
         name = os.environ.get(VARIABLE) or "auto"
@@ -80,7 +80,7 @@ def _load(module: str) -> ModuleType:
 
 
 def compiled(device: torch.device, part: str = "pairs") -> ModuleType:
-    """The module of a device's compiled kernels, imported when needed: compilers load slowly."""
+    """Import a device's compiled kernels when they are needed: compilers load slowly."""
     return _load(BACKENDS[device.type][part])
 
 
@@ -123,7 +123,7 @@ def takes_compiled(
 
 
 def _fault(device: torch.device, error: Callable[[], dict[str, float]]) -> str | None:
-    """What is wrong with the kernels, if anything."""
+    """Find out what is wrong with the kernels, if anything."""
     try:
         if device.type == "cuda":
             _check_gpu(device)

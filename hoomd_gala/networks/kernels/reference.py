@@ -13,15 +13,15 @@ from ..algebra import Pairs
 
 
 class PairPass(torch.autograd.Function):
-    """Everything that a layer does for every pair.
+    r"""Everything that a layer does for every pair.
 
     .. math::
 
-        h &= \\mathrm{relu}(q W^T), &
-        g &= \\mathrm{relu}(h M^T + u_i + u'_j), &
-        (s, \\ldots) &= g L^T, &
-        a &= \\mathrm{softmax}_j(s), &
-        p &= \\sum_j a h
+        h &= \mathrm{relu}(q W^T), &
+        g &= \mathrm{relu}(h M^T + u_i + u'_j), &
+        (s, \ldots) &= g L^T, &
+        a &= \mathrm{softmax}_j(s), &
+        p &= \sum_j a h
 
     ``apply(q, u, u', W, M, L)`` takes invariants (B, n, n, 5), member terms (B, n, H) and
     the weights (h, 5), (H, h) and (k, H), and returns a (B, n, n), the remaining heads
@@ -43,6 +43,7 @@ class PairPass(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, own: Tensor, other: Tensor, w: Tensor, m: Tensor, last: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Compute the pass, and keep inputs and weights."""
         pairs = q.shape[:3]
         features, hidden = PairPass._units(q, own, other, w, m)
         heads = (hidden @ last.T).view(*pairs, len(last))
@@ -58,6 +59,7 @@ class PairPass(torch.autograd.Function):
     def backward(
         ctx: Any, grad_weights: Tensor, grad_heads: Tensor, grad_pooled: Tensor, grad_total: Tensor
     ) -> tuple[Tensor, ...]:
+        """Compute gradients of the inputs."""
         q, own, other, w, m, last, weights = ctx.saved_tensors
         features, hidden = PairPass._units(q, own, other, w, m)
         by_pair = features.view(*q.shape[:3], len(w))

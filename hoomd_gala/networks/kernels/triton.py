@@ -169,7 +169,7 @@ def _head(g, last):
 
 @triton.jit
 def _own_features(first, norm, F: tl.constexpr, PADDED: tl.constexpr):
-    """What hidden units of V have from the first vector of a pair alone.
+    """Compute what hidden units of V get from the first vector of a pair alone.
 
     It is a product of matrices so that what is added to it, pair by pair, lies in registers as the
     matrix units want the factors of the next product.
@@ -220,7 +220,7 @@ def _forward(
     KEEP: tl.constexpr,
     POOLED: tl.constexpr,
 ):
-    """The sums of ``STEP`` of ``total`` points, and if they are to be kept the heads' outputs.
+    """Compute the sums of ``STEP`` of ``total`` points, and with ``KEEP`` the heads' outputs.
 
     ``other`` and ``values`` are in parts, (2, total, …). Without ``POOLED`` the averages of hidden
     units and of values are left out.
@@ -279,7 +279,7 @@ def _forward(
         to_first = other + (j * U + unit[None, :])
         u_j = tl.load(to_first, present[:, None] & (unit < H)[None, :], 0.0)
         score = _score(member, u_j, high, low, m_high, m_low, u, to_head) + b
-        # the running softmax: what was summed so far shrinks when a higher score turns up
+        # the running softmax: what was summed so far shrinks when a higher score appears
         before, highest = highest, tl.maximum(highest, score)
         shrink, e = tl.exp(before - highest), tl.exp(score - highest)
         weight = weight * shrink + e
@@ -318,7 +318,7 @@ def _forward(
 
 @triton.jit
 def _product(x, matrix, add, N_IN: tl.constexpr, N_OUT: tl.constexpr, PADDED: tl.constexpr):
-    """x (rows, inputs) times the transpose of a matrix of weights (N_OUT, N_IN), and more."""
+    """Multiply x (rows, inputs) by the transpose of a matrix of weights (N_OUT, N_IN), and more."""
     column, k = tl.arange(0, PADDED), tl.arange(0, x.shape[1])
     inside = (k < N_IN)[:, None] & (column < N_OUT)[None, :]
     w_high, w_low = _halves(tl.load(matrix + column[None, :] * N_IN + k[:, None], inside, 0.0))
@@ -330,7 +330,7 @@ def _product(x, matrix, add, N_IN: tl.constexpr, N_OUT: tl.constexpr, PADDED: tl
 
 @triton.jit
 def _bias(x, vector, SIZE: tl.constexpr, PADDED: tl.constexpr):
-    """A vector of numbers for every row of x."""
+    """Repeat a vector of numbers for every row of x."""
     column = tl.arange(0, PADDED)
     numbers = tl.load(vector + column, column < SIZE, 0.0)
     return tl.zeros((x.shape[0], PADDED), tl.float32) + numbers[None, :]
@@ -369,7 +369,7 @@ def _update(
     U_PADDED: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """What happens to each point between the passes of two layers over the pairs, in place.
+    """Update each point between the passes of two layers over the pairs, in place.
 
     With ``VECTORS`` the sums change the vectors, with ``VALUES`` the values, which then go through
     the perceptron of their block; what the values add to hidden units of the next layer's heads is
@@ -463,7 +463,7 @@ def _around(
 
 @triton.jit
 def _column(tile, k: tl.constexpr):
-    """A column of (rows, 16), in parts: the high one and the low one, five further on."""
+    """Take a column of (rows, 16), in parts: the high one and the low one, five further on."""
     column = tl.arange(0, 16)
     return tl.sum(tl.where(((column == k) | (column == k + 5))[None, :], tile, 0.0), 1)
 
@@ -501,7 +501,7 @@ def _backward(
     ROWS: tl.constexpr,
     GROUP: tl.constexpr,
 ):
-    """What gradients of :func:`_forward`'s sums go through one of the heads.
+    """Compute the gradients of :func:`_forward`'s sums that go through one of the heads.
 
     Those of the hidden units, and so of ``own``, ``other`` and ``middle``, lack the factor
     ``last``. What a vector gets as the first and as the second member of pairs is written by
@@ -679,7 +679,7 @@ def _padded(size: int) -> int:
 
 
 def _sizes(vectors: Tensor, values: Tensor, first: Tensor, last: Tensor) -> dict[str, int]:
-    """What the kernels are compiled for."""
+    """Collect what the kernels are compiled for."""
     n, f, width = vectors.shape[1], len(first), values.shape[-1]
     heads, h = last.shape
     return {
@@ -810,7 +810,7 @@ def update(
 
 
 def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
-    """What a :class:`~hoomd_gala.networks.Context` makes of particles, (m, size).
+    """Summarize what surrounds particles, (m, size), as :class:`~hoomd_gala.networks.Context` does.
 
     Parameters
     ----------
@@ -844,6 +844,7 @@ class PairSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        """Compute the sums, and keep inputs, scores and sums."""
         keep = any(ctx.needs_input_grad)
         inputs = tuple(tensor.detach().contiguous() for tensor in inputs)
         vectors, _, _, values, first, _, last, _ = inputs
@@ -859,6 +860,7 @@ class PairSums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        """Compute gradients of the inputs."""
         *inputs, sums, scores = ctx.saved_tensors
         vectors, own, other, values, first, middle, last, _ = inputs
         sizes = _sizes(vectors, values, first, last)

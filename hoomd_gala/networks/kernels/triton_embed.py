@@ -30,7 +30,7 @@ def _contiguous(layer: LayerWeights) -> PairWeights:
 
 
 def _value_map(layer: LayerWeights, units: int) -> tuple[Tensor, Tensor]:
-    """The last map of V, with columns for hidden units that were added, and its bias."""
+    """Return the last map of V, with columns for hidden units that were added, and its bias."""
     weight = layer.value.down
     missing = units - weight.shape[1]
     return nn.functional.pad(weight, (0, missing)).contiguous(), layer.value.down_bias

@@ -14,7 +14,7 @@ CLOUDS, POINTS, WIDTH, UNITS = 19, 20, 32, 32
 
 
 def relative_error(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float:
-    """The largest distance between two tensors of a series, relative to the norm of the second."""
+    """Return the largest distance between tensors of two series, relative to the second's norm."""
     worst = torch.zeros(())
     for x, y in zip(found, expected, strict=True):
         difference = torch.linalg.vector_norm(x.detach().cpu().double() - y.detach())
@@ -27,7 +27,7 @@ def relative_error(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float
 def pair_sums_error(
     apply: Callable[..., Tensor], device: torch.device, training: bool
 ) -> dict[str, float]:
-    """Relative error of sums over pairs, and of their gradients if these are needed.
+    """Measure the relative error of sums over pairs, and of their gradients if these are needed.
 
     Parameters
     ----------

@@ -111,12 +111,12 @@ class PairWeights(NamedTuple):
 
 
 def _padded(tensor: Tensor, extra: tuple[int, ...]) -> Tensor:
-    """A tensor with zeros appended, or unchanged where none are needed."""
+    """Append zeros to a tensor where any are needed."""
     return pad(tensor, extra) if any(extra) else tensor
 
 
 def pair_weights(layer: LayerWeights) -> PairWeights:
-    """The weights that :func:`~hoomd_gala.networks.kernels.pair_sums` takes.
+    """Make the weights that :func:`~hoomd_gala.networks.kernels.pair_sums` takes.
 
     Hidden units are padded with zeros: the kernels take those of V by fours and those of the heads
     by sixteens.

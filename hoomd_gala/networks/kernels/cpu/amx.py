@@ -140,7 +140,7 @@ def tiles(size: int) -> int:
 
 @part
 def _bfloat(x: np.float32) -> np.float32:
-    """The nearest bfloat16, as a float32."""
+    """Round to the nearest bfloat16, as a float32."""
     bits = np.uint32(np.float32(x).view(np.uint32)) + np.uint32(0x8000)
     return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32)
 
@@ -283,8 +283,8 @@ def put_scaled(
 ) -> None:
     """Hidden units of V times a number, as :func:`add_outer` takes them: pairs in rows.
 
-    They are computed anew with a register for sixteen units of one pair; turning those that are
-    there would take longer. ``first`` is (5, h), with h a multiple of 16.
+    They are computed again with a register for sixteen units of one pair; transposing those that
+    exist would take longer. ``first`` is (5, h), with h a multiple of 16.
     """
     width, h = q.shape[1], out.shape[2]
     low = out.shape[1] * h

@@ -15,7 +15,7 @@ from . import passes
 
 @functools.cache
 def announced(name: str) -> ModuleType:
-    """The compiled passes, of which one is about to run; says so if it must be compiled first."""
+    """Return the passes, of which one is about to run, and say so if it must be compiled first."""
     if not passes.are_cached(name):
         print(f"hoomd-gala: compiling ({name}), once on this machine", file=sys.stderr)
     return passes
@@ -30,6 +30,7 @@ class PairSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        """Compute the sums, and keep inputs, scores and sums."""
         kernels = announced("forward")
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
         vectors, _, _, values, first, _, last, _ = arrays
@@ -52,6 +53,7 @@ class PairSums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        """Compute gradients of the inputs."""
         kernels = announced("backward")
         *inputs, scores, sums = ctx.saved_tensors
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]

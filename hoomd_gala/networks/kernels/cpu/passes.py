@@ -86,15 +86,15 @@ _VERSION = hashlib.sha256(
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, and keep the result where there is a place.
+    """Compile a function when it is first called, and cache the result where that is possible.
 
-    What is kept depends on the types of the arguments. The first argument is :data:`SETTINGS`,
-    whose type tells matrix units from vector registers.
+    What is cached depends on the types of the arguments. The first argument is :data:`SETTINGS`,
+    whose type distinguishes matrix units from vector registers.
     """
     function.__qualname__ += f"_{_VERSION}"
     try:
         return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # no folder to keep it in can be written
+    except RuntimeError:  # no folder for the cache can be written
         return njit(**OPTIONS)(function)
 
 
@@ -154,7 +154,7 @@ def _log(x: Any) -> Any:
 
 
 @part
-def _turn(x: Array, at: int, step: int, out: Array, out_at: int, out_step: int) -> None:
+def _transpose(x: Array, at: int, step: int, out: Array, out_at: int, out_step: int) -> None:
     """Transpose a square of as many numbers as there are lanes, rows step apart."""
     if LANES == 16:
         rows = (
@@ -184,7 +184,7 @@ def _pack(points: Array, start: int, out: Array) -> None:
     step = n * size
     for j in range(n):
         for k in range(0, whole, LANES):
-            _turn(points, (start * n + j) * size + k, step, out, k * width + j * LANES, width)
+            _transpose(points, (start * n + j) * size + k, step, out, k * width + j * LANES, width)
         for k in range(whole, size):
             for lane in range(clouds):
                 out[k, j * LANES + lane] = points[start + lane, j, k]
@@ -194,7 +194,7 @@ def _pack(points: Array, start: int, out: Array) -> None:
 
 @part
 def _unpack(packed: Array, points: Array, start: int) -> None:
-    """The opposite of :func:`_pack`."""
+    """Do the opposite of :func:`_pack`."""
     n, size = points.shape[1], points.shape[2]
     width = packed.shape[1]
     clouds = min(LANES, points.shape[0] - start)
@@ -202,7 +202,9 @@ def _unpack(packed: Array, points: Array, start: int) -> None:
     step = n * size
     for j in range(n):
         for k in range(0, whole, LANES):
-            _turn(packed, k * width + j * LANES, width, points, (start * n + j) * size + k, step)
+            _transpose(
+                packed, k * width + j * LANES, width, points, (start * n + j) * size + k, step
+            )
         for k in range(whole, size):
             for lane in range(clouds):
                 points[start + lane, j, k] = packed[k, j * LANES + lane]
@@ -308,7 +310,7 @@ def _scores(
     scratch: Array,
     head: Array,
 ) -> None:
-    """Outputs of the heads, (heads, P).
+    """Compute outputs of the heads, (heads, P).
 
     The product of one tile is begun before the one before it is put to use, so that matrix units
     and vector registers work at the same time. ``scratch`` is (2, TILE, 4·LANES).
@@ -421,7 +423,7 @@ def _attend(
     scores: Array,
     out: Array,
 ) -> None:
-    """Sums over pairs of a block of clouds, rows as of :func:`forward`'s sums, (…, P).
+    """Sum over pairs of a block of clouds, rows as of :func:`forward`'s sums, (…, P).
 
     ``scores`` is (n or 1, heads, P): with 1 every i writes over what the one before it wrote.
     """
@@ -583,7 +585,7 @@ def _normalize(x: Array, rows: int, size: int, scale: Array, shift: Array, out: 
 def _apply_layer(
     size: int, r: Array, norms: Array, v: Array, layer: Any, at: int, room: Any, more_room: Any
 ) -> None:
-    """Sums over pairs of the at-th of some layers, into the output rows of ``more_room``."""
+    """Sum over pairs of the at-th of some layers, into the output rows of ``more_room``."""
     first, members, more, m, last, bias, _, _, _ = layer
     x_rows, both, constant, scores, nothing, out = more_room
     _put_rows(v, v.shape[0], size, x_rows)
@@ -595,7 +597,7 @@ def _apply_layer(
 
 
 @part
-def _turn_vectors(size: int, r: Array, out: Array, row: int, weights: Array) -> None:
+def _update_vectors(size: int, r: Array, out: Array, row: int, weights: Array) -> None:
     """Add to the vectors the sum of their covariants."""
     width = r.shape[1]
     dual, own, other = spread(weights, 0), spread(weights, 1), spread(weights, 2)
@@ -725,7 +727,7 @@ def embed(
         for b in range(len(vector_layers[0])):
             _norms(r, norms)
             _apply_layer(size, r, norms, v, vector_layers, b, room, two_room)
-            _turn_vectors(size, r, sums, 1 + h + width, vector_layers[8][b])
+            _update_vectors(size, r, sums, 1 + h + width, vector_layers[8][b])
             if untied:
                 _norms(r, norms)
                 _apply_layer(size, r, norms, v, invariant_layers, b, room, one_room)

@@ -31,7 +31,7 @@ def intrinsic(function: Callable[..., Any]) -> Any:
 
 
 def _features() -> set[str]:
-    """What the processor can do, or what numba's own environment variables say it can."""
+    """List what the processor can do, or what numba's own environment variables say it can."""
     if config.CPU_FEATURES is not None:
         return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
     return {name for name, there in binding.get_host_cpu_features().items() if there}
@@ -83,7 +83,7 @@ def load(_: Any, array: Any, at: Any) -> Any:
 
 @intrinsic
 def store(_: Any, array: Any, at: Any, value: Any) -> Any:
-    """The opposite of :func:`load`."""
+    """Do the opposite of :func:`load`."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = address(context, builder, signature, args)
@@ -112,7 +112,7 @@ def spread(_: Any, array: Any, at: Any) -> Any:
 
 @intrinsic
 def fill(_: Any, number: Any) -> Any:
-    """A float32 number in all lanes."""
+    """Put a float32 number into all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _everywhere(builder, args[0])
