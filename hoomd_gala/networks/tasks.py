@@ -34,8 +34,8 @@ def convert_types(weight: Tensor, max_types: int) -> Tensor:
     """Convert weights on encoded types to another number of types.
 
     Types that the new network does not distinguish are left out; those that the old one did not
-    distinguish look like its first type. A blind network sees every particle as of the first type, so that
-    converting to or from one changes nothing that it could have seen.
+    distinguish look like its first type. A blind network sees every particle as of the first type,
+    so that converting to or from one changes nothing that it could have seen.
 
     Parameters
     ----------
