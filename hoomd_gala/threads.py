@@ -95,8 +95,7 @@ if hasattr(os, "register_at_fork"):
 def share_out(work: Callable[[tuple[int, int]], Any], total: int, threads: int) -> list[Any]:
     """Collect results of work on consecutive ranges of a number of things, one for each thread.
 
-    Threads that wait cost nothing here, other than OpenMP's, which would keep a simulation off
-    its cores.
+    Unlike OpenMP's threads, these cost nothing while they wait and leave the cores to a simulation.
     """
     count = max(1, min(threads, total))
     ends = [total * k // count for k in range(count + 1)]
