@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import needs_cuda
-from test_cpu_kernels import LAYERS, make, run
+from test_cpu_kernels import LAYERS, WIDTH, make, run
 
 from hoomd_gala.files.models import load_model
 from hoomd_gala.networks import CoreConfig, FrameClassifier
@@ -187,9 +187,9 @@ def test_kernels_compile_for_gpus(capability):
 def test_edges_of_tiles(kind, clouds, n, hidden):
     for _ in range(3):
         seed = secrets.randbits(31)  # other numbers every time; a failure shows which
-        layer, vectors, values = make(kind, clouds % 2 == 0, clouds, n, hidden)
-        generator = torch.Generator().manual_seed(seed)
-        vectors, values = (torch.randn(x.shape, generator=generator) for x in (vectors, values))
+        torch.manual_seed(seed)
+        layer = kind(WIDTH, hidden, clouds % 2 == 0)
+        vectors, values = torch.randn(clouds, n, 3), torch.randn(clouds, n, WIDTH)
         print(f"seed {seed}")
         # one bent unit of a pair changes the gradients of two of a hundred points
         compare(layer, 0.5 * vectors, values, bent=0.03)
