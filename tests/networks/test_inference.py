@@ -13,6 +13,14 @@ from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.neighbors.environments import PeriodicTree, nearest_neighbors, scale_bonds
 from hoomd_gala.networks import Context, CoreConfig, encode_types, make_network
 from hoomd_gala.networks.inference import Embedder, embeds, surroundings
+from hoomd_gala.networks.kernels import VARIABLE
+
+
+@pytest.fixture(autouse=True)
+def no_fallback(monkeypatch):
+    """Kernels that do not pass their verification are an error here."""
+    monkeypatch.setenv(VARIABLE, "fused")
+
 
 SIZES = [
     ("frame-classification", CoreConfig(1, 32, 32, 2, True), 20),

@@ -9,11 +9,17 @@ import torch
 
 from hoomd_gala.networks.algebra import pair_products
 from hoomd_gala.networks.attention import InvariantAttention, TiedAttention, VectorAttention
-from hoomd_gala.networks.kernels import pair_weights, reference, use
+from hoomd_gala.networks.kernels import VARIABLE, pair_weights, reference, use
 from hoomd_gala.networks.kernels.cpu import passes
 
 WIDTH = 12
 LAYERS = [InvariantAttention, VectorAttention, TiedAttention]
+
+
+@pytest.fixture(autouse=True)
+def no_fallback(monkeypatch):
+    """Kernels that do not pass their verification are an error here."""
+    monkeypatch.setenv(VARIABLE, "fused")
 
 
 def run(layer, vectors, values):
