@@ -296,5 +296,6 @@ def scale_bonds(bonds: Tensor, length_scale: float | None = None) -> Tensor:
     """:func:`hoomd_gala.neighbors.environments.scale_bonds` of (m, n, 3) bonds on any device."""
     if length_scale is None:
         lengths = torch.linalg.vector_norm(bonds, dim=-1).mean(-1)
-        return bonds / (2 * lengths.clamp(min=torch.finfo(bonds.dtype).tiny))[:, None, None]
+        units: Tensor = 2 * lengths.clamp(min=torch.finfo(bonds.dtype).tiny)
+        return bonds / units[:, None, None]
     return bonds / (2 * length_scale)

@@ -24,7 +24,7 @@ With ``TRITON_INTERPRET=1`` in the environment all of this runs on tensors of th
 """
 
 # kernels are no Python functions: Triton infers their types
-# mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
 
 import functools
 import os
