@@ -158,7 +158,8 @@ def test_kernels_pass_their_verification():
     errors = pair_sums_error(apply, device, training=True)
     assert errors["values"] < 3e-5
     assert errors["gradients"] < 1e-3
-    assert embedding_error(device, tied=True, pooled=True)["values"] < 3e-5
+    if ON_GPU:
+        assert embedding_error(device, tied=True, pooled=True)["values"] < 3e-5
 
 
 @pytest.mark.parametrize("capability", [80, 90])
