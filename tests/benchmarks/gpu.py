@@ -33,7 +33,7 @@ from hoomd_gala.networks.attention import (
     TiedAttention,
     VectorAttention,
 )
-from hoomd_gala.networks.device_inference import device_embedder
+from hoomd_gala.networks.inference import device_embedder
 from hoomd_gala.systems import System
 
 ROUNDS = 5

@@ -2,17 +2,10 @@
 
 The layers are small and have many pairs, so that tensor libraries spend their time on carrying
 pair tensors through memory. Here nothing that belongs to a pair leaves the cache, except its
-scores, which the backward pass takes up again; everything else it computes again.
+scores, which the backward pass needs; everything else it computes again.
 
-Point clouds are worked on in blocks of :data:`LANES`, whose members lie next to each other in
-memory: an array (rows, n·LANES) holds some rows of numbers for each of the n points j of each
-cloud of a block. Whatever the number of points, every loop over the last axis is then a loop over
-full vector registers, and a sum over j is a plain addition of registers. Rows are as wide as the
-next multiple of four registers; what is beyond n·LANES counts for nothing. Work proceeds by the
-first member i of the pairs, so that the pairs at hand fit into the first-level cache.
-
-A hidden unit relu(x_j + u_i) of the heads is max(x_j, -u_i) + u_i: only the maximum is taken for
-every pair, and x_j starts from u'_j in the matrix product that makes it.
+The package says what lies where in memory. Work proceeds by the first member i of the pairs, so that
+the pairs at hand fit into the first-level cache.
 
 Names, all float32; H is the number of hidden units of the heads, k of them to a head:
 
@@ -866,7 +859,7 @@ def _grad_scores(
     for p in range(0, size, LANES):
         weight = load(out, heads * width + p)
         store(out, p, multiply(weight, subtract(load(out, p), mean)))
-    for k in range(heads):  # columns of nothing
+    for k in range(heads):  # padding
         for p in range(size, width, LANES):
             store(out, k * width + p, nothing)
 
