@@ -4,8 +4,8 @@ The layers are small and have many pairs, so that tensor libraries spend their t
 pair tensors through memory. Here nothing that belongs to a pair leaves the cache, except its
 scores, which the backward pass needs; everything else it computes again.
 
-The package says what lies where in memory. Work proceeds by the first member i of the pairs, so that
-the pairs at hand fit into the first-level cache.
+The package says what lies where in memory. Work proceeds by the first member i of the pairs, so
+that the pairs at hand fit into the first-level cache.
 
 Names, all float32; H is the number of hidden units of the heads, k of them to a head:
 
