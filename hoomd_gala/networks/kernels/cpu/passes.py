@@ -7,16 +7,16 @@ scores, which the backward pass needs; everything else it computes again.
 The package says what lies where in memory. Work proceeds by the first member i of the pairs, so
 that the pairs at hand fit into the first-level cache.
 
-Names, all float32; H is the number of hidden units of the heads, k of them to a head:
+Names, all float32; V has h hidden units and each head H:
 
 =============  ================  =======================================================
 ``vectors``    (B, n, 3)         r
-``own``        (B, n, H)         u, what the pair's first member adds to the hidden units
-``other``      (B, n, H)         u', what its second member adds
+``own``        (B, n, heads·H)   u, what the pair's first member adds to the hidden units
+``other``      (B, n, heads·H)   u', what its second member adds
 ``values``     (B, n, width)     v
 ``first``      (h, 5)            W, weights of the invariants and of a constant 1
-``middle``     (H, h)            M
-``last``       (heads, H/heads)  L
+``middle``     (heads·H, h)      M
+``last``       (heads, H)        L
 ``bias``       (heads,)          b
 =============  ================  =======================================================
 """
