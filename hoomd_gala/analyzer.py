@@ -13,10 +13,10 @@ from .decision import label_embeddings
 from .embedding import Embedded, Exchange, SystemEmbedder
 from .errors import InputError
 from .files.models import Model, load_model, pick_device
-from .neighbors import device_search as cells
-from .neighbors.device_arrays import host_system
+from .neighbors.device_arrays import device_system, host_system
 from .neighbors.environments import N_NEIGHBORS
 from .networks import FrameClassifier
+from .networks.kernels import use
 from .results import UNKNOWN, Result, unlabeled
 from .systems import System, as_system
 
@@ -33,6 +33,10 @@ class Analyzer:
         A shipped model's name, a model file, or a model.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
+    kernels : str, optional
+        ``"reference"`` computes with plain torch, ``"fused"`` with compiled kernels or not at all,
+        ``"auto"`` with these where they work; if not given, what the environment variable
+        ``HOOMD_GALA_KERNELS`` says, or ``"auto"``.
 
     Examples
     --------
@@ -45,10 +49,13 @@ class Analyzer:
         self,
         model: str | os.PathLike[str] | Model = "structures",
         device: str | torch.device = "auto",
+        kernels: str | None = None,
     ) -> None:
         self.device = pick_device(device)
+        self.kernels = kernels
         self.model = model if isinstance(model, Model) else load_model(model)
-        self.embedder = SystemEmbedder(self.model, self.device)
+        with use(kernels):
+            self.embedder = SystemEmbedder(self.model, self.device)
         self._has_warned = False
 
     @property
@@ -81,7 +88,7 @@ class Analyzer:
             box too thin for 20 neighbors, or more types than the model distinguishes.
         """
         if hasattr(positions, "__cuda_array_interface__"):
-            return self.analyze_system(cells.device_system(positions, box, types))
+            return self.analyze_system(device_system(positions, box, types))
         system = positions if box is None else (positions, box)
         return self.analyze_system(as_system(system, types))
 
@@ -105,9 +112,10 @@ class Analyzer:
             (N, D), where other ranks have the rest. If not given, neighbors among the rest are
             embedded as well.
         """
-        if particles is None and self.device.type == "cuda":
-            return self.label(self.embedder.embed_on_device(system))
-        return self.label(self.embedder.embed(host_system(system), particles, exchange))
+        with use(self.kernels):
+            if particles is None and self.device.type == "cuda":
+                return self.label(self.embedder.embed_on_device(system))
+            return self.label(self.embedder.embed(host_system(system), particles, exchange))
 
     def analyze_running(
         self,
@@ -160,7 +168,8 @@ class Analyzer:
         -------
         (N, D) float32, (N, n) int32
         """
-        embedding, _, neighbors = self.embedder.embed(system)
+        with use(self.kernels):
+            embedding, _, neighbors = self.embedder.embed(system)
         return embedding.cpu().numpy(), neighbors.cpu().numpy()
 
     def embed_particles(
@@ -172,7 +181,8 @@ class Analyzer:
         -------
         (m, D) float32, (m, n, D) float32
         """
-        return self.embedder.embed_particles(system, particles)
+        with use(self.kernels):
+            return self.embedder.embed_particles(system, particles)
 
 
 def _on_host(*tensors: Tensor) -> list[NDArray[Any]]:

@@ -8,8 +8,8 @@ from torch import Tensor
 from .embedding import CHUNK, Embedded
 from .files.models import ModelInfo
 from .networks import Context, FrameClassifier
-from .networks.device_inference import CHUNK as DEVICE_CHUNK
-from .networks.device_inference import surroundings as device_surroundings
+from .networks.inference import CHUNK as DEVICE_CHUNK
+from .networks.inference import device_surroundings
 from .networks.inference import surroundings as host_surroundings
 from .results import UNKNOWN
 

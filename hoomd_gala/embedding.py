@@ -18,9 +18,8 @@ from .files.models import Model
 from .neighbors import device_search as cells
 from .neighbors.environments import N_NEIGHBORS, PeriodicTree
 from .networks import encode_types
-from .networks.device_inference import CHUNK as DEVICE_CHUNK
-from .networks.device_inference import device_embedder
-from .networks.inference import Embedder, embeds
+from .networks.inference import CHUNK as DEVICE_CHUNK
+from .networks.inference import Embedder, device_embedder, embeds
 from .systems import System
 
 #: Environments in a piece on the CPU.

@@ -1,4 +1,4 @@
-"""Compiled functions on several cores, and how many of these are to be had."""
+"""Compiled functions on several cores, and how many of these are available."""
 
 import functools
 import itertools
@@ -29,7 +29,7 @@ def cores() -> int:
 
 
 def idle_cores(seconds: float = 0.5) -> int:
-    """How many of the cores that this process may use have nothing to do, by a look at them.
+    """Measure how many of the cores that this process may use are idle.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ IdleTime = tuple[int, int]
 
 
 def idle_times(statistics: str) -> dict[int, IdleTime]:
-    """Times of each core in the text of Linux' statistics."""
+    """Parse times of each core from the text of Linux' statistics."""
     times = {}
     for line in statistics.splitlines():
         name, *fields = line.split() or [""]
@@ -66,7 +66,7 @@ def idle_times(statistics: str) -> dict[int, IdleTime]:
 def idle_share(
     before: Mapping[int, IdleTime], after: Mapping[int, IdleTime], allowed: set[int]
 ) -> float:
-    """Number of idle cores among some between two looks, a fraction where one was so at times."""
+    """Count idle cores among some between two looks, with fractions for those idle at times."""
     total = 0.0
     for core in allowed:
         (idle, everything), (later_idle, later_everything) = before[core], after[core]
@@ -93,10 +93,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def share_out(work: Callable[[tuple[int, int]], Any], total: int, threads: int) -> list[Any]:
-    """Results of work on consecutive ranges of a number of things, one for each thread.
+    """Collect results of work on consecutive ranges of a number of things, one for each thread.
 
-    Threads that wait cost nothing here, other than OpenMP's, which would keep a simulation off
-    its cores.
+    Unlike OpenMP's threads, these cost nothing while they wait and leave the cores to a simulation.
     """
     count = max(1, min(threads, total))
     ends = [total * k // count for k in range(count + 1)]

@@ -18,7 +18,7 @@ from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.models import Model, save_model
 from hoomd_gala.files.trajectories import make_frame
-from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors.device_arrays import device_system
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.results import Fractions, Result
 
@@ -190,7 +190,7 @@ def test_search_and_network_on_one_device(analyzer, bcc, monkeypatch):
     expected = analyzer.analyze(bcc)
     monkeypatch.setattr(module, "CHUNK", 100)
     same(on_device(analyzer, bcc), expected)
-    system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box)
+    system = device_system(torch.as_tensor(bcc.positions), bcc.box)
     same(on_device(analyzer, system), expected)
     same(analyzer.analyze_system(system), expected)
 
@@ -212,14 +212,14 @@ def test_gpu_agrees_with_cpu(analyzer, model_path, bcc):
 )
 def test_bad_types_on_a_device_are_refused(bcc, types, message):
     with pytest.raises(InputError, match=message):
-        cells.device_system(torch.as_tensor(bcc.positions), bcc.box, types)
+        device_system(torch.as_tensor(bcc.positions), bcc.box, types)
 
 
 def test_types_beyond_the_model_are_refused_on_a_device(trained, bcc):
     core = CoreConfig(max_types=2, width=8, hidden=8, blocks=1)
     info = trained.info.__class__(core, ("a", "b"))
     types = np.arange(len(bcc.positions)) % 3
-    system = cells.device_system(torch.as_tensor(bcc.positions), bcc.box, types)
+    system = device_system(torch.as_tensor(bcc.positions), bcc.box, types)
     with pytest.raises(InputError, match="the system has types 0 to 2"):
         on_device(Analyzer(Model(FrameClassifier(core, 2), info), "cpu"), system)
 

@@ -16,6 +16,7 @@ from hoomd_gala.crystals.prototypes import crystal, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors.device_arrays import device_system
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.systems import (
     as_box,
@@ -51,7 +52,7 @@ def test_one_rule_for_boxes(box):
     same_environments(make_system(SYSTEM.positions, box))
     np.testing.assert_allclose(as_box(box), SYSTEM.box, rtol=1e-6)
     np.testing.assert_allclose(
-        cells.device_system(torch.as_tensor(SYSTEM.positions), box).box, SYSTEM.box, rtol=1e-6
+        device_system(torch.as_tensor(SYSTEM.positions), box).box, SYSTEM.box, rtol=1e-6
     )
 
 
@@ -92,7 +93,7 @@ def test_what_is_no_box_gets_a_sentence_at_once(box, message):
         lambda: as_system((box, SYSTEM.positions)),
         lambda: make_system(SYSTEM.positions, box),
         lambda: nearest_neighbors(SYSTEM.positions, box),
-        lambda: cells.device_system(torch.as_tensor(SYSTEM.positions), box),
+        lambda: device_system(torch.as_tensor(SYSTEM.positions), box),
     ):
         with pytest.raises(InputError, match=message) as caught:
             attempt()

@@ -1,4 +1,4 @@
-"""Nearest neighbors on any device that torch runs on: the search of :mod:`~.environments` for GPUs.
+"""Nearest neighbors on any device that torch runs on: :mod:`~.environments` for GPUs.
 
 Particles are sorted into cells at least s wide, so that all neighbors nearer than s are in a
 particle's own cell and those around it, periodic images included. A particle whose n-th neighbor
@@ -9,7 +9,7 @@ density, and a droplet needs few large cells and its vapor few small ones.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..errors import InputError
-from ..systems import Array, System, as_box, make_system, plane_spacings, short_lattice
-from .environments import N_NEIGHBORS
+from ..systems import Array, as_box, make_system, plane_spacings, short_lattice
+from .environments import N_NEIGHBORS, check_number, thin_box
 from .environments import shortest_distance as of_lengths
 
 #: Distances computed at a time; bounds the memory whatever the number of particles.
@@ -52,9 +52,10 @@ class Found(NamedTuple):
 class _Cells:
     """Particles in the order of their cells.
 
-    ``order`` (N,) are the particles and ``places`` (N, 3) where they are; ``numbers``, ``starts``
-    and ``counts`` (C,) tell the cells that are not empty, ``coordinates`` (C, 3) where these are,
-    and ``home`` (N,) which of them each particle is in. ``size`` (3,) are cells along each axis.
+    ``order`` (N,) are the particles and ``places`` (N, 3) their positions; ``numbers``, ``starts``
+    and ``counts`` (C,) describe the cells that are not empty, ``coordinates`` (C, 3) are their
+    indices along each axis, and ``home`` (N,) is the cell of each particle. ``size`` (3,) is the
+    number of cells along each axis.
     """
 
     width: float
@@ -79,7 +80,9 @@ def _sort(fractional: Tensor, lattice: Array, width: float) -> _Cells:
     around = torch.cartesian_prod(*(torch.arange(-m, m + 1) for m in reach.tolist())).to(device)
     cell = torch.minimum((fractional * size).floor().long(), size - 1)
     number, order = ((cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]).sort()
-    numbers, home, counts = number.unique_consecutive(return_inverse=True, return_counts=True)
+    numbers, home, counts = torch.unique_consecutive(
+        number, return_inverse=True, return_counts=True
+    )
     starts = counts.cumsum(0) - counts
     places = fractional[order] @ torch.as_tensor(lattice, device=device)
     coordinates = cell[order[starts]]
@@ -105,8 +108,13 @@ def _first_cells(fractional: Tensor, lattice: Array, n: int) -> _Cells:
 
 
 def _runs(cells: _Cells, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where in the order the particles around some cells are, (A, M) starts and counts, and the
-    images that these are, (A, M, 3), in boxes."""
+    """Find the particles around some cells in the order.
+
+    Returns
+    -------
+    (A, M) int64, (A, M) int64, (A, M, 3) int64
+        Starts and counts of runs, and the periodic images that these are.
+    """
     where = cells.coordinates[at].unsqueeze(1) + cells.around
     image = torch.div(where, cells.size, rounding_mode="floor")
     where = where - image * cells.size
@@ -146,8 +154,10 @@ def _candidates(cells: _Cells, at: Tensor, lattice: Tensor) -> tuple[Tensor, Ten
 
 
 def _portions(cells: _Cells, pending: Tensor) -> Iterator[Tensor]:
-    """Split places in the order so that none has more than :data:`PAIRS` pairs, a particle's own
-    aside; those with as many particles around them go together."""
+    """Split places in the order into portions of at most :data:`PAIRS` pairs.
+
+    Particles with similar numbers of candidates go together; a portion may be a single particle.
+    """
     occupied, row = torch.unique(cells.home[pending], return_inverse=True)
     step = max(1, PAIRS // len(cells.around))
     totals = torch.cat([_runs(cells, part)[1].sum(-1) for part in occupied.split(step)])[row]
@@ -169,8 +179,14 @@ def _portions(cells: _Cells, pending: Tensor) -> Iterator[Tensor]:
 def _nearest(
     cells: _Cells, chosen: Tensor, lattice: Tensor, n: int
 ) -> tuple[Found, Tensor, Tensor]:
-    """Environments of particles at some places in the order, which of these are certain, and which
-    have their own image among their neighbors."""
+    """Find environments of particles at some places in the order.
+
+    Returns
+    -------
+    Found, (m,) bool, (m,) bool
+        Which of the environments are certain, and which particles have their own image among their
+        neighbors.
+    """
     at, row = torch.unique(cells.home[chosen], return_inverse=True)
     candidates, places, inside = _candidates(cells, at, lattice)
     own = cells.places[chosen]
@@ -209,7 +225,7 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
     Raises
     ------
     InputError
-        For positions or a box that no environments can be had of, before the first portion; if the
+        For positions or a box without environments, before the first portion; if the
         box is so thin that a particle's own image is among its neighbors, after the last.
     """
     check(positions, box, n)
@@ -236,10 +252,7 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
         place[cells.order] = torch.arange(len(place), device=place.device)
         pending = place[left].sort().values
     if thin:
-        raise InputError(
-            f"the box is too thin for {n} neighbors: {int(thin)} of {len(positions)} particles "
-            "have their own periodic image among them; replicate the system."
-        )
+        raise thin_box(n, int(thin), len(positions))
 
 
 def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
@@ -259,41 +272,7 @@ def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
             f"positions are NaN or infinite for {count} of {len(positions)} particles, the first "
             f"at index {int(bad.int().argmax())}; repair or remove them."
         )
-    if len(positions) <= n:
-        raise InputError(
-            f"there are {len(positions)} particles; an environment of {n} neighbors needs at least "
-            f"{n + 1}."
-        )
-
-
-def device_system(positions: Any, box: Any, types: Any = None) -> System:
-    """A system whose positions and types are tensors, where the positions are.
-
-    Parameters
-    ----------
-    positions : (N, 3)
-        A tensor, or anything with ``__cuda_array_interface__``; not copied.
-    box : (6,)
-        ``[Lx, Ly, Lz, xy, xz, yz]``, in the host's memory.
-    types : (N,) int, optional
-        Type of each particle; all the same if not given.
-
-    Raises
-    ------
-    InputError
-        As :func:`~hoomd_gala.systems.make_system`.
-    """
-    points = torch.as_tensor(positions)
-    check(points, box)
-    if types is None:
-        types = torch.zeros(len(points), dtype=torch.int64)
-    kinds = torch.as_tensor(types, device=points.device)
-    if kinds.shape != points.shape[:1] or kinds.is_floating_point():
-        raise InputError(
-            f"types have shape {tuple(kinds.shape)} and dtype {kinds.dtype}; give one integer for "
-            f"each of the {len(points)} particles."
-        )
-    return System(points, as_box(box), kinds)  # type: ignore[arg-type]
+    check_number(len(positions), n)
 
 
 def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Found:
@@ -317,5 +296,6 @@ def scale_bonds(bonds: Tensor, length_scale: float | None = None) -> Tensor:
     """:func:`hoomd_gala.neighbors.environments.scale_bonds` of (m, n, 3) bonds on any device."""
     if length_scale is None:
         lengths = torch.linalg.vector_norm(bonds, dim=-1).mean(-1)
-        return bonds / (2 * lengths.clamp(min=torch.finfo(bonds.dtype).tiny))[:, None, None]
+        units: Tensor = 2 * lengths.clamp(min=torch.finfo(bonds.dtype).tiny)
+        return bonds / units[:, None, None]
     return bonds / (2 * length_scale)

@@ -18,8 +18,8 @@ from ..threads import share_out
 N_NEIGHBORS = 20
 
 
-#: What networks are told bonds in units of: each environment's own mean bond length, the shortest
-#: distance of the structure, or a length in the unit that positions are in.
+#: Unit of the bonds that networks see: each environment's own mean bond length, the shortest
+#: distance of the structure, or a length in the unit of the positions.
 LENGTH_CONVENTIONS = ("mean", "shortest", "absolute")
 
 #: Share of particles that are nearer to a neighbor than where the search for the shortest distance
@@ -31,7 +31,7 @@ Integers = NDArray[np.int64]
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """The compiled search, imported when it first runs: numba takes a while to load."""
+    """Import the compiled search when it first runs: numba takes a while to load."""
     from . import grid as neighbor_kernels
 
     return neighbor_kernels
@@ -50,6 +50,29 @@ class Environments(NamedTuple):
 
     bonds: Array
     neighbors: NDArray[np.int64]
+
+
+def check_number(particles: int, n: int = N_NEIGHBORS) -> None:
+    """Refuse fewer particles than have n neighbors each.
+
+    Raises
+    ------
+    InputError
+        If there are too few.
+    """
+    if particles <= n:
+        raise InputError(
+            f"there are {particles} particles; an environment of {n} neighbors needs at least "
+            f"{n + 1}."
+        )
+
+
+def thin_box(n: int, affected: int, particles: int) -> InputError:
+    """Describe a box so thin that particles are among their own n neighbors."""
+    return InputError(
+        f"the box is too thin for {n} neighbors: {affected} of {particles} particles have their "
+        "own periodic image among them; replicate the system."
+    )
 
 
 class _Grid(NamedTuple):
@@ -111,11 +134,7 @@ class PeriodicTree:
         """Sorted (N, 3) positions in any triclinic periodic box; checks both."""
         system = make_system(positions, box)
         total = len(system.positions)
-        if total <= N_NEIGHBORS:
-            raise InputError(
-                f"there are {total} particles; an environment of {N_NEIGHBORS} neighbors needs at "
-                f"least {N_NEIGHBORS + 1}."
-            )
+        check_number(total)
         lattice = short_lattice(system.box)
         fractional = system.positions @ np.linalg.inv(lattice)
         fractional -= np.floor(fractional)
@@ -192,10 +211,7 @@ class PeriodicTree:
             self._search(ids, bonds, neighbors, workers)
         own = (neighbors == ids[:, None]).any(axis=1)
         if own.any():
-            raise InputError(
-                f"the box is too thin for {n} neighbors: {own.sum()} of {len(ids)} particles have "
-                "their own periodic image among them; replicate the system."
-            )
+            raise thin_box(n, int(own.sum()), len(ids))
         return Environments(bonds, neighbors)
 
     def shortest_distance(self, workers: int = 1) -> float:
@@ -233,7 +249,8 @@ class PeriodicTree:
 
 def _reach(volume: float) -> float:
     """Radius that holds the neighbors at some volume per particle, with a margin."""
-    return _MARGIN * ((N_NEIGHBORS + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
+    reach: float = _MARGIN * ((N_NEIGHBORS + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
+    return reach
 
 
 @dataclass
@@ -311,7 +328,7 @@ def nearest_neighbors(positions: ArrayLike, box: ArrayLike, n: int = N_NEIGHBORS
     Raises
     ------
     InputError
-        For positions or a box that no environments can be had of.
+        For positions or a box without environments.
     """
     return PeriodicTree.build(positions, box).nearest(n=n)
 
@@ -383,5 +400,7 @@ def scale_bonds(bonds: Array, length_scale: float | None = None) -> Array:
     """
     if length_scale is None:
         lengths = np.linalg.norm(bonds, axis=-1).mean(axis=-1)
-        return bonds / (2 * np.maximum(lengths, np.finfo(float).tiny)[:, None, None])
+        units = 2 * np.maximum(lengths, np.finfo(float).tiny)[:, None, None]
+        scaled: Array = bonds / units
+        return scaled
     return bonds / (2 * length_scale)

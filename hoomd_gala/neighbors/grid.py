@@ -21,15 +21,16 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, and keep the result where there is a place."""
+    """Compile a function when it is first called, and cache the result where that is possible."""
     try:
         return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # no folder to keep it in can be written
+    except RuntimeError:  # no folder for the cache can be written
         return njit(**_OPTIONS)(function)
 
 
-#: Compile a function as a part of others.
-_part = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+def _part(function: Callable[..., Any]) -> Any:
+    """Compile a function as a part of others."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 @_part
@@ -44,8 +45,10 @@ def _gather(
     out: Array,
     who: Integers,
 ) -> int:
-    """Candidates of a cell: positions (3, room) and particles. Returns how many there are, or
-    would be if there were room."""
+    """Write the candidates of a cell: positions (3, room) and particles.
+
+    Returns how many there are, whether there is room for them or not.
+    """
     nx, ny, nz = shape
     x, y, z = cell // (ny * nz), cell // nz % ny, cell % nz
     count, room = 0, out.shape[1]

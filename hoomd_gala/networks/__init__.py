@@ -1,8 +1,9 @@
 """Networks: a core of attention blocks that all tasks share, and one module for each head."""
 
+from .algebra import LONGEST, compress
 from .autoencoder import Autoencoder, AxisAttention, Reconstruction, nearest_frame
 from .bond_classifier import BondClassifier
-from .core import LONGEST, Core, CoreConfig, Network, compress, encode_types
+from .core import Core, CoreConfig, Network, encode_types
 from .denoiser import Denoiser
 from .frame_classifier import Context, Familiarity, FrameClassifier
 from .tasks import NETWORKS, convert_types, inherit, make_network

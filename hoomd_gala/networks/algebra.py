@@ -1,11 +1,11 @@
-"""Products of pairs of vectors in the geometric algebra of three dimensions.
+r"""Products of pairs of vectors in the geometric algebra of three dimensions.
 
 The geometric product of two vectors has a scalar and a bivector part,
 
-.. math:: r_i r_j = r_i \\cdot r_j + r_i \\wedge r_j,
+.. math:: r_i r_j = r_i \cdot r_j + r_i \wedge r_j,
 
-and the bivector's dual is the cross product :math:`r_i \\times r_j`. What a rotation leaves alone
-(the *invariants*) goes into the networks' MLPs, what turns with the sample (the *covariants*)
+and the bivector's dual is the cross product :math:`r_i \times r_j`. What a rotation does not change
+(the *invariants*) goes into the networks' MLPs; what rotates with the sample (the *covariants*)
 becomes their vector outputs. Definitions follow Spellings, arXiv 2110.02393.
 """
 
@@ -35,12 +35,14 @@ class Pairs:
 
     @cached_property
     def invariants(self) -> Tensor:
-        """(B, n, n, 5): :math:`r_i \\cdot r_j`, :math:`|r_i \\wedge r_j|`, :math:`|r_i|` and
+        r"""(B, n, n, 5) invariants.
+
+        These are :math:`r_i \cdot r_j`, :math:`|r_i \wedge r_j|`, :math:`|r_i|` and
         :math:`|r_j|`, and a constant 1 that carries the bias of the first linear map (a bias added
         afterwards would cost one more trip through memory).
 
         The bivector's norm is taken from its components and not from
-        :math:`\\sqrt{r_i^2 r_j^2 - (r_i \\cdot r_j)^2}`, which cancels for parallel vectors. Its
+        :math:`\sqrt{r_i^2 r_j^2 - (r_i \cdot r_j)^2}`, which cancels for parallel vectors. Its
         gradient at zero (every i = j pair, and any parallel pair) is zero.
         """
         dual = torch.linalg.cross(self.vectors.unsqueeze(-2), self.vectors.unsqueeze(-3))
@@ -59,5 +61,19 @@ class Pairs:
 
 
 def pair_products(vectors: Tensor) -> Pairs:
-    """Geometric products of every ordered pair of (B, n, 3) vectors."""
+    """Form geometric products of every ordered pair of (B, n, 3) vectors."""
     return Pairs(vectors)
+
+
+#: Length, in units of twice the length scale, that no bond exceeds inside a network.
+LONGEST = 1.5
+
+
+def compress(bonds: Tensor) -> Tensor:
+    """Shorten long bonds to at most a fixed length; those of usual length stay as they are.
+
+    In some molecular crystals the 20th neighbor is fifteen times as far away as the first, and
+    products of products of such bonds would drown the training on all others.
+    """
+    squares = bonds.square().sum(-1, keepdim=True) / LONGEST**2
+    return bonds * (1 + squares.square()) ** -0.25

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .algebra import N_INVARIANTS, pair_products
+from .algebra import N_INVARIANTS, compress, pair_products
 from .attention import LabeledVectorAttention, VectorAttention, mlp
-from .core import CoreConfig, Network, compress
+from .core import CoreConfig, Network
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -16,13 +16,13 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def nearest_frame(first: Tensor, second: Tensor) -> Tensor:
-    """Right-handed orthonormal frames nearest to the directions of two vectors.
+    r"""Find the right-handed orthonormal frames nearest to the directions of two vectors.
 
     The first two axes are :math:`U V^T` of the singular value decomposition of the two unit
-    vectors :math:`(\\hat a, \\hat b)`. Its singular vectors are :math:`\\hat a \\pm \\hat b`, so
+    vectors :math:`(\hat a, \hat b)`. Its singular vectors are :math:`\hat a \pm \hat b`, so
     that no decomposition (whose gradient is infinite where singular values meet) is needed. The
     third is their cross product. Where the vectors leave an axis undetermined it is zero, as no
-    choice of it could turn with the sample.
+    choice of it could rotate with the sample.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ def nearest_frame(first: Tensor, second: Tensor) -> Tensor:
 
 
 class AxisAttention(nn.Module):
-    """What each bond is, seen from the axes of a frame.
+    """Values of bonds relative to the axes of a frame.
 
     Attention from the bonds to the axes: the pair of bond i and axis k has the invariants of the
-    bond's vector and the axis, and axes are told apart by values of their own.
+    bond's vector and the axis, and axes are distinguished by values of their own.
     ``forward(vectors, values, axes, axis_values)`` takes (B, n, 3) vectors with (B, n, width)
     values and (B, 3, 3) axes with (3, width) values, and returns (B, n, width).
     """
@@ -55,6 +55,7 @@ class AxisAttention(nn.Module):
         self.message = mlp(width, hidden, width)
 
     def forward(self, vectors: Tensor, values: Tensor, axes: Tensor, axis_values: Tensor) -> Tensor:
+        """Return values of the bonds: see the class."""
         scalar = vectors @ axes.transpose(-1, -2)
         bivector = torch.linalg.cross(vectors.unsqueeze(-2), axes.unsqueeze(-3))
         invariants = torch.stack(
@@ -68,7 +69,8 @@ class AxisAttention(nn.Module):
         )
         pairs = 0.5 * self.value(invariants) + 0.25 * (values.unsqueeze(-2) + axis_values)
         weights = torch.softmax(self.score(pairs), dim=-2)
-        return (weights * self.message(pairs)).sum(-2)
+        messages: Tensor = weights * self.message(pairs)
+        return messages.sum(-2)
 
 
 class Reconstruction(NamedTuple):
@@ -92,8 +94,8 @@ class Autoencoder(Network):
 
     ``forward(bonds, types, noise)`` returns a :class:`Reconstruction`. ``noise`` is (B, n, 8)
     standard normal numbers that make a sample of the latent distribution; without it the mean is
-    decoded. The latent numbers do not change when the sample is turned, the orientation and the
-    bonds rebuilt from it turn along.
+    decoded. The latent numbers do not change when the sample is rotated; the orientation
+    and the bonds rebuilt from it rotate with it.
     """
 
     #: Latent numbers of each bond.
@@ -125,10 +127,11 @@ class Autoencoder(Network):
         return nearest_frame(self.first_vector(pairs, values), self.second_vector(pairs, values))
 
     def orientation(self, bonds: Tensor, types: Tensor) -> Tensor:
-        """(B, 3, 3) axes, as rows, of a frame that turns with each environment."""
+        """(B, 3, 3) axes, as rows, of a frame that rotates with each environment."""
         return self._frame(*self.core(bonds, types))
 
     def forward(self, bonds: Tensor, types: Tensor, noise: Tensor | None = None) -> Reconstruction:
+        """Encode and decode bonds: see the class."""
         vectors, values = self.core(bonds, types)
         axes = self._frame(vectors, values)
         seen = self.norm(self.look(compress(bonds), values, axes, self.axis_values))

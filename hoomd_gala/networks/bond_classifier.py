@@ -1,4 +1,4 @@
-"""Which of two kinds each bond is of."""
+"""Classification of bonds into two classes."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from .core import CoreConfig, Network
 
 
 class BondClassifier(Network):
-    """Which of two kinds each bond is of: ``forward(bonds, types)`` returns (B, n, 2) logits."""
+    """Classifies bonds into two classes: ``forward(bonds, types)`` returns (B, n, 2) logits."""
 
     def __init__(self, config: CoreConfig) -> None:
         super().__init__(config)
@@ -17,5 +17,7 @@ class BondClassifier(Network):
         self.classify = mlp(config.width, config.hidden, 2)
 
     def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
+        """Return logits of the bonds: see the class."""
         vectors, values = self.core(bonds, types)
-        return self.classify(self.norm(self.gather(pair_products(vectors), values)))
+        logits: Tensor = self.classify(self.norm(self.gather(pair_products(vectors), values)))
+        return logits

@@ -1,12 +1,14 @@
 """The core of attention blocks that all networks share."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from .algebra import pair_products
-from .attention import InvariantAttention, TiedAttention, VectorAttention, mlp
+from .algebra import compress, pair_products
+from .attention import InvariantAttention, PairAttention, TiedAttention, VectorAttention, mlp
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class CoreConfig:
     Attributes
     ----------
     max_types : int
-        Particle types told apart; 1 makes the network blind to types.
+        Particle types that are distinguished; 1 makes the network blind to types.
     width : int
         Length of the per-bond values and of the embedding.
     hidden : int
@@ -46,7 +48,12 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.mlp = mlp(width, hidden, width)
 
+    def layers(self) -> tuple[PairAttention, ...]:
+        """Return the layers in the order in which they act."""
+        return self.vector, self.invariant
+
     def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Update vectors and values."""
         vectors = vectors + self.vector(pair_products(vectors), values)
         values = values + self.invariant(pair_products(vectors), values)
         return vectors, values + self.mlp(self.norm(values))
@@ -61,31 +68,22 @@ class TiedBlock(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.mlp = mlp(config.width, config.hidden, config.width)
 
+    def layers(self) -> tuple[PairAttention, ...]:
+        """Return the one layer that acts on both."""
+        return (self.tied,)
+
     def forward(self, vectors: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Update vectors and values."""
         change, update = self.tied(pair_products(vectors), values)
         values = values + update
         return vectors + change, values + self.mlp(self.norm(values))
-
-
-#: Length, in units of twice the length scale, that no bond exceeds inside a network.
-LONGEST = 1.5
-
-
-def compress(bonds: Tensor) -> Tensor:
-    """Bonds of usual length as they are, and long ones shortened to at most a fixed length.
-
-    In some molecular crystals the 20th neighbor is fifteen times as far away as the first, and
-    products of products of such bonds would drown the training on all others.
-    """
-    squares = bonds.square().sum(-1, keepdim=True) / LONGEST**2
-    return bonds * (1 + squares.square()) ** -0.25
 
 
 class Core(nn.Module):
     """From bonds to one vector and one value per bond.
 
     ``forward(bonds, types)`` takes (B, n, 3) scaled bond vectors and the (B, n, 2·max_types)
-    values that encode types, and returns (B, n, 3) vectors that turn with the bonds and
+    values that encode types, and returns (B, n, 3) vectors that rotate with the bonds and
     (B, n, width) values that do not.
     """
 
@@ -95,7 +93,12 @@ class Core(nn.Module):
         block = TiedBlock if config.tied else Block
         self.blocks = nn.ModuleList(block(config) for _ in range(config.blocks))
 
+    def attention_blocks(self) -> Iterable[Block | TiedBlock]:
+        """Return the blocks in the order in which they act."""
+        return cast(Iterable[Block | TiedBlock], self.blocks)
+
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
+        """Return vectors and values of the bonds: see the class."""
         vectors, values = compress(bonds), self.embed_types(types.to(bonds.dtype))
         for block in self.blocks:
             vectors, values = block(vectors, values)
@@ -113,16 +116,16 @@ class Network(nn.Module):
         self.core = Core(config)
 
     def embed(self, bonds: Tensor, types: Tensor) -> Tensor:
-        """(B, width) summary of each environment, which turning and renumbering do not change.
+        """(B, width) summary of each environment, unchanged if bonds are rotated or permuted.
 
         The mean over bonds of the core's values, unless a head makes a summary of its own.
         """
-        _, values = self.core(bonds, types)
+        values: Tensor = self.core(bonds, types)[1]
         return values.mean(-2)
 
 
 def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tensor:
-    """Per-bond values that encode the types at both ends of each bond.
+    """Encode in per-bond values the types at both ends of each bond.
 
     Parameters
     ----------
@@ -131,7 +134,7 @@ def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tenso
     neighbor_types : (B, n)
         Types of its neighbors.
     max_types : int
-        Types told apart; with 1 all particles look the same, whatever their types.
+        Types that are distinguished; with 1 all particles look the same.
 
     Returns
     -------

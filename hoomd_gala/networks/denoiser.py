@@ -1,4 +1,4 @@
-"""Where each bond belongs."""
+"""Removal of displacements from bonds."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from .core import CoreConfig, Network
 
 
 class Denoiser(Network):
-    """Where each bond belongs: ``forward(bonds, types)`` returns (B, n, 3) corrected bonds.
+    """Removes displacements: ``forward(bonds, types)`` returns (B, n, 3) corrected bonds.
 
     The head predicts the correction, so that training starts about where leaving the bonds alone
     would end.
@@ -19,5 +19,7 @@ class Denoiser(Network):
         self.correct = VectorAttention(config.width, config.hidden)
 
     def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
+        """Return corrected bonds: see the class."""
         vectors, values = self.core(bonds, types)
-        return bonds + self.correct(pair_products(vectors), values)
+        corrected: Tensor = bonds + self.correct(pair_products(vectors), values)
+        return corrected

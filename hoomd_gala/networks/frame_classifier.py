@@ -1,4 +1,4 @@
-"""Which structure an environment is of, from it and those around it."""
+"""Which structure an environment belongs to, from it and its neighbors' environments."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ class Context(nn.Module):
     """What surrounds an environment, from the embeddings of its neighbors.
 
     At high temperature one environment alone may look like anything; that its neighbors all look
-    like a crystal's is what tells it from a liquid. ``forward(embedding, around)`` takes (B, width)
+    like a crystal's distinguishes it from a liquid. ``forward(embedding, around)`` takes (B, width)
     embeddings and those of their neighbors, (B, n, width), and returns (B, size).
     """
 
@@ -22,6 +22,7 @@ class Context(nn.Module):
         self.other = nn.Linear(width, size)
 
     def forward(self, embedding: Tensor, around: Tensor) -> Tensor:
+        """Return hidden units: see the class."""
         return torch.relu(self.own(embedding).unsqueeze(-2) + self.other(around)).mean(-2)
 
 
@@ -53,6 +54,7 @@ class Familiarity(nn.Module):
         return torch.cdist(hidden @ self.whitening, self.centers).min(dim=-1).values.square()
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """Return familiarities: see the class."""
         return torch.sigmoid((1 - self.distance(hidden) / self.limit) / self._WIDTH)
 
     def fit(self, hidden: Tensor, labels: Tensor) -> None:
@@ -73,14 +75,14 @@ class Familiarity(nn.Module):
 
 
 class FrameClassifier(Network):
-    """Which structure, or which frame of a trajectory, an environment was taken from.
+    """The structure, or the frame of a trajectory, that an environment was taken from.
 
     ``forward(bonds, types)`` returns the (B, n_classes) logits and the (B, width) embedding that
-    they are computed from. Neither changes when the bonds are turned or renumbered.
+    they are computed from. Neither changes when the bonds are rotated or permuted.
 
     With ``context``, a number of hidden units, the logits depend on the embeddings of the neighbors
     as well: :meth:`embed` all environments first, then call :meth:`name`. With ``familiar``, a
-    number of classes, it tells how like these a particle is.
+    number of classes, it says how familiar a particle is.
     """
 
     def __init__(
@@ -97,18 +99,22 @@ class FrameClassifier(Network):
     def embed(self, bonds: Tensor, types: Tensor) -> Tensor:
         """(B, width) values that the logits are computed from."""
         vectors, values = self.core(bonds, types)
-        return self.norm(self.pool(pair_products(vectors), values))
+        embedding: Tensor = self.norm(self.pool(pair_products(vectors), values))
+        return embedding
 
     def hidden(self, embedding: Tensor, around: Tensor | None = None) -> Tensor:
         """(B, size) hidden units of the head, from embeddings and those of their neighbors."""
         if self.context is not None:
             embedding = torch.cat((embedding, self.context(embedding, around)), dim=-1)
-        return self.classify[:-1](embedding)
+        hidden: Tensor = self.classify[:-1](embedding)
+        return hidden
 
     def name(self, embedding: Tensor, around: Tensor | None = None) -> Tensor:
         """(B, n_classes) logits of embeddings, given those of their neighbors (B, n, width)."""
-        return self.classify[-1](self.hidden(embedding, around))
+        logits: Tensor = self.classify[-1](self.hidden(embedding, around))
+        return logits
 
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and embeddings: see the class."""
         embedding = self.embed(bonds, types)
         return self.name(embedding), embedding

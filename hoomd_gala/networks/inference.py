@@ -1,76 +1,51 @@
-"""Embeddings on the CPU without the detour over tensors.
+"""Networks in inference: compiled kernels in place of their modules, where they can be."""
 
-A network's weights are brought once into the form in which :func:`~.embed` takes
-them; environments then pass through all layers in blocks that stay in the cache.
-"""
-
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from ..threads import share_out
-from .attention import PairAttention, compiled_kernels, linear_maps
-from .core import LONGEST, Network, encode_types
+from . import kernels
+from .attention import perceptron
+from .core import CoreConfig, Network, encode_types
 from .frame_classifier import Context, FrameClassifier
+from .kernels import BlockWeights, NetworkWeights
+from .kernels.choice import takes_compiled
+from .kernels.verification import CLOUDS, POINTS, UNITS, WIDTH, relative_error
 
 Array = NDArray[np.float32]
 
-
-def _array(tensor: torch.Tensor) -> Array:
-    return np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
-
-
-def _rows(array: Array, multiple: int) -> Array:
-    """With rows of zeros up to a multiple."""
-    return np.pad(array, [(0, -len(array) % multiple)] + [(0, 0)] * (array.ndim - 1))
+#: Environments embedded at a time on a GPU; bounds the memory, and keeps a large GPU busy.
+CHUNK = 32_768
 
 
-def _columns(array: Array, multiple: int) -> Array:
-    return np.pad(array, [(0, 0), (0, -array.shape[1] % multiple)])
-
-
-def _layers(kernels: ModuleType, layers: list[PairAttention], heads: int) -> tuple[Array, ...]:
-    """Weights of layers of one kind, each array with a first axis for the layer.
-
-    Returns
-    -------
-    first (h, 5), members, more (heads·H,), middle, last (heads, H), bias (heads,), value,
-    value_bias (width,), covariants (3,)
-        See :mod:`~.passes`; members are the maps from the values to u and u', more what
-        is added to u, and value the last map of V. The three maps are packed for products.
-    """
-    made: list[list[Array]] = [[] for _ in range(9)]
-    for layer in layers:
-        to_hidden, to_value = linear_maps(layer.value)
-        nets = [layer.score] if heads == 1 else [layer.score, layer.get_submodule("scale")]
-        maps = [linear_maps(net) for net in nets]  # type: ignore[arg-type]
-        first = np.concatenate([_rows(_array(a.weight), 16) for a, _ in maps])
-        bias = np.concatenate([_rows(_array(a.bias), 16) for a, _ in maps])
-        value = _array(to_value.weight)
-        members = np.concatenate((0.25 * first, 0.25 * first))
-        columns = np.concatenate((_array(to_hidden.weight), _array(to_hidden.bias)[:, None]), 1)
-        covariants = getattr(layer, "covariant_weights", torch.zeros(3))
-        for group, array in zip(
-            made,
-            (
-                _rows(columns, 4),
-                kernels.pack(kernels.SETTINGS, members),
-                bias + 0.5 * first @ _array(to_value.bias),
-                kernels.pack(kernels.SETTINGS, _columns(np.float32(0.5) * first @ value, 4)),
-                np.concatenate([_columns(_array(b.weight), 16) for _, b in maps]),
-                np.concatenate([_array(b.bias) for _, b in maps]),
-                kernels.pack(kernels.SETTINGS, _columns(np.float32(0.5) * value, 4)),
-                0.5 * _array(to_value.bias),
-                _array(covariants),
-            ),
-            strict=True,
-        ):
-            group.append(array)
-    return tuple(np.ascontiguousarray(np.stack(group)) for group in made)
+def network_weights(network: Network) -> NetworkWeights:
+    """Take the weights that a network has now as kernels need them."""
+    core = network.core
+    max_types = core.embed_types.in_features // 2
+    types = torch.arange(max_types)
+    pairs = encode_types(
+        types.repeat_interleave(max_types), types.repeat(max_types)[:, None], max_types
+    )
+    with torch.no_grad():
+        table = core.embed_types(pairs[:, 0].to(core.embed_types.weight))
+    blocks = tuple(
+        BlockWeights(
+            tuple(layer.weights() for layer in block.layers()),
+            block.norm.weight,
+            block.norm.bias,
+            block.norm.eps,
+            perceptron(block.mlp),
+        )
+        for block in core.attention_blocks()
+    )
+    if isinstance(network, FrameClassifier):
+        norm = network.norm
+        return NetworkWeights(table, blocks, network.pool.weights(), norm.weight, norm.bias)
+    zeros = torch.zeros_like(table[0])
+    return NetworkWeights(table, blocks, None, zeros, zeros)
 
 
 class Embedder:
@@ -79,41 +54,15 @@ class Embedder:
     Parameters
     ----------
     network : Network
-        On the CPU, in float32, with values of even width.
+        One that :func:`embeds` accepts.
     max_types : int
-        Types that it tells apart.
+        Types that it distinguishes.
     """
 
     def __init__(self, network: Network, max_types: int) -> None:
-        kernels = compiled_kernels("embed")
-        blocks: list[Any] = list(network.core.blocks)
-        tied = hasattr(blocks[0], "tied")
-        vector = [block.tied if tied else block.vector for block in blocks]
-        vector_layers = _layers(kernels, vector, 2)
-        none = tuple(array[:0] for array in vector_layers)
-        invariant_layers = (
-            none if tied else _layers(kernels, [block.invariant for block in blocks], 1)
-        )
-        pool, norm = none, np.zeros((2, network.core.embed_types.out_features), np.float32)
-        if isinstance(network, FrameClassifier):
-            pool = _layers(kernels, [network.pool], 1)
-            norm = np.stack((_array(network.norm.weight), _array(network.norm.bias)))
-        self._max_types = max_types
-        types = torch.arange(max_types)
-        pairs = encode_types(
-            types.repeat_interleave(max_types), types.repeat(max_types)[:, None], max_types
-        )
-        with torch.no_grad():
-            table = _array(network.core.embed_types(pairs[:, 0]))
-        self._arrays = (
-            table,
-            vector_layers,
-            invariant_layers,
-            _perceptrons(kernels, blocks),
-            pool,
-            norm,
-        )
-        self.width = table.shape[1]
+        weights = network_weights(network)
+        assert weights.max_types == max_types
+        self._embed = kernels.embedder(weights)
 
     def __call__(
         self,
@@ -123,72 +72,144 @@ class Embedder:
         length_scale: float | None,
     ) -> Array:
         """(B, width) embeddings of environments: bonds (B, n, 3), types (B,) and (B, n)."""
-        kernels = compiled_kernels("embed")
-        codes = np.zeros((0, 0), np.int32)
-        if self._max_types > 1:
-            codes = (types[:, None] * self._max_types + neighbor_types).astype(np.int32)
-        out = np.empty((len(bonds), self.width), np.float32)
-        share_out(
-            lambda blocks: kernels.embed(
-                kernels.SETTINGS,
-                bonds,
-                float(length_scale or 0),
-                LONGEST,
-                codes,
-                *self._arrays,
-                out,
-                blocks,
-            ),
-            -(-len(bonds) // kernels.LANES),
-            torch.get_num_threads(),
-        )
-        return out
+        embedding: Array = self._embed(bonds, types, neighbor_types, length_scale)
+        return embedding
 
 
-def _perceptrons(kernels: ModuleType, blocks: list[Any]) -> tuple[Array, ...]:
-    made: list[list[Array]] = [[] for _ in range(6)]
-    for block in blocks:
-        up, down = linear_maps(block.mlp)
-        hidden = _rows(_array(up.weight), 4)
-        for group, array in zip(
-            made,
-            (
-                _array(block.norm.weight),
-                _array(block.norm.bias),
-                kernels.pack(kernels.SETTINGS, hidden),
-                _rows(_array(up.bias), 4),
-                kernels.pack(kernels.SETTINGS, _columns(_array(down.weight), 4)),
-                _array(down.bias),
-            ),
-            strict=True,
-        ):
-            group.append(array)
-    return tuple(np.ascontiguousarray(np.stack(group)) for group in made)
+class DeviceEmbedder:
+    """Embeds environments that are on a GPU with the weights that a network has now.
+
+    Parameters
+    ----------
+    network : Network
+        On a GPU, in float32.
+    max_types : int
+        Types that it distinguishes.
+    """
+
+    def __init__(self, network: Network, max_types: int) -> None:
+        weights = network_weights(network)
+        assert weights.max_types == max_types
+        self._embed = kernels.embedder(weights)
+
+    def __call__(self, bonds: Tensor, types: Tensor, neighbor_types: Tensor) -> Tensor:
+        """(B, width) embeddings of environments: scaled bonds (B, n, 3), types (B,) and (B, n)."""
+        embedding: Tensor = self._embed(bonds, types, neighbor_types)
+        return embedding
+
+
+def embeds(network: nn.Module) -> bool:
+    """Whether :class:`Embedder` can replace a network's own function."""
+    return _takes_compiled(network, "cpu")
+
+
+def device_embedder(network: nn.Module, max_types: int) -> DeviceEmbedder | None:
+    """Make a :class:`DeviceEmbedder` if one can replace a network's own function on its device."""
+    if not _takes_compiled(network, "cuda"):
+        return None
+    assert isinstance(network, Network)
+    return DeviceEmbedder(network, max_types)
+
+
+def _takes_compiled(network: nn.Module, kind: str) -> bool:
+    weights = list(network.parameters())
+    if (
+        not isinstance(network, Network)
+        or type(network).embed not in (Network.embed, FrameClassifier.embed)
+        or any(w.device.type != kind or w.dtype != torch.float32 for w in weights)
+        or (kind == "cpu" and network.core.embed_types.out_features % 2)
+    ):
+        return False
+    device = weights[0].device
+    tied = len(next(iter(network.core.attention_blocks())).layers()) == 1
+    pooled = isinstance(network, FrameClassifier)
+    task = f"embeddings, {tied=}, {pooled=}"
+    return takes_compiled(
+        device, torch.float32, task, lambda: embedding_error(device, tied, pooled)
+    )
 
 
 def surroundings(
     context: Context, embedding: Array, other: Array, neighbors: NDArray[np.int32]
 ) -> Array:
-    """What a context makes of particles (m, width) and of ``other``, its map of everybody (N,
-    size), for neighbors (m, n)."""
-    kernels = compiled_kernels("embed")
+    """Summarize what surrounds particles, as a context does.
+
+    Parameters
+    ----------
+    embedding : (m, width)
+        Of the particles.
+    other : (N, size)
+        What the context's map makes of the embeddings of all particles.
+    neighbors : (m, n)
+        Rows of ``other``.
+
+    Returns
+    -------
+    (m, size)
+    """
     with torch.inference_mode():
         own = context.own(torch.as_tensor(embedding)).numpy()
-    out = np.empty_like(own)
-    share_out(
-        lambda some: kernels.surroundings(kernels.SETTINGS, own, other, neighbors, out, some),
-        len(own),
-        torch.get_num_threads(),
-    )
-    return out
+    around: Array = kernels.surroundings(own, other, neighbors, torch.device("cpu"))
+    return around
 
 
-def embeds(network: nn.Module) -> bool:
-    """Whether :class:`Embedder` can stand for a network's own function."""
-    weights = list(network.parameters())
-    return (
-        isinstance(network, Network)
-        and all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
-        and network.core.embed_types.out_features % 2 == 0
-        and type(network).embed in (Network.embed, FrameClassifier.embed)
-    )
+def device_surroundings(context: Context, everybody: Tensor, neighbors: Tensor) -> Tensor:
+    """Summarize what surrounds all particles, as a context does, on any device.
+
+    Parameters
+    ----------
+    everybody : (N, width)
+        Embeddings.
+    neighbors : (N, n) int32
+        Indices of the neighbors of each particle.
+
+    Returns
+    -------
+    (N, size)
+    """
+    device = everybody.device
+    if device.type == "cuda" and takes_compiled(
+        device, everybody.dtype, "surroundings", lambda: surroundings_error(device)
+    ):
+        own, other = context.own(everybody), context.other(everybody)
+        around: Tensor = kernels.surroundings(own, other, neighbors, device)
+        return around
+    parts = zip(torch.split(everybody, CHUNK), torch.split(neighbors, CHUNK), strict=True)
+    return torch.cat([context(own, everybody[near.long()]) for own, near in parts])
+
+
+def embedding_error(device: torch.device, tied: bool, pooled: bool) -> dict[str, float]:
+    """Measure the relative error of compiled embeddings of a small random network on a device."""
+    config = CoreConfig(max_types=2, width=WIDTH, hidden=UNITS, blocks=1, tied=tied)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay what they were
+        torch.default_generator.manual_seed(1)
+        network = FrameClassifier(config, 2) if pooled else Network(config)
+        bonds = 0.5 * torch.randn(CLOUDS, POINTS, 3)
+        types = torch.randint(2, (CLOUDS, 1 + POINTS))
+    own, others = types[:, 0], types[:, 1:]
+    with torch.no_grad():
+        if device.type == "cpu":
+            arrays = bonds.double().numpy(), own.numpy(), others.numpy()
+            found = torch.as_tensor(Embedder(network, 2)(*arrays, 0.5))
+        else:
+            inputs = (x.to(device) for x in (bonds, own, others))
+            found = DeviceEmbedder(network.to(device), 2)(*inputs)
+        network.cpu().double()
+        with kernels.use("reference"):
+            expected = network.embed(bonds.double(), encode_types(own, others, 2).double())
+    errors = {"values": relative_error([found], [expected])}
+    if pooled:
+        errors["values"] = max(errors["values"], surroundings_error(device)["values"])
+    return errors
+
+
+def surroundings_error(device: torch.device) -> dict[str, float]:
+    """Measure the relative error of compiled surroundings on a device."""
+    generator = torch.Generator().manual_seed(1)
+    own, other = (torch.randn(CLOUDS, WIDTH, generator=generator) for _ in range(2))
+    neighbors = torch.randint(CLOUDS, (CLOUDS, POINTS), generator=generator, dtype=torch.int32)
+    expected = torch.relu(own.unsqueeze(1) + other[neighbors.long()]).double().mean(1)
+    tensors = [x.to(device) for x in (own, other, neighbors)]
+    inputs: list[Any] = [x.numpy() for x in tensors] if device.type == "cpu" else tensors
+    found = torch.as_tensor(kernels.surroundings(inputs[0], inputs[1], inputs[2], device))
+    return {"values": relative_error([found], [expected])}

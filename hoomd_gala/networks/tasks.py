@@ -31,18 +31,18 @@ def make_network(
 
 
 def convert_types(weight: Tensor, max_types: int) -> Tensor:
-    """Weights on encoded types, for another number of types told apart.
+    """Convert weights on encoded types to another number of types.
 
-    Types that the new network does not tell apart are left out; types that the old one did not look
-    like its first type. A blind network sees every particle as of the first type, so that
-    converting to or from one changes nothing that it could have seen.
+    Types that the new network does not distinguish are left out; those that the old one did not
+    distinguish look like its first type. A blind network sees every particle as of the first type,
+    so that converting to or from one changes nothing that it could have seen.
 
     Parameters
     ----------
     weight : (width, 2·m)
-        Of a core that tells m types apart, in the order of :func:`encode_types`.
+        Of a core that distinguishes m types, in the order of :func:`encode_types`.
     max_types : int
-        Types that the new core tells apart.
+        Types that the new core distinguishes.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One vector for each environment."""
+"""Regression of one vector for each environment."""
 
 from torch import Tensor
 
@@ -15,5 +15,7 @@ class VectorRegressor(Network):
         self.reduce = VectorAttention(config.width, config.hidden, reduce=True)
 
     def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
+        """Return vectors: see the class."""
         vectors, values = self.core(bonds, types)
-        return self.reduce(pair_products(vectors), values)
+        vector: Tensor = self.reduce(pair_products(vectors), values)
+        return vector

@@ -23,6 +23,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
 from hoomd_gala.files.models import load_model
 from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors.device_arrays import device_system
 from hoomd_gala.neighbors.environments import scale_bonds
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.networks.algebra import Pairs
@@ -32,7 +33,7 @@ from hoomd_gala.networks.attention import (
     TiedAttention,
     VectorAttention,
 )
-from hoomd_gala.networks.device_inference import device_embedder
+from hoomd_gala.networks.inference import device_embedder
 from hoomd_gala.systems import System
 
 ROUNDS = 5
@@ -200,7 +201,7 @@ def search(name: str, system: System, device: str) -> None:
 def whole(name: str, system: System, device: str, wanted: str) -> None:
     """From positions on the GPU to labels on the host."""
     analyzer = Analyzer("structures", device)
-    analyzed = cells.device_system(torch.as_tensor(system.positions, device=device), system.box)
+    analyzed = device_system(torch.as_tensor(system.positions, device=device), system.box)
     started = time.perf_counter()
     analyzer.analyze_system(analyzed)
     first = time.perf_counter() - started

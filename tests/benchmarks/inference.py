@@ -5,9 +5,12 @@ Prints ratios measured side by side in one run, each the median of several round
 """
 
 import copy
+import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 os.environ["OVITO_THREAD_COUNT"] = "1"
 
@@ -27,6 +30,7 @@ from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.networks.algebra import Pairs, pair_products
 from hoomd_gala.networks.attention import InvariantAttention, TiedAttention, VectorAttention
 from hoomd_gala.networks.inference import Embedder
+from hoomd_gala.networks.kernels.cpu import amx, pair_sums, passes
 from hoomd_gala.systems import System
 
 #: What the networks are: the reference core, and that of the shipped models.
@@ -75,6 +79,21 @@ def network_on_library(network: FrameClassifier, width: int) -> FrameClassifier:
     return network
 
 
+def training_step(
+    network: nn.Module, bonds: torch.Tensor, types: torch.Tensor, labels: torch.Tensor
+) -> Callable[[], None]:
+    """A step of training, which leaves the weights as they are."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        logits, _ = network(bonds, types)
+        nn.functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
+
+    return run
+
+
 def networks() -> None:
     """Embeddings of environments, and training steps."""
     torch.manual_seed(1)
@@ -103,21 +122,12 @@ def networks() -> None:
             f"inference: {name}",
         )
 
-        def step(net: nn.Module) -> Callable[[], None]:
-            optimizer = torch.optim.AdamW(net.parameters(), lr=0)
-
-            def run() -> None:
-                optimizer.zero_grad()
-                logits, _ = net(0.5 * bonds, types)
-                nn.functional.cross_entropy(logits, labels).backward()
-                optimizer.step()
-
-            return run
-
         compare(
             {
-                "hoomd-gala": step(network),
-                "geometric-algebra-attention, same weights": step(other),
+                "hoomd-gala": training_step(network, 0.5 * bonds, types, labels),
+                "geometric-algebra-attention, same weights": training_step(
+                    other, 0.5 * bonds, types, labels
+                ),
             },
             64,
             f"training step of 64 environments: {name}",
@@ -142,6 +152,55 @@ def layers() -> None:
         64,
         "tied layer, hidden 64, forward and backward",
     )
+
+
+def passes_in_registers() -> ModuleType:
+    """The compiled passes without matrix units, as a second module."""
+    name = f"{passes.__name__}_in_registers"
+    spec = importlib.util.spec_from_file_location(name, passes.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    usable, amx.are_usable = amx.are_usable, lambda: False
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        amx.are_usable = usable
+    return module
+
+
+@contextmanager
+def backward_by(module: ModuleType) -> Iterator[None]:
+    """Take the backward pass from another module of passes."""
+    usual = pair_sums.announced
+    pair_sums.announced = lambda name: module if name == "backward" else usual(name)
+    try:
+        yield
+    finally:
+        pair_sums.announced = usual
+
+
+def backward() -> None:
+    """Training steps with the backward pass on matrix units and in vector registers."""
+    if not amx.are_usable():
+        print("training, backward pass on matrix units: this processor has none")
+        return
+    torch.manual_seed(1)
+    registers = passes_in_registers()
+    network = FrameClassifier(CoreConfig(), 10)
+    for batch in (64, 1024):
+        bonds, types = 0.5 * torch.randn(batch, 20, 3), torch.zeros(batch, 20, 2)
+        step = training_step(network, bonds, types, torch.randint(10, (batch,)))
+
+        def in_registers(step: Callable[[], None] = step) -> None:
+            with backward_by(registers):
+                step()
+
+        compare(
+            {"matrix units": step, "backward pass in vector registers": in_registers},
+            batch,
+            f"training step of {batch} environments, forward pass on matrix units",
+        )
 
 
 def neighbors() -> None:
@@ -219,7 +278,7 @@ def labels() -> None:
 def main() -> None:
     """Run all comparisons, or those that are named."""
     torch.set_num_threads(1)
-    parts = {part.__name__: part for part in (networks, layers, neighbors, labels)}
+    parts = {part.__name__: part for part in (networks, layers, backward, neighbors, labels)}
     for name in sys.argv[1:] or parts:
         print(f"float32 matrix products: {matrix_rate() / 1e9:.0f} GFLOP/s")
         parts[name]()

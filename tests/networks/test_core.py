@@ -1,4 +1,4 @@
-"""The heads: what turns with the sample, what does not, and gradients that stay finite."""
+"""The heads: what rotates with the sample, what does not, and gradients that stay finite."""
 
 import pytest
 import torch
@@ -31,14 +31,14 @@ def outputs(net, bonds, types):
     """Everything a network returns: rotating vectors, per-bond and per-environment invariants."""
     result = net(bonds, types)
     if isinstance(net, Autoencoder):
-        return {"turn bonds": result.bonds, "keep bonds": result.mean} | {
+        return {"rotate bonds": result.bonds, "keep bonds": result.mean} | {
             "keep": net.embed(bonds, types)
         }
     if isinstance(result, tuple):
         logits, embedding = result
         torch.testing.assert_close(embedding, net.embed(bonds, types))
         return {"keep": torch.cat((logits, embedding), dim=-1)}
-    kind = "turn" if result.shape[-1] == 3 else "keep"
+    kind = "rotate" if result.shape[-1] == 3 else "keep"
     place = " bonds" if result.ndim == 3 else ""
     return {kind + place: result} | {"keep": net.embed(bonds, types)}
 
@@ -48,17 +48,17 @@ def test_every_task_has_a_network():
 
 
 @pytest.mark.parametrize("task", NETWORKS)
-def test_turning_the_sample_turns_vectors_and_keeps_invariants(task):
-    net, (bonds, types), turn = network(task), environments(), rotation()
-    before, after = outputs(net, bonds, types), outputs(net, bonds @ turn.T, types)
+def test_rotating_the_sample_rotates_vectors_and_keeps_invariants(task):
+    net, (bonds, types), rotated_by = network(task), environments(), rotation()
+    before, after = outputs(net, bonds, types), outputs(net, bonds @ rotated_by.T, types)
     assert before["keep"].shape == (5, before["keep"].shape[1])
     for name, value in before.items():
-        expected = value @ turn.T if name.startswith("turn") else value
+        expected = value @ rotated_by.T if name.startswith("rotate") else value
         torch.testing.assert_close(after[name], expected, atol=1e-8, rtol=1e-7)
 
 
 @pytest.mark.parametrize("task", NETWORKS)
-def test_renumbering_the_bonds_renumbers_what_belongs_to_them(task):
+def test_permuting_the_bonds_permutes_what_belongs_to_them(task):
     net, (bonds, types) = network(task), environments()
     order = torch.randperm(20, generator=torch.Generator().manual_seed(4))
     before = outputs(net, bonds, types)
@@ -68,13 +68,13 @@ def test_renumbering_the_bonds_renumbers_what_belongs_to_them(task):
         torch.testing.assert_close(after[name], expected, atol=1e-8, rtol=1e-7)
 
 
-def test_orientation_is_a_frame_that_turns_with_the_sample():
-    net, (bonds, types), turn = network("autoencoding"), environments(), rotation()
+def test_orientation_is_a_frame_that_rotates_with_the_sample():
+    net, (bonds, types), rotated_by = network("autoencoding"), environments(), rotation()
     axes = net.orientation(bonds, types)
     eye = torch.eye(3, dtype=torch.float64).expand(5, 3, 3)
     torch.testing.assert_close(axes @ axes.mT, eye, atol=1e-4, rtol=0)
     torch.testing.assert_close(torch.linalg.det(axes), torch.ones(5).double(), atol=1e-4, rtol=0)
-    torch.testing.assert_close(net.orientation(bonds @ turn.T, types), axes @ turn.T)
+    torch.testing.assert_close(net.orientation(bonds @ rotated_by.T, types), axes @ rotated_by.T)
 
 
 def test_frame_is_the_nearest_by_singular_values():

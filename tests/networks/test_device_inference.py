@@ -9,10 +9,10 @@ from hoomd_gala.networks import (
     CoreConfig,
     Denoiser,
     FrameClassifier,
-    device_inference,
     encode_types,
 )
-from hoomd_gala.networks.device_inference import DeviceEmbedder, surroundings
+from hoomd_gala.networks.inference import DeviceEmbedder, device_embedder, device_surroundings
+from hoomd_gala.networks.kernels import choice
 
 pytest.importorskip("triton", reason="Triton, which is for Linux, is not installed")
 triton_kernels = pytest.importorskip("hoomd_gala.networks.kernels.triton")
@@ -21,6 +21,13 @@ ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
 #: The interpreter divides where a GPU would not look.
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in divide:RuntimeWarning")
+
+
+@pytest.fixture
+def on_triton(monkeypatch):
+    """Have tensors of the CPU go to these kernels, too."""
+    monkeypatch.setitem(choice.BACKENDS, "cpu", choice.BACKENDS["cuda"])
+
 
 NETWORKS = {
     "structures": lambda: load_model("structures").network,
@@ -32,7 +39,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("n", [20, 7])
-def test_embeddings_are_those_of_the_network(name, n):
+def test_embeddings_are_those_of_the_network(on_triton, name, n):
     torch.manual_seed(3)
     network = NETWORKS[name]()
     max_types = network.core.embed_types.in_features // 2
@@ -42,7 +49,7 @@ def test_embeddings_are_those_of_the_network(name, n):
     with torch.inference_mode():
         network.double()
         expected = network.embed(bonds.double(), encode_types(types, others, max_types))
-        embedder = DeviceEmbedder(network.float().to(DEVICE), max_types, triton_kernels)
+        embedder = DeviceEmbedder(network.float().to(DEVICE), max_types)
         found = embedder(*(x.to(DEVICE) for x in (bonds, types, others))).cpu()
     assert found.dtype == torch.float32
     assert expected.std() > 0.01
@@ -52,9 +59,9 @@ def test_embeddings_are_those_of_the_network(name, n):
     assert float((difference > 1e-4).double().mean()) < 1e-3
 
 
-def test_no_environments():
+def test_no_environments(on_triton):
     network = NETWORKS["structures"]().to(DEVICE)
-    embedder = DeviceEmbedder(network, 1, triton_kernels)
+    embedder = DeviceEmbedder(network, 1)
     nobody = torch.zeros(0, 20, 3, device=DEVICE)
     with torch.inference_mode():
         types = torch.zeros(0, dtype=torch.int64, device=DEVICE)
@@ -68,7 +75,7 @@ def test_surroundings_are_those_of_the_context():
     with torch.inference_mode():
         expected = context(everybody, everybody[neighbors.long()])
         inputs = context.to(DEVICE), everybody.to(DEVICE), neighbors.to(DEVICE)
-        found = surroundings(*inputs)
+        found = device_surroundings(*inputs)
         by_kernel = triton_kernels.around(
             context.own(inputs[1]), context.other(inputs[1]), inputs[2]
         )
@@ -78,6 +85,6 @@ def test_surroundings_are_those_of_the_context():
 
 def test_only_a_gpu_gets_one():
     network = NETWORKS["structures"]().to(DEVICE)
-    embedder = device_inference.device_embedder(network, 1)
+    embedder = device_embedder(network, 1)
     assert (embedder is not None) == ON_GPU
-    assert device_inference.device_embedder(network.double(), 1) is None
+    assert device_embedder(network.double(), 1) is None

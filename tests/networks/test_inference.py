@@ -13,6 +13,14 @@ from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.neighbors.environments import PeriodicTree, nearest_neighbors, scale_bonds
 from hoomd_gala.networks import Context, CoreConfig, encode_types, make_network
 from hoomd_gala.networks.inference import Embedder, embeds, surroundings
+from hoomd_gala.networks.kernels import VARIABLE
+
+
+@pytest.fixture(autouse=True)
+def no_fallback(monkeypatch):
+    """Kernels that do not pass their verification are an error here."""
+    monkeypatch.setenv(VARIABLE, "fused")
+
 
 SIZES = [
     ("frame-classification", CoreConfig(1, 32, 32, 2, True), 20),
@@ -90,7 +98,7 @@ def test_labels_equal_those_of_the_network_on_tensors():
         np.testing.assert_allclose(result.confidence, expected.confidence, atol=1e-3)
 
 
-def test_renumbered_particles_keep_their_labels_and_embeddings():
+def test_permuted_particles_keep_their_labels_and_embeddings():
     system = displace(crystal(unit_cell("cF4-Cu"), 500), 0.05, np.random.default_rng(9))
     order = np.random.default_rng(10).permutation(len(system.positions))
     analyzer = Analyzer("structures", "cpu")
@@ -105,8 +113,8 @@ def test_processors_without_matrix_units_do_the_same(tmp_path):
 import numpy as np, sys
 sys.path.insert(0, "tests/networks")
 from test_inference import SIZES, make
-from hoomd_gala.networks.kernels.cpu import passes as kernels
 from hoomd_gala.networks.inference import Embedder
+from hoomd_gala.networks.kernels.cpu import passes as kernels
 assert kernels.TILE == 4 and kernels.LANES == 8
 task, config, n = SIZES[2]
 network, *rest = make(task, config, n)

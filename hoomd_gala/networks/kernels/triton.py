@@ -23,7 +23,12 @@ passes over the pairs, and ``_around`` what surrounds a particle.
 With ``TRITON_INTERPRET=1`` in the environment all of this runs on tensors of the CPU.
 """
 
+# kernels are no Python functions: Triton infers their types
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
+
+import functools
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -164,7 +169,7 @@ def _head(g, last):
 
 @triton.jit
 def _own_features(first, norm, F: tl.constexpr, PADDED: tl.constexpr):
-    """What hidden units of V have from the first vector of a pair alone.
+    """Compute what hidden units of V get from the first vector of a pair alone.
 
     It is a product of matrices so that what is added to it, pair by pair, lies in registers as the
     matrix units want the factors of the next product.
@@ -215,7 +220,7 @@ def _forward(
     KEEP: tl.constexpr,
     POOLED: tl.constexpr,
 ):
-    """The sums of ``STEP`` of ``total`` points, and if they are to be kept the heads' outputs.
+    """Compute the sums of ``STEP`` of ``total`` points, and with ``KEEP`` the heads' outputs.
 
     ``other`` and ``values`` are in parts, (2, total, …). Without ``POOLED`` the averages of hidden
     units and of values are left out.
@@ -274,7 +279,7 @@ def _forward(
         to_first = other + (j * U + unit[None, :])
         u_j = tl.load(to_first, present[:, None] & (unit < H)[None, :], 0.0)
         score = _score(member, u_j, high, low, m_high, m_low, u, to_head) + b
-        # the running softmax: what was summed so far shrinks when a higher score turns up
+        # the running softmax: what was summed so far shrinks when a higher score appears
         before, highest = highest, tl.maximum(highest, score)
         shrink, e = tl.exp(before - highest), tl.exp(score - highest)
         weight = weight * shrink + e
@@ -313,7 +318,7 @@ def _forward(
 
 @triton.jit
 def _product(x, matrix, add, N_IN: tl.constexpr, N_OUT: tl.constexpr, PADDED: tl.constexpr):
-    """x (rows, inputs) times the transpose of a matrix of weights (N_OUT, N_IN), and more."""
+    """Multiply x (rows, inputs) by the transpose of a matrix of weights (N_OUT, N_IN), and more."""
     column, k = tl.arange(0, PADDED), tl.arange(0, x.shape[1])
     inside = (k < N_IN)[:, None] & (column < N_OUT)[None, :]
     w_high, w_low = _halves(tl.load(matrix + column[None, :] * N_IN + k[:, None], inside, 0.0))
@@ -325,7 +330,7 @@ def _product(x, matrix, add, N_IN: tl.constexpr, N_OUT: tl.constexpr, PADDED: tl
 
 @triton.jit
 def _bias(x, vector, SIZE: tl.constexpr, PADDED: tl.constexpr):
-    """A vector of numbers for every row of x."""
+    """Repeat a vector of numbers for every row of x."""
     column = tl.arange(0, PADDED)
     numbers = tl.load(vector + column, column < SIZE, 0.0)
     return tl.zeros((x.shape[0], PADDED), tl.float32) + numbers[None, :]
@@ -364,7 +369,7 @@ def _update(
     U_PADDED: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """What happens to each point between the passes of two layers over the pairs, in place.
+    """Update each point between the passes of two layers over the pairs, in place.
 
     With ``VECTORS`` the sums change the vectors, with ``VALUES`` the values, which then go through
     the perceptron of their block; what the values add to hidden units of the next layer's heads is
@@ -458,7 +463,7 @@ def _around(
 
 @triton.jit
 def _column(tile, k: tl.constexpr):
-    """A column of (rows, 16), in parts: the high one and the low one, five further on."""
+    """Take a column of (rows, 16), in parts: the high one and the low one, five further on."""
     column = tl.arange(0, 16)
     return tl.sum(tl.where(((column == k) | (column == k + 5))[None, :], tile, 0.0), 1)
 
@@ -496,7 +501,7 @@ def _backward(
     ROWS: tl.constexpr,
     GROUP: tl.constexpr,
 ):
-    """What gradients of :func:`_forward`'s sums go through one of the heads.
+    """Compute the gradients of :func:`_forward`'s sums that go through one of the heads.
 
     Those of the hidden units, and so of ``own``, ``other`` and ``middle``, lack the factor
     ``last``. What a vector gets as the first and as the second member of pairs is written by
@@ -670,11 +675,11 @@ def _backward(
 
 def _padded(size: int) -> int:
     """Sizes of tiles are powers of two, and those of the factors of a product at least 16."""
-    return max(16, triton.next_power_of_2(size))
+    return max(16, int(triton.next_power_of_2(size)))
 
 
 def _sizes(vectors: Tensor, values: Tensor, first: Tensor, last: Tensor) -> dict[str, int]:
-    """What the kernels are compiled for."""
+    """Collect what the kernels are compiled for."""
     n, f, width = vectors.shape[1], len(first), values.shape[-1]
     heads, h = last.shape
     return {
@@ -724,6 +729,7 @@ def forward(
     clouds, n, _ = vectors.shape
     if not clouds * n:
         return
+    _announce(vectors.device)
     sizes = _sizes(vectors, values, first, last)
     step = min(ROWS, CLOUDS * n)
     with torch.cuda.device_of(vectors):
@@ -804,7 +810,7 @@ def update(
 
 
 def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
-    """What a :class:`~hoomd_gala.networks.Context` makes of particles, (m, size).
+    """Summarize what surrounds particles, (m, size), as :class:`~hoomd_gala.networks.Context` does.
 
     Parameters
     ----------
@@ -833,11 +839,12 @@ def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
     return out
 
 
-class FusedPairSums(torch.autograd.Function):
-    """:func:`~hoomd_gala.networks.attention.pair_sums` on the GPU."""
+class PairSums(torch.autograd.Function):
+    """:func:`~hoomd_gala.networks.kernels.pair_sums` on the GPU."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        """Compute the sums, and keep inputs, scores and sums."""
         keep = any(ctx.needs_input_grad)
         inputs = tuple(tensor.detach().contiguous() for tensor in inputs)
         vectors, _, _, values, first, _, last, _ = inputs
@@ -852,7 +859,8 @@ class FusedPairSums(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        """Compute gradients of the inputs."""
         *inputs, sums, scores = ctx.saved_tensors
         vectors, own, other, values, first, middle, last, _ = inputs
         sizes = _sizes(vectors, values, first, last)
@@ -909,29 +917,14 @@ def _programs(device: torch.device) -> int:
     return 2 * torch.cuda.get_device_properties(device).multi_processor_count
 
 
+@functools.cache
+def _announce(device: torch.device) -> None:
+    """Say that kernels must be compiled first, which takes a while."""
+    if device.type == "cuda" and not are_cached():
+        print(f"hoomd-gala: compiling kernels for {device}, once", file=sys.stderr)
+
+
 def are_cached() -> bool:
     """Whether an earlier process has compiled kernels on this machine."""
     folder = os.environ.get("TRITON_CACHE_DIR") or Path.home() / ".triton" / "cache"
     return any(Path(folder).glob(f"*/{_forward.__name__}.cubin"))
-
-
-def try_out(device: torch.device, training: bool) -> None:
-    """Run the kernels, if ``training`` also those of the backward pass, on next to nothing.
-
-    Raises
-    ------
-    Exception
-        Whatever keeps them from working on the device.
-    """
-    if device.type == "cuda":
-        if torch.version.cuda is None:
-            raise RuntimeError("they have been tried on NVIDIA's GPUs only.")
-        if torch.cuda.get_device_capability(device) < (8, 0):
-            raise RuntimeError("they need compute capability 8.0 or newer.")
-    shapes = [(1, 2, 3), (1, 2, 16), (1, 2, 16), (1, 2, 16), (16, 5), (16, 16), (1, 16), (1,)]
-    with torch.inference_mode(False), torch.set_grad_enabled(training):
-        tensors = [torch.ones(shape, device=device, requires_grad=training) for shape in shapes]
-        sums = FusedPairSums.apply(*tensors)
-        results = torch.autograd.grad(sums.sum(), tensors) if training else [sums]
-    if not all(bool(result.isfinite().all()) for result in results):
-        raise RuntimeError("they gave numbers that are not finite.")

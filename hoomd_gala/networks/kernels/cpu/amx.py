@@ -12,13 +12,13 @@ other in the sum.
 
 import ctypes
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from .simd import (
@@ -28,6 +28,7 @@ from .simd import (
     high,
     interleave,
     interleave_greater,
+    intrinsic,
     join_greater,
     load,
     maximum,
@@ -58,7 +59,7 @@ def are_usable() -> bool:
     if sys.platform != "linux" or not {"amx-bf16", "avx512bw"} <= FEATURES:
         return False
     # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
-    return ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0
+    return bool(ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0)
 
 
 _BYTE, _LONG = ir.IntType(8), ir.IntType(64)
@@ -93,8 +94,13 @@ def end(_: Any, settings: Any) -> Any:
     return types.void(settings), generate
 
 
+def _literal_intrinsic(function: Callable[..., Any]) -> Any:
+    """:func:`~.simd.intrinsic` for one whose arguments are numbers of tiles, which are literals."""
+    return extending.intrinsic(prefer_literal=True)(function)
+
+
 def _move(name: str) -> Any:
-    @intrinsic(prefer_literal=True)
+    @_literal_intrinsic
     def operation(_: Any, array: Any, at: Any, step: Any, tile: Any) -> Any:
         number = ir.Constant(_BYTE, tile.literal_value)
 
@@ -114,7 +120,7 @@ _load = _move("tileloadd64")
 _store = _move("tilestored64")
 
 
-@intrinsic(prefer_literal=True)
+@_literal_intrinsic
 def _multiply(_: Any, total: Any, x: Any, y: Any) -> Any:
     """Add to a tile the product of two others."""
     numbers = [ir.Constant(_BYTE, tile.literal_value) for tile in (total, x, y)]
@@ -134,7 +140,7 @@ def tiles(size: int) -> int:
 
 @part
 def _bfloat(x: np.float32) -> np.float32:
-    """The nearest bfloat16, as a float32."""
+    """Round to the nearest bfloat16, as a float32."""
     bits = np.uint32(np.float32(x).view(np.uint32)) + np.uint32(0x8000)
     return np.uint32(bits & np.uint32(0xFFFF0000)).view(np.float32)
 
@@ -277,8 +283,8 @@ def put_scaled(
 ) -> None:
     """Hidden units of V times a number, as :func:`add_outer` takes them: pairs in rows.
 
-    They are computed anew with a register for sixteen units of one pair; turning those that are
-    there would take longer. ``first`` is (5, h), with h a multiple of 16.
+    They are computed again with a register for sixteen units of one pair; transposing those that
+    exist would take longer. ``first`` is (5, h), with h a multiple of 16.
     """
     width, h = q.shape[1], out.shape[2]
     low = out.shape[1] * h

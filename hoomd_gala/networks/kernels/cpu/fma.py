@@ -54,7 +54,7 @@ def load4(array: Array, at: int, step: int) -> Any:
 
 @part
 def store4(array: Array, at: int, step: int, values: Any) -> None:
-    """The opposite of :func:`load4`."""
+    """Do the opposite of :func:`load4`."""
     store(array, at, values[0])
     store(array, at + step, values[1])
     store(array, at + 2 * step, values[2])

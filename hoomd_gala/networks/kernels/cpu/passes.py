@@ -2,28 +2,21 @@
 
 The layers are small and have many pairs, so that tensor libraries spend their time on carrying
 pair tensors through memory. Here nothing that belongs to a pair leaves the cache, except its
-scores, which the backward pass takes up again; everything else it computes again.
+scores, which the backward pass needs; everything else it computes again.
 
-Point clouds are worked on in blocks of :data:`LANES`, whose members lie next to each other in
-memory: an array (rows, n·LANES) holds some rows of numbers for each of the n points j of each
-cloud of a block. Whatever the number of points, every loop over the last axis is then a loop over
-full vector registers, and a sum over j is a plain addition of registers. Rows are as wide as the
-next multiple of four registers; what is beyond n·LANES counts for nothing. Work proceeds by the
-first member i of the pairs, so that the pairs at hand fit into the first-level cache.
+The package says what lies where in memory. Work proceeds by the first member i of the pairs, so
+that the pairs at hand fit into the first-level cache.
 
-A hidden unit relu(x_j + u_i) of the heads is max(x_j, -u_i) + u_i: only the maximum is taken for
-every pair, and x_j starts from u'_j in the matrix product that makes it.
-
-Names, all float32; H is the number of hidden units of the heads, k of them to a head:
+Names, all float32; V has h hidden units and each head H:
 
 =============  ================  =======================================================
 ``vectors``    (B, n, 3)         r
-``own``        (B, n, H)         u, what the pair's first member adds to the hidden units
-``other``      (B, n, H)         u', what its second member adds
+``own``        (B, n, heads·H)   u, what the pair's first member adds to the hidden units
+``other``      (B, n, heads·H)   u', what its second member adds
 ``values``     (B, n, width)     v
 ``first``      (h, 5)            W, weights of the invariants and of a constant 1
-``middle``     (H, h)            M
-``last``       (heads, H/heads)  L
+``middle``     (heads·H, h)      M
+``last``       (heads, H)        L
 ``bias``       (heads,)          b
 =============  ================  =======================================================
 """
@@ -86,28 +79,31 @@ _VERSION = hashlib.sha256(
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, and keep the result where there is a place.
+    """Compile a function when it is first called, and cache the result where that is possible.
 
-    What is kept depends on the types of the arguments. The first argument is :data:`SETTINGS`,
-    whose type tells matrix units from vector registers.
+    What is cached depends on the types of the arguments. The first argument is :data:`SETTINGS`,
+    whose type distinguishes matrix units from vector registers.
     """
     function.__qualname__ += f"_{_VERSION}"
     try:
         return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # no folder to keep it in can be written
+    except RuntimeError:  # no folder for the cache can be written
         return njit(**OPTIONS)(function)
 
 
 def are_cached(name: str) -> bool:
     """Whether an earlier process has compiled a kernel on this machine."""
     folder = globals()[name].stats.cache_path
-    return folder is not None and any(Path(folder).glob(f"kernels.{name}_{_VERSION}-*.nbc"))
+    return folder is not None and any(
+        Path(folder).glob(f"{Path(__file__).stem}.{name}_{_VERSION}-*.nbc")
+    )
 
 
 @compiled
 def pack(settings: Any, weights: Array) -> Array:
     """(R, K) weights as :func:`embed` takes them."""
-    return pack_weights(weights, False)
+    packed: Array = pack_weights(weights, False)
+    return packed
 
 
 @part
@@ -151,7 +147,7 @@ def _log(x: Any) -> Any:
 
 
 @part
-def _turn(x: Array, at: int, step: int, out: Array, out_at: int, out_step: int) -> None:
+def _transpose(x: Array, at: int, step: int, out: Array, out_at: int, out_step: int) -> None:
     """Transpose a square of as many numbers as there are lanes, rows step apart."""
     if LANES == 16:
         rows = (
@@ -181,7 +177,7 @@ def _pack(points: Array, start: int, out: Array) -> None:
     step = n * size
     for j in range(n):
         for k in range(0, whole, LANES):
-            _turn(points, (start * n + j) * size + k, step, out, k * width + j * LANES, width)
+            _transpose(points, (start * n + j) * size + k, step, out, k * width + j * LANES, width)
         for k in range(whole, size):
             for lane in range(clouds):
                 out[k, j * LANES + lane] = points[start + lane, j, k]
@@ -191,7 +187,7 @@ def _pack(points: Array, start: int, out: Array) -> None:
 
 @part
 def _unpack(packed: Array, points: Array, start: int) -> None:
-    """The opposite of :func:`_pack`."""
+    """Do the opposite of :func:`_pack`."""
     n, size = points.shape[1], points.shape[2]
     width = packed.shape[1]
     clouds = min(LANES, points.shape[0] - start)
@@ -199,7 +195,9 @@ def _unpack(packed: Array, points: Array, start: int) -> None:
     step = n * size
     for j in range(n):
         for k in range(0, whole, LANES):
-            _turn(packed, k * width + j * LANES, width, points, (start * n + j) * size + k, step)
+            _transpose(
+                packed, k * width + j * LANES, width, points, (start * n + j) * size + k, step
+            )
         for k in range(whole, size):
             for lane in range(clouds):
                 points[start + lane, j, k] = packed[k, j * LANES + lane]
@@ -305,7 +303,7 @@ def _scores(
     scratch: Array,
     head: Array,
 ) -> None:
-    """Outputs of the heads, (heads, P).
+    """Compute outputs of the heads, (heads, P).
 
     The product of one tile is begun before the one before it is put to use, so that matrix units
     and vector registers work at the same time. ``scratch`` is (2, TILE, 4·LANES).
@@ -418,7 +416,7 @@ def _attend(
     scores: Array,
     out: Array,
 ) -> None:
-    """Sums over pairs of a block of clouds, rows as of :func:`forward`'s sums, (…, P).
+    """Sum over pairs of a block of clouds, rows as of :func:`forward`'s sums, (…, P).
 
     ``scores`` is (n or 1, heads, P): with 1 every i writes over what the one before it wrote.
     """
@@ -580,7 +578,7 @@ def _normalize(x: Array, rows: int, size: int, scale: Array, shift: Array, out: 
 def _apply_layer(
     size: int, r: Array, norms: Array, v: Array, layer: Any, at: int, room: Any, more_room: Any
 ) -> None:
-    """Sums over pairs of the at-th of some layers, into the output rows of ``more_room``."""
+    """Sum over pairs of the at-th of some layers, into the output rows of ``more_room``."""
     first, members, more, m, last, bias, _, _, _ = layer
     x_rows, both, constant, scores, nothing, out = more_room
     _put_rows(v, v.shape[0], size, x_rows)
@@ -592,7 +590,7 @@ def _apply_layer(
 
 
 @part
-def _turn_vectors(size: int, r: Array, out: Array, row: int, weights: Array) -> None:
+def _update_vectors(size: int, r: Array, out: Array, row: int, weights: Array) -> None:
     """Add to the vectors the sum of their covariants."""
     width = r.shape[1]
     dual, own, other = spread(weights, 0), spread(weights, 1), spread(weights, 2)
@@ -722,7 +720,7 @@ def embed(
         for b in range(len(vector_layers[0])):
             _norms(r, norms)
             _apply_layer(size, r, norms, v, vector_layers, b, room, two_room)
-            _turn_vectors(size, r, sums, 1 + h + width, vector_layers[8][b])
+            _update_vectors(size, r, sums, 1 + h + width, vector_layers[8][b])
             if untied:
                 _norms(r, norms)
                 _apply_layer(size, r, norms, v, invariant_layers, b, room, one_room)
@@ -861,7 +859,7 @@ def _grad_scores(
     for p in range(0, size, LANES):
         weight = load(out, heads * width + p)
         store(out, p, multiply(weight, subtract(load(out, p), mean)))
-    for k in range(heads):  # columns of nothing
+    for k in range(heads):  # padding
         for p in range(size, width, LANES):
             store(out, k * width + p, nothing)
 

@@ -10,21 +10,28 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import extending, njit, types
 from numba.core import cgutils, config
 from numba.core.datamodel import models
-from numba.extending import intrinsic, register_model
+from numba.extending import register_model
 from numba.np.arrayobj import make_array
 
 #: How functions are compiled: sums stay in the order they are written in.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-#: Compile a function as a part of others; Python does not call it.
-part = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+def part(function: Callable[..., Any]) -> Any:
+    """Compile a function as a part of others; Python does not call it."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Make an instruction of a function that generates code for LLVM."""
+    return extending.intrinsic(function)
 
 
 def _features() -> set[str]:
-    """What the processor can do, or what numba's own environment variables say it can."""
+    """List what the processor can do, or what numba's own environment variables say it can."""
     if config.CPU_FEATURES is not None:
         return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
     return {name for name, there in binding.get_host_cpu_features().items() if there}
@@ -76,7 +83,7 @@ def load(_: Any, array: Any, at: Any) -> Any:
 
 @intrinsic
 def store(_: Any, array: Any, at: Any, value: Any) -> Any:
-    """The opposite of :func:`load`."""
+    """Do the opposite of :func:`load`."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = address(context, builder, signature, args)
@@ -105,7 +112,7 @@ def spread(_: Any, array: Any, at: Any) -> Any:
 
 @intrinsic
 def fill(_: Any, number: Any) -> Any:
-    """A float32 number in all lanes."""
+    """Put a float32 number into all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _everywhere(builder, args[0])
