@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Marks, fixtures and helpers that the tests share."""
 
 import importlib.util
 import os
@@ -8,6 +8,11 @@ import gsd.hoomd
 import numpy as np
 import pytest
 import torch
+from unrun import (  # noqa: F401 (hooks of pytest)
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
 
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.files.models import Model, ModelInfo, save_model
@@ -35,16 +40,16 @@ if not torch.cuda.is_available():
 torch.set_num_threads(1)
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Say plainly what was not proved."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    if skipped:
-        terminalreporter.write_sep("=", f"{len(skipped)} tests did not run")
-        reasons = [str(report.longrepr[2]) for report in skipped]
-        for reason in sorted(set(reasons)):
-            terminalreporter.write_line(f"{reasons.count(reason):4} x {reason}")
-    else:
-        terminalreporter.write_line("no test was skipped")
+#: Directories and modules whose tests need other programs: simulation engines, OVITO, MPI, a shell.
+INTEGRATION = ("cli", "integrations", "workflows", "test_examples.py", "test_package.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark each test as ``unit`` or ``integration``, by where it is; ``slow`` ones say so there."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker("integration" if place in INTEGRATION else "unit")
 
 
 def gas(n: int, rng: np.random.Generator) -> System:
@@ -55,7 +60,7 @@ def gas(n: int, rng: np.random.Generator) -> System:
 
 @pytest.fixture(scope="session")
 def trained() -> Model:
-    """A small network that tells fcc, bcc and a random gas apart, trained in seconds."""
+    """A small network that distinguishes fcc, bcc and a random gas, trained in seconds."""
     rng = np.random.default_rng(1)
     names = ["cF4-Cu", "cI2-W"]
     frames = datasets.join(
