@@ -40,16 +40,44 @@ if not torch.cuda.is_available():
 torch.set_num_threads(1)
 
 
-#: Directories and modules whose tests need other programs: simulation engines, OVITO, MPI, a shell.
-INTEGRATION = ("cli", "integrations", "workflows", "test_examples.py", "test_package.py")
+#: Folders and modules whose tests need other programs: simulation engines, OVITO, MPI, a shell.
+INTEGRATION = (
+    "cli",
+    "integrations",
+    "workflows",
+    "test_examples.py",
+    "test_package.py",
+    "test_unrun.py",
+)
+
+#: Modules and tests that take more than a few seconds, as measured with --durations=0. Single tests
+#: outside of these are marked where they are.
+SLOW = {
+    "integrations/test_hoomd.py::test_death_by_signal_costs_the_frame_in_progress_at_most",
+    "integrations/test_mpi.py",
+    "learning/test_tasks.py::test_every_task_is_learned_better_than_without_a_network",
+    "neighbors/test_environments.py::test_more_coincident_particles_than_neighbors_among_others",
+    "networks/kernels/test_triton_kernels.py",
+    "test_examples.py",
+    "test_unrun.py",
+    "workflows/test_identification.py",
+    "workflows/test_paper.py",
+    "workflows/test_quality.py::test_pair_potential_is_heated_until_it_melts",
+    "workflows/test_quality.py::test_quality_of_the_shipped_model_from_start_to_end",
+    "workflows/test_scan.py",
+    "workflows/test_shipped.py::test_a_small_model_learns_in_two_stages",
+    "workflows/test_workflow.py",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark each test as ``unit`` or ``integration``, by where it is; ``slow`` ones say so there."""
+    """Mark each test as ``unit`` or ``integration``, by where it is, and the ``slow`` ones."""
     for item in items:
-        place = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker("integration" if place in INTEGRATION else "unit")
+        path = item.path.relative_to(Path(__file__).parent)
+        item.add_marker("integration" if path.parts[0] in INTEGRATION else "unit")
+        if not SLOW.isdisjoint({str(path), f"{path}::{getattr(item, 'originalname', item.name)}"}):
+            item.add_marker("slow")
 
 
 def gas(n: int, rng: np.random.Generator) -> System:

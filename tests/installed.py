@@ -59,7 +59,8 @@ def main() -> int:
         wheel = max((ROOT / "dist").glob("*.whl"), key=lambda path: path.stat().st_mtime)
         user = new("user")
         run(user / "pip", "install", "--quiet", wheel, torch)
-        listed = subprocess.check_output([user / "hoomd-gala", "models"], env=environment, text=True)
+        command = [user / "hoomd-gala", "models"]
+        listed = subprocess.check_output(command, env=environment, text=True)
         assert "structures-fast: cF4-Cu, hP2-Mg" in listed
         run(user / "python", "-c", CRYSTAL)
         run(user / "hoomd-gala", "label", "bcc.gsd", "labeled.gsd", "--model", "structures-fast")
