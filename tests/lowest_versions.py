@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: What the tests beneath do without: tools, and what other packages choose the version of.
+#: What the tests below do without: tools, and packages whose versions others choose.
 LEFT_OUT = {"geometric-algebra-attention", "h5py", "mpi4py", "mypy", "ruff", "triton"}
 
 #: Environments, networks, files, labels, training, adapters and the command line: what each
@@ -55,7 +55,7 @@ def declared() -> dict[str, str]:
 
 
 def main() -> int:
-    """Returns the exit code of the tests."""
+    """Return the exit code of the tests."""
     wanted = [f"{name}=={v}" for name, v in declared().items() if name not in LEFT_OUT]
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
