@@ -58,8 +58,12 @@ SLOW = {
     "learning/test_tasks.py::test_every_task_is_learned_better_than_without_a_network",
     "neighbors/test_environments.py::test_more_coincident_particles_than_neighbors_among_others",
     "networks/kernels/test_triton_kernels.py",
+    # the first map by UMAP compiles for ten seconds
+    "plotting/test_plots.py",
     "test_examples.py",
+    "test_threads.py::test_commands_let_threads_sleep_while_they_wait",
     "test_unrun.py",
+    "workflows/test_grains.py::test_frames_of_a_neighborhood_tell_grains_that_one_frame_does_not",
     "workflows/test_identification.py",
     "workflows/test_paper.py",
     "workflows/test_quality.py::test_pair_potential_is_heated_until_it_melts",
