@@ -1,9 +1,11 @@
-# make run    the default study, from simulation to pictures
-# make test   all tests
-# make lint   style and types
-# make bench  speed, side by side with the libraries compared against
-# make lowest the lowest versions that pyproject.toml declares, installed and tested
-# make gpu    what only an NVIDIA GPU can prove, and its speed beside the library's
+# make run      the default study, from simulation to pictures
+# make test     all tests
+# make quick    the tests that take little time: less than two minutes in all
+# make lint     style and types, and the workflow of CI where actionlint is installed
+# make bench    speed, side by side with the libraries compared against
+# make lowest   the lowest versions that pyproject.toml declares, installed and tested
+# make package  the wheel and the sdist, and what the wheel does in an empty environment
+# make gpu      what only an NVIDIA GPU can prove, and its speed beside the library's
 
 PYTHON ?= python3
 # HOOMD-blue is on conda-forge and not on the Python package index; a wheel in this folder is used
@@ -12,7 +14,7 @@ HOOMD_WHEELS ?= $(HOME)/.cache/hoomd-wheels
 BIN = .venv/bin
 STAMP = .venv/.complete
 
-.PHONY: run test lint bench lowest gpu .venv
+.PHONY: run test quick lint bench lowest package gpu .venv
 
 run: $(STAMP)
 	$(BIN)/python workflows/project.py run
@@ -20,10 +22,15 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+quick: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; if command -v actionlint >/dev/null; \
+		then echo actionlint; actionlint; else echo "actionlint is not installed: CI checks its workflow."; fi
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/inference.py
@@ -33,6 +40,9 @@ bench: $(STAMP)
 
 lowest:
 	$(PYTHON) tests/lowest_versions.py
+
+package:
+	$(PYTHON) tests/installed.py
 
 gpu: $(STAMP)
 	PYTHON=$(BIN)/python tests/gpu
@@ -47,5 +57,5 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pip install -q --find-links "$(HOOMD_WHEELS)" hoomd 2>/dev/null \
 		|| $(BIN)/python -m pip install -q hoomd 2>/dev/null \
-		|| echo "HOOMD-blue is not to be had here: simulations will run on OpenMM (see README)."
+		|| echo "HOOMD-blue was not found: simulations will run on OpenMM (see README)."
 	touch $@

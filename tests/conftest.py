@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Marks, fixtures and helpers that the tests share."""
 
 import importlib.util
 import os
@@ -8,6 +8,11 @@ import gsd.hoomd
 import numpy as np
 import pytest
 import torch
+from unrun import (  # noqa: F401 (hooks of pytest)
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
 
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.files.models import Model, ModelInfo, save_model
@@ -35,16 +40,48 @@ if not torch.cuda.is_available():
 torch.set_num_threads(1)
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Say plainly what was not proved."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    if skipped:
-        terminalreporter.write_sep("=", f"{len(skipped)} tests did not run")
-        reasons = [str(report.longrepr[2]) for report in skipped]
-        for reason in sorted(set(reasons)):
-            terminalreporter.write_line(f"{reasons.count(reason):4} x {reason}")
-    else:
-        terminalreporter.write_line("no test was skipped")
+#: Folders and modules whose tests need other programs: simulation engines, OVITO, MPI, a shell.
+INTEGRATION = (
+    "cli",
+    "integrations",
+    "workflows",
+    "test_examples.py",
+    "test_package.py",
+    "test_unrun.py",
+)
+
+#: Modules and tests that take more than a few seconds, as measured with --durations=0. Single tests
+#: outside of these are marked where they are.
+SLOW = {
+    "integrations/test_hoomd.py::test_death_by_signal_costs_the_frame_in_progress_at_most",
+    "integrations/test_mpi.py",
+    "learning/test_tasks.py::test_every_task_is_learned_better_than_without_a_network",
+    "neighbors/test_environments.py::test_more_coincident_particles_than_neighbors_among_others",
+    "networks/kernels/test_triton_kernels.py",
+    # the first map by UMAP compiles for ten seconds
+    "plotting/test_plots.py",
+    "test_examples.py",
+    "test_threads.py::test_commands_let_threads_sleep_while_they_wait",
+    "test_unrun.py",
+    "workflows/test_grains.py::test_frames_of_a_neighborhood_tell_grains_that_one_frame_does_not",
+    "workflows/test_identification.py",
+    "workflows/test_paper.py",
+    "workflows/test_quality.py::test_pair_potential_is_heated_until_it_melts",
+    "workflows/test_quality.py::test_quality_of_the_shipped_model_from_start_to_end",
+    "workflows/test_scan.py",
+    "workflows/test_shipped.py::test_a_small_model_learns_in_two_stages",
+    "workflows/test_workflow.py",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark each test as ``unit`` or ``integration``, by where it is, and the ``slow`` ones."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        item.add_marker("integration" if path.parts[0] in INTEGRATION else "unit")
+        if not SLOW.isdisjoint({str(path), f"{path}::{getattr(item, 'originalname', item.name)}"}):
+            item.add_marker("slow")
 
 
 def gas(n: int, rng: np.random.Generator) -> System:
@@ -55,7 +92,7 @@ def gas(n: int, rng: np.random.Generator) -> System:
 
 @pytest.fixture(scope="session")
 def trained() -> Model:
-    """A small network that tells fcc, bcc and a random gas apart, trained in seconds."""
+    """A small network that distinguishes fcc, bcc and a random gas, trained in seconds."""
     rng = np.random.default_rng(1)
     names = ["cF4-Cu", "cI2-W"]
     frames = datasets.join(

@@ -1,7 +1,7 @@
 """Install the lowest versions that pyproject.toml declares, and no others, and test with them.
 
 ``make lowest`` runs this in a fresh environment in a temporary folder. It takes a quarter of an
-hour and, where torch comes with its CUDA packages, 6 GB; it is no part of ``make test``.
+hour and, where torch comes with its CUDA packages, 6 GB; ``make test`` does not include it.
 """
 
 import os
@@ -14,23 +14,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: What the tests beneath do without: tools, and what other packages choose the version of.
+#: What the tests below do without: tools, and packages whose versions others choose.
 LEFT_OUT = {"geometric-algebra-attention", "h5py", "mpi4py", "mypy", "ruff", "triton"}
 
-#: Files, labels, training, adapters and the command line: what each package is used for.
+#: Environments, networks, files, labels, training, adapters and the command line: what each
+#: package is used for. Paths below this folder.
 TESTS = [
-    "analyzer",
-    "few_shot",
-    "inference",
-    "kernels",
-    "models",
-    "openmm",
-    "ovito",
-    "package",
-    "plots",
-    "structures",
-    "train_command",
-    "trajectories",
+    "cli",
+    "crystals",
+    "files",
+    "integrations/test_openmm.py",
+    "integrations/test_ovito.py",
+    "learning/test_few_shot.py",
+    "neighbors",
+    "networks/test_core.py",
+    "networks/test_inference.py",
+    "networks/kernels/test_cpu_kernels.py",
+    "plotting",
+    "test_analyzer.py",
+    "test_package.py",
+    "test_systems.py",
 ]
 
 
@@ -52,7 +55,7 @@ def declared() -> dict[str, str]:
 
 
 def main() -> int:
-    """Returns the exit code of the tests."""
+    """Return the exit code of the tests."""
     wanted = [f"{name}=={v}" for name, v in declared().items() if name not in LEFT_OUT]
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
@@ -60,7 +63,7 @@ def main() -> int:
         pip = [python, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, *wanted, "hatchling"], check=True)
         subprocess.run([*pip, "--no-deps", "--no-build-isolation", str(ROOT)], check=True)
-        files = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS]
+        files = [str(ROOT / "tests" / name) for name in TESTS]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         command = [python, "-m", "pytest", "-q", "-rf", *files]
         return subprocess.run(command, cwd=ROOT, env=environment).returncode

@@ -1,6 +1,6 @@
 """Lists the unit cells of the database that look wrong: python tests/screen_cells.py
 
-Four things are held against each cell: the number of particles in its Pearson symbol, its space
+Four properties of each cell are checked: the number of particles in its Pearson symbol, its space
 group as spglib finds it, the shortest bonds that its elements are known to make, and, where it is
 known, the coordination of its sites.
 """
