@@ -42,7 +42,7 @@ def lowest(requirements: list[str]) -> dict[str, str]:
     versions = {}
     for requirement in requirements:
         name, _, version = requirement.partition(";")[0].partition(">=")
-        versions[name.strip()] = version.strip()
+        versions[name.strip()] = version.partition(",")[0].strip()  # without an upper bound
     return versions
 
 
