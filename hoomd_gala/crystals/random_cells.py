@@ -66,8 +66,7 @@ def relax(
     Not necessarily in it: the number of steps is limited, and only images of the cell that were
     near at the beginning interact.
     """
-    energies, forces = potential.table(_TABLE_WIDTH)
-    r_table = np.linspace(potentials.R_MIN, potential.r_cut, _TABLE_WIDTH, endpoint=False)
+    r_table, energies, forces = potential.table(_TABLE_WIDTH)
     # straight on below the table, so that overlaps are pushed apart by a finite force
     spacings = plane_spacings(lattice)
     reach = np.ceil(potential.r_cut / spacings).astype(int)

@@ -1,6 +1,6 @@
 """The table of assemblies that one reads."""
 
-from study.solids import assembly_table
+from study.reports import assemblies
 
 ROW = {
     "system": "OPP k=6.25 phi=4.1007",
@@ -29,7 +29,7 @@ ROW = {
 
 def cells(row):
     """What stands in the line of an assembly."""
-    line = assembly_table.table([row]).splitlines()[2]
+    line = assemblies.table([row]).splitlines()[2]
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 

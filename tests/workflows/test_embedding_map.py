@@ -4,7 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-from study.figures import embedding_map
+from study.comparison import embedding_map
+from study.reports import embedding_map as report
 
 from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
 from hoomd_gala.systems import make_system
@@ -78,6 +79,6 @@ def test_map_shows_what_was_not_learned_apart(ball, tmp_path, monkeypatch):
         "icosahedral quasicrystal": 30,
         embedding_map.SURFACE: 40,
     }
-    rows = embedding_map.draw(tmp_path / "map.png", collected, "positions")
+    rows = report.draw(tmp_path / "map.png", collected, "positions")
     assert len(rows) == 100
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

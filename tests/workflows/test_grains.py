@@ -5,6 +5,8 @@ import pytest
 from ovito.modifiers import PolyhedralTemplateMatchingModifier
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import adjusted_rand_score
+from study.comparison import grains as comparison
+from study.reports import grains as report
 from study.solids import grains, orientations, polycrystals
 
 from hoomd_gala.crystals.prototypes import crystal, unit_cell
@@ -149,18 +151,18 @@ def test_segments_are_the_grains_when_orientations_are_right(bcc):
 
 def test_frames_of_a_neighborhood_tell_grains_that_one_frame_does_not(bcc, tmp_path):
     found = orientations.orientations(bcc, load_model("autoencoding"), 0.02, 100, 1)
-    rows = {row["method"]: row for row in grains.scores(bcc, 0.02, found, 1)}
+    rows = {row["method"]: row for row in comparison.scores(bcc, 0.02, found, 1)}
     inside = {method: row["within 10 degrees, inside"] for method, row in rows.items()}
     assert inside["frames around"] > 0.7 > 0.3 > inside["frames"]
     assert inside["bonds around"] > 0.9
     assert inside["PTM"] > 0.9
     assert rows["frames around"]["median misorientation to PTM"] < 10
-    grains.draw(tmp_path / "grains.png", [(bcc, found)], "a test")
+    report.draw(tmp_path / "grains.png", [(bcc, found)], "a test")
     assert (tmp_path / "grains.png").stat().st_size > 10_000
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(InputError, match="must be positive"):
+    with pytest.raises(InputError, match="needs a positive edge and number of grains, not 10 and 0"):
         polycrystals.polycrystal("cI2-W", 0, 10.0, 0.0, 1)
     with pytest.raises(InputError, match="orientations take an autoencoder"):
         orientations.describe_by_frames(load_model("denoising"), crystal(unit_cell("cI2-W"), 100))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from study.figures import evidence_figures
+from study.reports import evidence as report
 from study.solids import evidence, identification, lattice_energies, order
 
 from hoomd_gala.crystals import potentials
@@ -236,15 +236,15 @@ def test_diffraction_peaks_lie_at_reciprocal_lattice_vectors(rng):
 
 def test_bond_diagram_is_bright_where_bonds_point(rng):
     system = warm("cP1-Po", rng, 600, 0.01)
-    diagram = evidence_figures.bond_diagram(system, whole(system), 1.2, Rotation.identity())
-    disc = evidence_figures.smooth_diagram(diagram)
+    diagram = report.bond_diagram(system, whole(system), 1.2, Rotation.identity())
+    disc = report.smooth_diagram(diagram)
     middle = len(disc) // 2
     assert np.nanmax(disc) > 20
     assert disc[middle - 2 : middle + 3, middle - 2 : middle + 3].max() > 0.8 * np.nanmax(disc)
     assert disc[middle + middle // 2, middle + middle // 2] < 0.5
     gas = System(rng.uniform(-5, 5, (4000, 3)), np.array([10.0, 10, 10, 0, 0, 0]), system.types)
-    even = evidence_figures.bond_diagram(gas, whole(gas), 1.5, Rotation.identity())
-    assert np.nanmean(evidence_figures.smooth_diagram(even)) == pytest.approx(1, abs=0.05)
+    even = report.bond_diagram(gas, whole(gas), 1.5, Rotation.identity())
+    assert np.nanmean(report.smooth_diagram(even)) == pytest.approx(1, abs=0.05)
 
 
 # ---- verdicts ----

@@ -4,6 +4,7 @@ import gsd.hoomd
 import numpy as np
 import pytest
 from study.comparison import liquids
+from study.reports import liquids as report
 
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
@@ -93,5 +94,5 @@ def test_a_liquid_that_has_frozen_is_refused(tmp_path):
 
 def test_liquids_are_drawn(tmp_path):
     comparison = liquids.compare(samples(), {"informative": informative, "blind": blind})
-    liquids.draw(tmp_path / "liquids.png", comparison)
+    report.draw(tmp_path / "liquids.png", comparison)
     assert (tmp_path / "liquids.png").read_bytes().startswith(b"\x89PNG")

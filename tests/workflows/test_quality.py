@@ -6,7 +6,8 @@ import gsd.hoomd
 import numpy as np
 import pytest
 from conftest import needs_hoomd
-from study.comparison import measures, quality
+from study.comparison import measures, methods
+from study.reports import quality
 from study.simulation import engine_openmm, engines, thermal
 from study.solids import references
 
@@ -109,7 +110,7 @@ def test_stored_crystals_are_read_back_not_made_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("structure", list(thermal.STRUCTURES)[:6])
 def test_references_name_perfect_crystals(structure):
     system = crystal(unit_cell(structure), 500)
-    labels, _ = references.template_matching(system)
+    labels = references.template_matching(system).label
     assert (labels == structure).all()
     if structure != "cP1-Po":  # common neighbor analysis does not know it
         assert (references.common_neighbor_analysis(system) == structure).all()
@@ -118,7 +119,7 @@ def test_references_name_perfect_crystals(structure):
 def test_bcc_at_seven_percent_is_labelled_as_often_as_the_convention_says():
     perfect = crystal(unit_cell("cI2-W"), 8000)
     system = displace(perfect, 0.07, np.random.default_rng(1))
-    labels, _ = references.template_matching(system, references.DEFAULT_CUTOFF)
+    labels = references.template_matching(system, references.DEFAULT_CUTOFF).label
     assert (labels == "cI2-W").mean() == pytest.approx(0.42, abs=0.02)
     assert (references.common_neighbor_analysis(system) == "cI2-W").mean() == pytest.approx(
         0.78, abs=0.02
@@ -129,8 +130,8 @@ def test_bcc_at_seven_percent_is_labelled_as_often_as_the_convention_says():
 def test_cutoff_afterwards_equals_cutoff_in_ovito(cutoff):
     for structure in ("cI2-W", "cF8-C", "tP30-CrFe"):
         system = displace(crystal(unit_cell(structure), 500), 0.08, np.random.default_rng(1))
-        expected, _ = references.template_matching(system, cutoff)
-        found = references.within(*references.template_matching(system), cutoff)
+        expected = references.template_matching(system, cutoff).label
+        found = references.template_matching(system).within(cutoff)
         np.testing.assert_array_equal(found, expected)
 
 
@@ -162,9 +163,9 @@ def test_calibration_error():
 def test_classes_that_a_structure_is_merged_into_are_right():
     card = {"merged": {"cF8-C": ["hP4-C.3"]}}
     info = ModelInfo(CoreConfig(), ("cF8-C", "cI2-W"), card=card)
-    assert quality.accepted_classes(info, "hP4-C.3") == {"cF8-C"}
-    assert quality.accepted_classes(info, "cI2-W") == {"cI2-W"}
-    assert not quality.accepted_classes(info, "tP30-CrFe")
+    assert methods.accepted_classes(info, "hP4-C.3") == {"cF8-C"}
+    assert methods.accepted_classes(info, "cI2-W") == {"cI2-W"}
+    assert not methods.accepted_classes(info, "tP30-CrFe")
 
 
 def write_frames(path, *systems):

@@ -51,7 +51,7 @@ def pair_force(potential: PairPotential) -> Any:
     force = hoomd.md.pair.Table(
         hoomd.md.nlist.Cell(buffer=NEIGHBOR_BUFFER), default_r_cut=potential.r_cut
     )
-    energies, forces = potential.table(TABLE_WIDTH)
+    _, energies, forces = potential.table(TABLE_WIDTH)
     force.params[("A", "A")] = {"r_min": R_MIN, "U": energies, "F": forces}
     return force
 

@@ -59,9 +59,6 @@ POTENTIALS = (
     (potentials.opp(6.25, 0.62), ("cI2-W",)),
 )
 
-#: Points at which a potential is tabulated for its lattice energy.
-TABLE_WIDTH = 4000
-
 #: Particles of a crystal, at least.
 N_PARTICLES = 1500
 
@@ -134,10 +131,12 @@ def relaxed(perfect: System, potential: potentials.PairPotential) -> System:
     lattice = lattice_vectors(perfect.box)
     fractional = (perfect.positions[1:] - perfect.positions[0]) @ np.linalg.inv(lattice)
     distances = np.linalg.norm((fractional - np.round(fractional)) @ lattice, axis=1)
-    r = np.linspace(potentials.R_MIN, potential.r_cut, TABLE_WIDTH, endpoint=False)
-    energies, _ = potential.table(TABLE_WIDTH)
+    at_cut = potential.energy(np.nextafter(potential.r_cut, 0))
     scales = np.linspace(0.85, 1.15, 3001)
-    energy = [np.interp(distances * a, r, energies - energies[-1], right=0).sum() for a in scales]
+    energy = []
+    for scale in scales:
+        r = distances[distances * scale < potential.r_cut] * scale
+        energy.append((potential.energy(r) - at_cut).sum())
     return scaled(perfect, scales[np.argmin(energy)])
 
 

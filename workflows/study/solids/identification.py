@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import sympy
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
@@ -63,10 +62,7 @@ def energies(system: System, potential: PairPotential) -> Array:
         if r[:, -1].min() >= potential.r_cut:
             break
         n *= 2
-    symbol = sympy.Symbol("r", positive=True)
-    function = sympy.lambdify(symbol, sympy.sympify(potential.expression, locals={"r": symbol}))
-    near = r < potential.r_cut
-    return np.where(near, function(np.where(near, r, 1.0)), 0.0).sum(axis=1) / 2
+    return potential.energy(r).sum(axis=1) / 2
 
 
 class KnownSites(NamedTuple):
@@ -210,7 +206,7 @@ def templates(system: System, inside: Mask) -> tuple[dict[str, tuple[str, float]
         Most frequent answer of each method and its share; and the share that template matching
         finds in close-packed layers, however stacked.
     """
-    matched, _ = references.template_matching(system, references.DEFAULT_CUTOFF)
+    matched = references.template_matching(system, references.DEFAULT_CUTOFF).label
     methods = {"PTM": matched, "CNA": references.common_neighbor_analysis(system)}
     answers: dict[str, tuple[str, float]] = {}
     for method, names in methods.items():

@@ -6,20 +6,16 @@ it says where in the space of parameters which structures are worth looking for.
 
 import functools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import sympy
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from tqdm.auto import tqdm
 
-from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals.potentials import PairPotential, ljg, opp
 from hoomd_gala.crystals.prototypes import unit_cell, unit_cells
 from hoomd_gala.systems import System, lattice_vectors, plane_spacings
-from study.figures.analysis import plt, save_figure
 
 #: Largest unit cell compared.
 MAX_PARTICLES = 170
@@ -98,14 +94,10 @@ def _cells() -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]
 def lattice_energies(potential: PairPotential) -> list[LatticeEnergy]:
     """Energies of all unit cells at their best, the lowest first."""
     names, pairs, densities = _cells()
-    r = sympy.Symbol("r", positive=True)
-    function = sympy.lambdify(r, sympy.sympify(potential.expression, locals={"r": r}))
     middle = (_EDGES[:-1] + _EDGES[1:]) / 2
     # scales at which the pairs that are counted do not reach the cut-off would lack some
     scales = SCALES[middle[-1] * SCALES >= potential.r_cut]
-    distances = scales[:, None] * middle
-    values = np.where(distances < potential.r_cut, function(distances), 0.0)
-    energies = values @ pairs.T
+    energies = potential.energy(scales[:, None] * middle) @ pairs.T
     best = energies.argmin(axis=0)
     found = [
         LatticeEnergy(
@@ -172,34 +164,3 @@ def map_grid(points: Sequence[tuple[str, float, float, PairPotential]]) -> list[
             }
         )
     return rows
-
-
-def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Which cell is lowest, over the parameters of either family."""
-    names = list(dict.fromkeys(row["cell"] for row in rows))
-    # the most frequent ones get a color of their own
-    names.sort(key=lambda name: -sum(row["cell"] == name for row in rows))
-    figure, axes = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
-    labels = {"opp": ("k", "phi", "OPP"), "ljg": ("epsilon", "r0", "LJG")}
-    for part, (family, (first, second, title)) in zip(axes, labels.items(), strict=True):
-        for i, name in enumerate(names):
-            chosen = [row for row in rows if row["potential"] == family and row["cell"] == name]
-            part.scatter(
-                [row["k or epsilon"] for row in chosen],
-                [row["phi or r0"] for row in chosen],
-                marker="s",
-                s=60,
-                color=structure_color(name) if i < 20 else "0.8",
-            )
-        part.set(xlabel=first, ylabel=second, title=f"{title}: unit cell of lowest energy")
-    # depths of the Gaussian well span decades
-    depths = sorted({row["k or epsilon"] for row in rows if row["potential"] == "ljg"})
-    axes[1].set_xscale("log")
-    axes[1].set_xticks(depths, [f"{depth:g}" for depth in depths])
-    axes[1].minorticks_off()
-    handles = [
-        plt.Line2D([], [], marker="s", ls="", color=structure_color(name), label=name)
-        for name in names[:20]
-    ]
-    figure.legend(handles=handles, loc="outside right center", frameon=False)
-    save_figure(path, figure)

@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ovito.modifiers import PolyhedralTemplateMatchingModifier
 from scipy.spatial.transform import Rotation
 from scipy.special import sph_harm_y_all
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -38,7 +37,7 @@ from hoomd_gala.neighbors.environments import PeriodicTree, scale_bonds
 from hoomd_gala.networks import Autoencoder, encode_types
 from hoomd_gala.systems import Array, System
 from study.solids.polycrystals import Integers, Polycrystal, single_crystal, symmetry
-from study.solids.references import TEMPLATES, ovito_data
+from study.solids.references import DEFAULT_CUTOFF, TEMPLATES, template_matching
 
 Floats = NDArray[np.float32]
 
@@ -236,21 +235,15 @@ class Oriented(NamedTuple):
 
 
 def match_templates(sample: Polycrystal) -> Oriented:
-    """Orientations by polyhedral template matching with OVITO's cut-off, (x, y, z, w) in OVITO.
+    """Orientations by polyhedral template matching with OVITO's default cutoff.
 
     A template's axes are not those of the unit cell: they are compared in a perfect crystal.
     """
-    kind = {name: kind for kind, name in TEMPLATES.items()}[sample.cell]
 
     def match(system: System) -> Oriented:
-        modifier = PolyhedralTemplateMatchingModifier(output_orientation=True)
-        for each in TEMPLATES:
-            modifier.structures[getattr(modifier.Type, each)].enabled = True
-        data = ovito_data(system)
-        data.apply(modifier)
-        wanted = int(getattr(modifier.Type, kind))
-        rows = np.flatnonzero(np.asarray(data.particles["Structure Type"]) == wanted)
-        return Oriented(rows, Rotation.from_quat(np.asarray(data.particles["Orientation"])[rows]))
+        found = template_matching(system, DEFAULT_CUTOFF)
+        rows = np.flatnonzero(found.label == sample.cell)
+        return Oriented(rows, Rotation.from_quat(found.orientation[rows]))
 
     perfect = match(single_crystal(sample.cell, 1000, 0.0, 0).system)
     found = match(sample.system)

@@ -1,7 +1,7 @@
 """Labels by methods that have nothing to do with ours, through OVITO."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +63,32 @@ def ovito_data(system: System) -> DataCollection:
     return data
 
 
-def template_matching(system: System, cutoff: float = 0.0) -> tuple[Labels, Array]:
-    """Polyhedral template matching with all of OVITO's structures.
+class TemplateMatch(NamedTuple):
+    """Polyhedral template matching of all particles.
+
+    Attributes
+    ----------
+    label : (N,) str
+        Best template, by our names.
+    rmsd : (N,) float64
+        Deviation from it, in units of the mean neighbor distance.
+    orientation : (N, 4) float64
+        Rotation (x, y, z, w) from the template to the particle's environment.
+    """
+
+    label: Labels
+    rmsd: Array
+    orientation: Array
+
+    def within(self, cutoff: float) -> Labels:
+        """Labels under an RMSD cutoff, (N,); 0 for no limit."""
+        return np.where((self.rmsd <= cutoff) | (cutoff == 0), self.label, OTHER)
+
+
+def template_matching(
+    system: System, cutoff: float = 0.0, templates: Iterable[str] = TEMPLATES
+) -> TemplateMatch:
+    """Polyhedral template matching by OVITO.
 
     Parameters
     ----------
@@ -72,32 +96,27 @@ def template_matching(system: System, cutoff: float = 0.0) -> tuple[Labels, Arra
         The particles.
     cutoff : float
         RMSD above which a particle is other; 0 for no limit.
-
-    Returns
-    -------
-    labels : (N,) str
-        Best template, by our names.
-    rmsd : (N,) float64
-        Deviation from it, in units of the mean neighbor distance. :func:`within` applies any
-        cut-off to labels that were had without.
+    templates : iterable of str
+        Templates to try, by OVITO's names; all of them by default.
     """
-    modifier = PolyhedralTemplateMatchingModifier(rmsd_cutoff=cutoff, output_rmsd=True)
+    modifier = PolyhedralTemplateMatchingModifier(
+        rmsd_cutoff=cutoff, output_rmsd=True, output_orientation=True
+    )
+    chosen = set(templates)
     for kind in TEMPLATES:
-        modifier.structures[getattr(modifier.Type, kind)].enabled = True
+        modifier.structures[getattr(modifier.Type, kind)].enabled = kind in chosen
     data = ovito_data(system)
     data.apply(modifier)
-    return _labels(data, modifier, TEMPLATES), np.array(data.particles["RMSD"])
-
-
-def within(labels: Labels, rmsd: Array, cutoff: float) -> Labels:
-    """Labels of template matching under a cut-off; 0 for no limit."""
-    return np.where((rmsd <= cutoff) | (cutoff == 0), labels, OTHER)
+    return TemplateMatch(
+        _labels(data, modifier, TEMPLATES),
+        np.array(data.particles["RMSD"]),
+        np.array(data.particles["Orientation"]),
+    )
 
 
 def crystalline(system: System) -> float:
     """Fraction of particles that template matching finds in a crystal, which may be hot."""
-    labels, _ = template_matching(system, HOT_CUTOFF)
-    return float(np.isin(labels, CRYSTALLINE).mean())
+    return float(np.isin(template_matching(system, HOT_CUTOFF).label, CRYSTALLINE).mean())
 
 
 def common_neighbor_analysis(system: System) -> Labels:

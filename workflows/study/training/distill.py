@@ -18,7 +18,7 @@ from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.learning.datasets import Data, to_tensors
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from study.training import shipped
-from study.training.shipped import Surroundings, soft_cross_entropy
+from study.training.surroundings import Surroundings, soft_cross_entropy
 
 #: Size of the network: half the hidden units make a third of the work for every pair.
 CORE = CoreConfig(width=32, hidden=16, blocks=2, tied=True)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from hoomd_gala.systems import Array, System
-from study.figures.analysis import plt, render_discs, save_figure
+from study.reports.canvas import plt, save_figure
+from study.reports.particles import render_discs
 from study.solids.evidence import Evidence
 from study.solids.order import (
     cluster,

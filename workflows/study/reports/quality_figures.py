@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.comparison import measures
-from study.figures.analysis import plt, save_figure
+from study.reports.canvas import plt, save_figure
 from study.simulation.thermal import STRUCTURES
 
 #: Line and marker of each kind of hot crystal; pair potentials have the last.

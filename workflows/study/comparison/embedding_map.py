@@ -1,7 +1,6 @@
 """Map of simulated structures by a model that has only seen unit cells (figure 3a of the paper)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +9,8 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from hoomd_gala.colors import structure_color
-from hoomd_gala.crystals.prototypes import unit_cells
-from hoomd_gala.plotting.projection import project
 from hoomd_gala.systems import System
 from study.comparison.descriptors import Descriptor
-from study.figures.analysis import plt, save_figure
 from study.solids import references
 from study.solids.evidence import CLOSE_PACKED
 from study.solids.order import bulk
@@ -53,7 +48,7 @@ def solid(warm: System, quenched: System, verdict: str) -> Solid:
     close-packed solid may be of two. Otherwise all of the bulk is what the solid as a whole is.
     """
     if verdict in references.CRYSTALLINE or verdict == CLOSE_PACKED:
-        found, _ = references.template_matching(quenched, references.DEFAULT_CUTOFF)
+        found = references.template_matching(quenched, references.DEFAULT_CUTOFF).label
         structure = np.where(np.isin(found, references.CRYSTALLINE), found, "")
     else:
         structure = np.full(len(quenched.positions), verdict)
@@ -135,36 +130,3 @@ def scores(points: Points) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def draw(path: Path, points: Points, first: str) -> list[dict[str, Any]]:
-    """Map of the points by the first descriptor; returns its rows for a table.
-
-    Bulk of structures that the model has learned on the left; on the right, in color, what was not
-    in its training: surfaces, and structures without a unit cell.
-    """
-    place, method = project(np.asarray(points.features[first], np.float32))
-    known = unit_cells()
-    names = [name for name in dict.fromkeys(points.group.tolist()) if name != SURFACE]
-    color = {name: structure_color(name) for name in names}
-    figure, axes = plt.subplots(
-        1, 2, figsize=(13, 5.5), sharex=True, sharey=True, layout="constrained"
-    )
-    for part, shown in ((axes[0], True), (axes[1], False)):
-        part.scatter(*place.T, s=3, color="0.88", linewidths=0)
-        for name in names:
-            if (name in known) == shown:
-                chosen = points.group == name
-                part.scatter(*place[chosen].T, s=8, color=color[name], label=name, linewidths=0)
-        part.set(xlabel=f"{method} 1", ylabel=f"{method} 2")
-    surface = points.group == SURFACE
-    axes[1].scatter(*place[surface].T, s=6, color="k", alpha=0.5, label=SURFACE, linewidths=0)
-    axes[0].set_title("bulk of structures among the unit cells learned")
-    axes[1].set_title("what was not learned")
-    for part in axes:
-        part.legend(frameon=False, markerscale=2.5, fontsize=8)
-    save_figure(path, figure)
-    return [
-        {"x": float(x), "y": float(y), "group": group, "solid": int(solid)}
-        for (x, y), group, solid in zip(place, points.group, points.solid, strict=True)
-    ]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import read_table, write_table
-from study.figures.text_tables import markdown
 from study.flow.jobs import VIEW
+from study.reports.markdown import markdown
 
 
 def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str:

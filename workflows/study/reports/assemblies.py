@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.comparison.shipped_labels import COLUMN
-from study.figures.text_tables import markdown
+from study.reports.markdown import markdown
 from study.solids.evidence import ICOSAHEDRAL_DEGREES, OTHER_DEGREES
 from study.solids.references import CRYSTALLINE
 
