@@ -134,6 +134,31 @@ def alone(done: Condition) -> Callable[[Operation], Operation]:
     return decorate
 
 
+def operation(
+    *pre: Condition, post: Condition, directives: dict[str, Any] = DIRECTIVES
+) -> Callable[[Operation], Operation]:
+    """Register an operation of the workflow.
+
+    Parameters
+    ----------
+    *pre : callable
+        Conditions of a job for the operation to run.
+    post : callable
+        Condition that holds when it is done; it does not run again then.
+    directives : dict
+        What it needs of the machine.
+    """
+
+    def decorate(function: Operation) -> Operation:
+        registered: Operation = Study.operation(directives=directives)(alone(post)(function))
+        Study.post(post)(registered)
+        for condition in pre:
+            Study.pre(condition)(registered)
+        return registered
+
+    return decorate
+
+
 # ---- results of a whole study ----
 
 

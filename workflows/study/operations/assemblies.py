@@ -1,21 +1,19 @@
 """Operations on assemblies: systems of a potential that are cooled to see what they form."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
 from study.flow.jobs import (
-    DIRECTIVES,
     ON_CPU,
     TRAJECTORY,
-    Study,
-    alone,
+    Condition,
     every,
     find_file,
     has,
     kind,
     of_kind,
+    operation,
     publish,
     simulated,
 )
@@ -48,19 +46,13 @@ def solid_states(job: Any) -> tuple[Any, Any]:
     return last_system(job.fn(TRAJECTORY)), last_system(job.fn("solid.gsd"))
 
 
-@Study.pre(kind("assembly"))
-@Study.post(simulated)
-@Study.operation(directives=DIRECTIVES)
-@alone(simulated)
+@operation(kind("assembly"), post=simulated)
 def simulate_assembly(job: Any) -> None:
     """Cool a system from gas to solid, without labels."""
     run_simulation(job, model=None)
 
 
-@Study.pre(kind("reference"))
-@Study.post(has(SITES))
-@Study.operation(directives=ON_CPU)
-@alone(has(SITES))
+@operation(kind("reference"), post=has(SITES), directives=ON_CPU)
 def collect_reference(job: Any) -> None:
     """Describe the local environments of unit cells, to compare solids with."""
     from study.solids import identification
@@ -75,11 +67,12 @@ def has_grid(job: Any) -> bool:
     return "k" in job.sp
 
 
-@Study.pre(kind("reference"))
-@Study.pre(has_grid)
-@Study.post(has("lattice_energies.csv", "lattice_energies.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("lattice_energies.csv", "lattice_energies.png"))
+@operation(
+    kind("reference"),
+    has_grid,
+    post=has("lattice_energies.csv", "lattice_energies.png"),
+    directives=ON_CPU,
+)
 def map_lattice_energies(job: Any) -> None:
     """Map which unit cells have the lowest energy over parameters of both potentials."""
     import numpy as np
@@ -95,12 +88,13 @@ def map_lattice_energies(job: Any) -> None:
     publish(job, "lattice_energies.csv", "lattice_energies.png")
 
 
-@Study.pre(kind("assembly"))
-@Study.pre(simulated)
-@Study.pre(has_reference)
-@Study.post(has("evidence.json", "evidence.png", "solid.gsd"))
-@Study.operation(directives=ON_CPU)
-@alone(has("evidence.json", "evidence.png", "solid.gsd"))
+@operation(
+    kind("assembly"),
+    simulated,
+    has_reference,
+    post=has("evidence.json", "evidence.png", "solid.gsd"),
+    directives=ON_CPU,
+)
 def identify(job: Any) -> None:
     """Identify what an assembly formed, by methods without learning, and draw the evidence."""
     import gsd.hoomd
@@ -135,11 +129,12 @@ def identify(job: Any) -> None:
     evidence.write(Path(job.fn("evidence.json")), numbers)
 
 
-@Study.pre(kind("reference"))
-@Study.pre(every("assembly", has("evidence.json")))
-@Study.post(has("assemblies.csv", "assemblies.png", "assemblies.md"))
-@Study.operation(directives=ON_CPU)
-@alone(has("assemblies.csv", "assemblies.png", "assemblies.md"))
+@operation(
+    kind("reference"),
+    every("assembly", has("evidence.json")),
+    post=has("assemblies.csv", "assemblies.png", "assemblies.md"),
+    directives=ON_CPU,
+)
 def tabulate_assemblies(job: Any) -> None:
     """Put all assemblies, their parameters and the evidence into one table and one picture.
 
@@ -191,7 +186,7 @@ def assembled(job: Any) -> bool:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {
+FINISHED: dict[str, Condition] = {
     "assembly": assembled,
     "reference": has("assemblies.md"),
 }

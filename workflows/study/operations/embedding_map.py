@@ -1,20 +1,20 @@
 """The operation that maps embeddings of simulated solids (figure 3a of the paper)."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
-from study.flow.jobs import ON_CPU, Study, alone, every, has, kind, publish, threads
+from study.flow.jobs import ON_CPU, Condition, every, has, kind, operation, publish, threads
 from study.operations.assemblies import assemblies, solid_states
 from study.operations.simulations import title
 
 
-@Study.pre(kind("embedding_map"))
-@Study.pre(every("assembly", has("evidence.json")))
-@Study.post(has("embedding_map.csv", "embedding_map.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("embedding_map.csv", "embedding_map.png"))
+@operation(
+    kind("embedding_map"),
+    every("assembly", has("evidence.json")),
+    post=has("embedding_map.csv", "embedding_map.png"),
+    directives=ON_CPU,
+)
 def map_embeddings(job: Any) -> None:
     """Map embeddings of simulated solids by a model of unit cells, and score them."""
     import numpy as np
@@ -50,4 +50,4 @@ def map_embeddings(job: Any) -> None:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {"embedding_map": has("embedding_map.csv")}
+FINISHED: dict[str, Condition] = {"embedding_map": has("embedding_map.csv")}

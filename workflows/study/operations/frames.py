@@ -5,16 +5,7 @@ from typing import Any
 
 from hoomd_gala.files.atomic import write_table
 from hoomd_gala.threads import cores, spare_threads
-from study.flow.jobs import (
-    DIRECTIVES,
-    ON_CPU,
-    TRAJECTORY,
-    Study,
-    alone,
-    has,
-    publish,
-    simulated,
-)
+from study.flow.jobs import DIRECTIVES, ON_CPU, TRAJECTORY, has, operation, publish, simulated
 from study.operations.simulations import title
 
 FRAME_MODEL = "frames.safetensors"
@@ -28,11 +19,7 @@ def learns_frames(job: Any) -> bool:
     return job.sp.get("trajectory_epochs", 0) > 0
 
 
-@Study.pre(learns_frames)
-@Study.pre(simulated)
-@Study.post(has(FRAME_MODEL))
-@Study.operation(directives=DIRECTIVES | {"np": 2})
-@alone(has(FRAME_MODEL))
+@operation(learns_frames, simulated, post=has(FRAME_MODEL), directives=DIRECTIVES | {"np": 2})
 def train_frames(job: Any) -> None:
     """Train a network to distinguish the frames of the job's own trajectory."""
     import torch
@@ -91,10 +78,7 @@ def write_phases(target: Any, shown: Any, name: str) -> Any:
     return changes
 
 
-@Study.pre(has(FRAME_MODEL))
-@Study.post(has(HISTOGRAM))
-@Study.operation(directives=ON_CPU)
-@alone(has(HISTOGRAM))
+@operation(has(FRAME_MODEL), post=has(HISTOGRAM), directives=ON_CPU)
 def predict_frames(job: Any) -> None:
     """Tabulate which frames the particles of each frame are predicted to be from."""
     import torch
@@ -103,11 +87,12 @@ def predict_frames(job: Any) -> None:
     write_histogram(Path(job.fn(HISTOGRAM)), job, job)
 
 
-@Study.pre(learns_frames)
-@Study.pre(has(HISTOGRAM))
-@Study.post(has("snapshots.png", "phases.csv", "phases.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("snapshots.png", "phases.csv", "phases.png"))
+@operation(
+    learns_frames,
+    has(HISTOGRAM),
+    post=has("snapshots.png", "phases.csv", "phases.png"),
+    directives=ON_CPU,
+)
 def find_phases(job: Any) -> None:
     """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
     from hoomd_gala import Analyzer

@@ -1,18 +1,14 @@
 """The operation on polycrystals: orientations and grains."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import write_table
-from study.flow.jobs import ON_CPU, Study, alone, has, kind, publish, threads
+from study.flow.jobs import ON_CPU, Condition, has, kind, operation, publish, threads
 
 
-@Study.pre(kind("grains"))
-@Study.post(has("grains.csv", "grains.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("grains.csv", "grains.png"))
+@operation(kind("grains"), post=has("grains.csv", "grains.png"), directives=ON_CPU)
 def map_grains(job: Any) -> None:
     """Find orientations in polycrystals by the autoencoder's frames and by template matching."""
     import torch
@@ -46,4 +42,4 @@ def map_grains(job: Any) -> None:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {"grains": has("grains.csv")}
+FINISHED: dict[str, Condition] = {"grains": has("grains.csv")}

@@ -1,20 +1,18 @@
 """Operations on liquids above freezing, and their comparison (figure 3b of the paper)."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
 from study.flow.jobs import (
-    DIRECTIVES,
     ON_CPU,
     TRAJECTORY,
-    Study,
-    alone,
+    Condition,
     every,
     has,
     kind,
     of_kind,
+    operation,
     publish,
     simulated,
     threads,
@@ -22,20 +20,18 @@ from study.flow.jobs import (
 from study.operations.simulations import run_simulation
 
 
-@Study.pre(kind("liquid"))
-@Study.post(simulated)
-@Study.operation(directives=DIRECTIVES)
-@alone(simulated)
+@operation(kind("liquid"), post=simulated)
 def simulate_liquid(job: Any) -> None:
     """Simulate a liquid above its freezing temperature."""
     run_simulation(job, model=None)
 
 
-@Study.pre(kind("liquid_comparison"))
-@Study.pre(every("liquid", simulated))
-@Study.post(has("liquids.csv", "liquids.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("liquids.csv", "liquids.png"))
+@operation(
+    kind("liquid_comparison"),
+    every("liquid", simulated),
+    post=has("liquids.csv", "liquids.png"),
+    directives=ON_CPU,
+)
 def compare_liquids(job: Any) -> None:
     """Distinguish liquids by embeddings and by Steinhardt order parameters."""
     import numpy as np
@@ -75,7 +71,7 @@ def compare_liquids(job: Any) -> None:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {
+FINISHED: dict[str, Condition] = {
     "liquid": simulated,
     "liquid_comparison": has("liquids.csv"),
 }

@@ -1,7 +1,7 @@
 """Operations on the shipped models: training in two stages, distillation, accuracy, and cards."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,13 @@ from typing import Any
 from hoomd_gala.threads import cores, spare_threads
 from study.flow import studies
 from study.flow.jobs import (
-    DIRECTIVES,
     TRAJECTORY,
-    Study,
-    alone,
+    Condition,
     copy,
     every,
     has,
     kind,
+    operation,
     siblings,
     simulated,
     summary_folder,
@@ -53,11 +52,7 @@ def timed(job: Any, operation: str) -> Iterator[None]:
     job.doc.seconds = seconds | {operation: round(time.monotonic() - started)}
 
 
-@Study.pre(kind("shipped_model"))
-@Study.pre(has_training_fluids)
-@Study.post(has(SITES))
-@Study.operation(directives=DIRECTIVES)
-@alone(has(SITES))
+@operation(kind("shipped_model"), has_training_fluids, post=has(SITES))
 def train_sites(job: Any) -> None:
     """Train the network that distinguishes the local environments of all unit cells."""
     import torch
@@ -69,11 +64,7 @@ def train_sites(job: Any) -> None:
         shipped.learn_sites(Path(job.path), job.sp, training_fluids(job))
 
 
-@Study.pre(kind("shipped_model"))
-@Study.pre(has(SITES))
-@Study.post(has(MODEL))
-@Study.operation(directives=DIRECTIVES)
-@alone(has(MODEL))
+@operation(kind("shipped_model"), has(SITES), post=has(MODEL))
 def train_labels(job: Any) -> None:
     """Train the network that names structures from an environment and those around it."""
     import torch
@@ -94,12 +85,7 @@ def ships(job: Any) -> bool:
     return bool(job.sp.source == studies.load(job.sp.study)["shipped_model"]["sources"][0])
 
 
-@Study.pre(kind("shipped_model"))
-@Study.pre(ships)
-@Study.pre(has(MODEL))
-@Study.post(has(FAST_SITES))
-@Study.operation(directives=DIRECTIVES)
-@alone(has(FAST_SITES))
+@operation(kind("shipped_model"), ships, has(MODEL), post=has(FAST_SITES))
 def distill_sites(job: Any) -> None:
     """Train a smaller network to distinguish local environments, with the larger as teacher."""
     import torch
@@ -111,11 +97,7 @@ def distill_sites(job: Any) -> None:
         distill.learn_sites(Path(job.path), job.sp, training_fluids(job))
 
 
-@Study.pre(kind("shipped_model"))
-@Study.pre(has(FAST_SITES))
-@Study.post(has(FAST_MODEL))
-@Study.operation(directives=DIRECTIVES)
-@alone(has(FAST_MODEL))
+@operation(kind("shipped_model"), has(FAST_SITES), post=has(FAST_MODEL))
 def distill_labels(job: Any) -> None:
     """Train the smaller network to name structures, with the larger as teacher."""
     import torch
@@ -185,14 +167,9 @@ def describe(job: Any) -> dict[str, Any]:
     }
 
 
-@Study.pre(kind("shipped_model"))
-@Study.pre(ships)
-@Study.pre(all_models)
-@Study.pre(has(FAST_MODEL))
-@Study.pre(has_fluids)
-@Study.post(has(MODEL_CARD))
-@Study.operation(directives=DIRECTIVES)
-@alone(has(MODEL_CARD))
+@operation(
+    kind("shipped_model"), ships, all_models, has(FAST_MODEL), has_fluids, post=has(MODEL_CARD)
+)
 def measure(job: Any) -> None:
     """Accuracy on hot crystals, calibration, and treatment of the unknown; then the card."""
     import torch
@@ -216,4 +193,4 @@ def measured(job: Any) -> bool:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {"shipped_model": measured}
+FINISHED: dict[str, Condition] = {"shipped_model": measured}

@@ -2,22 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.errors import InputError
-from study.flow.jobs import (
-    DIRECTIVES,
-    Study,
-    alone,
-    every,
-    kind,
-    of_kind,
-    siblings,
-    simulated,
-    threads,
-)
+from study.flow.jobs import Condition, every, kind, of_kind, operation, siblings, simulated, threads
 
 
 def title(job: Any) -> str:
@@ -64,14 +53,11 @@ def fluids(job: Any) -> list[Any]:
 has_fluids = every("fluid", simulated)
 
 
-@Study.pre(kind("fluid"))
-@Study.post(simulated)
-@Study.operation(directives=DIRECTIVES)
-@alone(simulated)
+@operation(kind("fluid"), post=simulated)
 def simulate_fluid(job: Any) -> None:
     """Quench a gas or liquid too fast to freeze: examples of disorder."""
     run_simulation(job, model=None)
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {"fluid": simulated}
+FINISHED: dict[str, Condition] = {"fluid": simulated}

@@ -1,11 +1,10 @@
 """The operation on the study's structure model, which labels simulations while they run."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.threads import cores, spare_threads
-from study.flow.jobs import DIRECTIVES, TRAJECTORY, Study, alone, find_file, has, kind
+from study.flow.jobs import DIRECTIVES, TRAJECTORY, Condition, find_file, has, kind, operation
 from study.operations.simulations import fluids, has_fluids, title
 
 MODEL = "structures.safetensors"
@@ -22,11 +21,12 @@ def has_structure_model(job: Any) -> bool:
     return structure_model(job) is not None
 
 
-@Study.pre(kind("structure_model"))
-@Study.pre(has_fluids)
-@Study.post(has(MODEL, MODEL_CARD))
-@Study.operation(directives=DIRECTIVES | {"np": 2})
-@alone(has(MODEL, MODEL_CARD))
+@operation(
+    kind("structure_model"),
+    has_fluids,
+    post=has(MODEL, MODEL_CARD),
+    directives=DIRECTIVES | {"np": 2},
+)
 def train_structures(job: Any) -> None:
     """Train the network that names structures, on unit cells and simulated disorder."""
     import torch
@@ -50,4 +50,4 @@ def train_structures(job: Any) -> None:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {"structure_model": has(MODEL_CARD)}
+FINISHED: dict[str, Condition] = {"structure_model": has(MODEL_CARD)}

@@ -1,11 +1,10 @@
 """When a study is finished, and its summary."""
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from hoomd_gala.files.atomic import replacing
-from study.flow.jobs import ON_CPU, Study, alone, kind, study_jobs, summary_folder
+from study.flow.jobs import ON_CPU, Condition, kind, operation, study_jobs, summary_folder
 from study.operations import (
     assemblies,
     embedding_map,
@@ -21,7 +20,7 @@ from study.operations import (
 from study.operations.simulations import title
 
 #: When all operations on a job are done, by the kind of job.
-FINISHED: dict[str, Callable[[Any], bool]] = {
+FINISHED: dict[str, Condition] = {
     name: done
     for module in (
         assemblies,
@@ -54,11 +53,7 @@ def summarized(job: Any) -> bool:
     return (summary_folder(job) / "summary.md").is_file()
 
 
-@Study.pre(kind("structure_model"))
-@Study.pre(study_finished)
-@Study.post(summarized)
-@Study.operation(directives=ON_CPU)
-@alone(summarized)
+@operation(kind("structure_model"), study_finished, post=summarized, directives=ON_CPU)
 def summarize(job: Any) -> None:
     """Report what ran, the results, and where everything lies."""
     from study.reports import summary

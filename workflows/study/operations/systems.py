@@ -1,41 +1,27 @@
 """Operations on systems that are cooled from gas to solid and labeled while they run."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
-from study.flow.jobs import (
-    DIRECTIVES,
-    ON_CPU,
-    TRAJECTORY,
-    VIEW,
-    Study,
-    alone,
-    has,
-    kind,
-    simulated,
-)
+from study.flow.jobs import ON_CPU, TRAJECTORY, VIEW, Condition, has, kind, operation, simulated
 from study.operations.frames import learns_frames
 from study.operations.simulations import run_simulation, title
 from study.operations.structure_model import has_structure_model, structure_model
 
 
-@Study.pre(kind("system"))
-@Study.pre(has_structure_model)
-@Study.post(simulated)
-@Study.operation(directives=DIRECTIVES)
-@alone(simulated)
+@operation(kind("system"), has_structure_model, post=simulated)
 def simulate(job: Any) -> None:
     """Cool a system from gas to solid, its structures labeled while it runs."""
     run_simulation(job, model=structure_model(job))
 
 
-@Study.pre(kind("system"))
-@Study.pre(simulated)
-@Study.post(has("structures.csv", "structures.png", "checks.csv"))
-@Study.operation(directives=ON_CPU)
-@alone(has("structures.csv", "structures.png", "checks.csv"))
+@operation(
+    kind("system"),
+    simulated,
+    post=has("structures.csv", "structures.png", "checks.csv"),
+    directives=ON_CPU,
+)
 def analyze(job: Any) -> None:
     """Structures against time, and the labels against independent methods."""
     from study.comparison import checks
@@ -50,11 +36,7 @@ def analyze(job: Any) -> None:
     write_table(Path(job.fn("checks.csv")), checks.checks(trajectory, steps))
 
 
-@Study.pre(kind("system"))
-@Study.pre(simulated)
-@Study.post(has("last_frame.png", VIEW))
-@Study.operation(directives=ON_CPU)
-@alone(has("last_frame.png", VIEW))
+@operation(kind("system"), simulated, post=has("last_frame.png", VIEW), directives=ON_CPU)
 def render(job: Any) -> None:
     """Picture of the last frame by OVITO, colored by structure, and a trajectory for viewing."""
     from hoomd_gala.labeling import view_trajectory
@@ -73,4 +55,4 @@ def analyzed(job: Any) -> bool:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {"system": analyzed}
+FINISHED: dict[str, Condition] = {"system": analyzed}

@@ -1,28 +1,23 @@
 """Operations on transfers between tasks (figure 4 of the paper)."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import read_table, write_table
 from study.flow.jobs import (
-    DIRECTIVES,
     ON_CPU,
-    Study,
-    alone,
+    Condition,
     every,
     has,
     kind,
     of_kind,
+    operation,
     publish,
     threads,
 )
 
 
-@Study.pre(kind("transfer_source"))
-@Study.post(has("source.safetensors"))
-@Study.operation(directives=DIRECTIVES)
-@alone(has("source.safetensors"))
+@operation(kind("transfer_source"), post=has("source.safetensors"))
 def learn_source(job: Any) -> None:
     """Learn one of the tasks from all data."""
     import torch
@@ -64,11 +59,7 @@ def transferred(job: Any) -> bool:
         return sum(1 for _ in file) - 1 == expected
 
 
-@Study.pre(kind("transfer"))
-@Study.pre(has_source)
-@Study.post(transferred)
-@Study.operation(directives=DIRECTIVES)
-@alone(transferred)
+@operation(kind("transfer"), has_source, post=transferred)
 def learn_targets(job: Any) -> None:
     """Learn a target task from several amounts of data, several times."""
     import torch
@@ -86,11 +77,12 @@ def learn_targets(job: Any) -> None:
         pass
 
 
-@Study.pre(kind("transfer_table"))
-@Study.pre(every("transfer", transferred))
-@Study.post(has("transfer.md", "transfer.csv", "transfer.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("transfer.md", "transfer.csv", "transfer.png"))
+@operation(
+    kind("transfer_table"),
+    every("transfer", transferred),
+    post=has("transfer.md", "transfer.csv", "transfer.png"),
+    directives=ON_CPU,
+)
 def tabulate_transfers(job: Any) -> None:
     """Tabulate and draw means and standard errors of all transfers, as in the paper."""
     from hoomd_gala.files.atomic import replacing
@@ -111,7 +103,7 @@ def tabulate_transfers(job: Any) -> None:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {
+FINISHED: dict[str, Condition] = {
     "transfer_source": has("source.safetensors"),
     "transfer": transferred,
     "transfer_table": has("transfer.md"),

@@ -1,11 +1,10 @@
 """The operation on a trajectory that the network has never seen (figure 5)."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.errors import InputError
-from study.flow.jobs import ON_CPU, Study, alone, has, kind, publish, simulated, threads
+from study.flow.jobs import ON_CPU, Condition, has, kind, operation, publish, simulated, threads
 from study.operations.assemblies import assemblies
 from study.operations.frames import FRAME_MODEL, HISTOGRAM, write_histogram, write_phases
 
@@ -25,11 +24,9 @@ def can_predict_unseen(job: Any) -> bool:
     )
 
 
-@Study.pre(kind("unseen"))
-@Study.pre(can_predict_unseen)
-@Study.post(has("unseen.csv", "unseen.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("unseen.csv", "unseen.png"))
+@operation(
+    kind("unseen"), can_predict_unseen, post=has("unseen.csv", "unseen.png"), directives=ON_CPU
+)
 def predict_unseen(job: Any) -> None:
     """Find phases of a trajectory with the network of another one, of another potential."""
     import torch
@@ -42,4 +39,4 @@ def predict_unseen(job: Any) -> None:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {"unseen": has("unseen.csv")}
+FINISHED: dict[str, Condition] = {"unseen": has("unseen.csv")}

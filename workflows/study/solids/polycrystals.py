@@ -151,7 +151,8 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
     """
     if n_grains < 1 or not edge > 0:
         raise InputError(
-            f"a polycrystal needs a positive edge and number of grains, not {edge:g} and {n_grains}."
+            f"a polycrystal needs a positive edge and number of grains, not {edge:g} and "
+            f"{n_grains}."
         )
     rng = np.random.default_rng(seed)
     centers = rng.uniform(0, edge, (n_grains, 3))
