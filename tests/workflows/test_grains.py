@@ -162,7 +162,9 @@ def test_frames_of_a_neighborhood_tell_grains_that_one_frame_does_not(bcc, tmp_p
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(InputError, match="needs a positive edge and number of grains, not 10 and 0"):
+    with pytest.raises(
+        InputError, match="needs a positive edge and number of grains, not 10 and 0"
+    ):
         polycrystals.polycrystal("cI2-W", 0, 10.0, 0.0, 1)
     with pytest.raises(InputError, match="orientations take an autoencoder"):
         orientations.describe_by_frames(load_model("denoising"), crystal(unit_cell("cI2-W"), 100))

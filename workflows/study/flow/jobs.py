@@ -142,7 +142,7 @@ def operation(
     Parameters
     ----------
     *pre : callable
-        Conditions of a job for the operation to run.
+        Conditions of a job for the operation to run, looked at in this order.
     post : callable
         Condition that holds when it is done; it does not run again then.
     directives : dict
@@ -152,7 +152,8 @@ def operation(
     def decorate(function: Operation) -> Operation:
         registered: Operation = Study.operation(directives=directives)(alone(post)(function))
         Study.post(post)(registered)
-        for condition in pre:
+        # flow puts each before those that it has, as it expects decorators
+        for condition in reversed(pre):
             Study.pre(condition)(registered)
         return registered
 
