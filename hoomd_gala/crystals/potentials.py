@@ -1,7 +1,7 @@
-"""Isotropic pair potentials whose particles assemble into crystals, and springs that hold them.
+"""Isotropic pair potentials whose particles assemble into crystals, and elastic networks.
 
-Both families of pair potentials are those of Dshemuchadse et al., PNAS 118, e2024034118 (2021),
-here scaled so that the deepest point of the potential lies at -1. Lengths are in units of the
+Both families of pair potentials are from Dshemuchadse et al., PNAS 118, e2024034118 (2021),
+scaled here to a depth of 1. Lengths are in units of the
 potential's own length, energies in units of the depth.
 """
 
@@ -29,7 +29,7 @@ class PairPotential:
     Attributes
     ----------
     name : str
-        For people, with its parameters.
+        Name with parameters, for people.
     expression : str
         Energy as a function of ``r`` in OpenMM's syntax, but for the power, which is written
         ``**`` here and ``^`` there.
@@ -125,7 +125,7 @@ def opp(k: float, phi: float) -> PairPotential:
     minima = argrelextrema(energy, np.less)[0]
     attractive = minima[energy[minima] < 0]
     if len(attractive) < 2:
-        raise ValueError(f"OPP with k = {k}, phi = {phi} has no second attractive minimum")
+        raise ValueError(f"OPP with k = {k}, phi = {phi} has no second attractive minimum.")
     maxima = argrelextrema(energy, np.greater)[0]
     cut = float(r[maxima[maxima > attractive[1]][0]])
     depth = float(-energy[r <= cut].min())

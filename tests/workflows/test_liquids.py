@@ -1,8 +1,10 @@
-"""Telling liquids apart: folds by run, intervals, and what counts as liquid."""
+"""Comparison of liquids: folds by run, intervals, and what counts as liquid."""
 
 import gsd.hoomd
+import matplotlib
 import numpy as np
 import pytest
+from pictures import check_colors, share
 from study.comparison import liquids
 from study.reports import liquids as report
 
@@ -87,7 +89,8 @@ def test_a_liquid_that_has_frozen_is_refused(tmp_path):
         file.append(make_frame(frozen, 0))
         file.append(make_frame(frozen, 100))
     with pytest.raises(
-        InputError, match=r"run 3 of the liquid that forms cI2-W, [0-9]+% are crystalline"
+        InputError,
+        match=r"run 3 of the liquid that forms cI2-W has begun to freeze: [0-9]+% of it is cry",
     ):
         liquids.check(tmp_path / "run.gsd", "cI2-W", 3)
 
@@ -95,4 +98,9 @@ def test_a_liquid_that_has_frozen_is_refused(tmp_path):
 def test_liquids_are_drawn(tmp_path):
     comparison = liquids.compare(samples(), {"informative": informative, "blind": blind})
     report.draw(tmp_path / "liquids.png", comparison)
-    assert (tmp_path / "liquids.png").read_bytes().startswith(b"\x89PNG")
+    # a bar for each classifier, and confusion from white to the darkest blue of the map
+    check_colors(tmp_path / "liquids.png", ["C0", "C1"], least=1e-2)
+    for descriptor in ("informative", "blind"):
+        for value in comparison.confusion[descriptor].ravel():
+            color = matplotlib.colormaps["Blues"](value)
+            assert share(tmp_path / "liquids.png", color[:3], within=0.01) > 1e-3

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from pictures import check_colors
 from study.comparison import transfer as comparison
 from study.reports import transfer as report
 from study.training import transfer
@@ -134,7 +135,7 @@ def test_grid_has_a_panel_for_each_pair(table, tmp_path, monkeypatch):
         report, "save_figure", lambda path, figure: (kept.append(figure), save(path, figure))
     )
     report.draw(tmp_path / "grid.png", table)
-    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    check_colors(tmp_path / "grid.png", ["tab:blue", "tab:red", "k", "0.5"])
     (figure,) = kept
     assert len(figure.axes) == 4
     assert [part.get_title() for part in figure.axes] == ["to denoising", "to noisy-bonds", "", ""]

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import HAS_HOOMD, needs_hoomd
+from pictures import check_colors, pixels
 from study.flow import studies
 from study.simulation import protocol, restarts
 from tqdm.auto import tqdm
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals import potentials
 from hoomd_gala.files.trajectories import frame_labels, open_trajectory
 
@@ -111,11 +113,17 @@ def check_results(folder, engine):
             rows = list(csv.DictReader(file))
         assert [int(row["timestep"]) for row in rows] == SMOKE_STEPS
         assert float(rows[-1]["energy"]) < float(rows[0]["energy"]) < 0
-        assert (job / "last_frame.png").read_bytes().startswith(b"\x89PNG")
+        seen = {name: structure_color(name) for name in set(labels.tolist())}
+        check_colors(job / "last_frame.png", seen.values(), least=1e-5)
+        # a legend alone covers less
+        assert (pixels(job / "last_frame.png") < 0.95).any(axis=-1).mean() > 0.1
+        # a structure that is frequent at any time is seen in the fractions
+        frequent = [n for n in (*names, "unknown") if max(float(row[n]) for row in rows) > 0.1]
+        check_colors(job / "structures.png", map(structure_color, frequent), least=1e-3)
     summary = (folder / "summary" / "smoke" / "summary.md").read_text()
     assert f"| OPP k=6.25 phi=0.62 | system | {engine}" in summary
     with open(folder / "summary" / "smoke" / "checks.csv", newline="") as file:
-        assert any("labelled disordered" in row["check"] for row in csv.DictReader(file))
+        assert any("labeled disordered" in row["check"] for row in csv.DictReader(file))
 
 
 ENGINE = "HOOMD-blue" if HAS_HOOMD else "OpenMM"

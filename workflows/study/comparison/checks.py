@@ -1,4 +1,4 @@
-"""Fractions of structures along a labeled trajectory, and checks by independent methods."""
+"""Fractions of structures along a labeled trajectory, and checks of its labels."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from hoomd_gala.systems import as_system
 from study.simulation.protocol import Protocol
 from study.solids.references import HOT_CUTOFF, template_matching
 
-#: Structures that OVITO's polyhedral template matching knows, by the names of ours.
+#: Our structures that are checked by polyhedral template matching, with OVITO's names.
 PTM_STRUCTURES = {"cF4-Cu": "FCC", "hP2-Mg": "HCP", "cI2-W": "BCC"}
 
-#: Temperature above which nothing is solid.
+#: Temperature above which everything is fluid.
 FLUID_KT = 0.8
 
 
@@ -35,12 +35,12 @@ def fractions(trajectory: Path, protocol: Protocol) -> tuple[list[str], list[dic
 
 
 def checks(trajectory: Path, protocol: Protocol) -> list[dict[str, Any]]:
-    """Labels against template matching at the end, and against the temperature before.
+    """Check labels against template matching in the last frame, and against the temperature.
 
     Returns
     -------
     list of dict
-        For each check, what it is of, how many particles it covers and the fraction that agrees.
+        For each check, what is compared, the number of particles and the fraction that agrees.
     """
     with open_trajectory(trajectory) as frames:
         names = decode_strings(frames[0].log[f"{NAMESPACE}/names"])
@@ -53,7 +53,7 @@ def checks(trajectory: Path, protocol: Protocol) -> list[dict[str, Any]]:
         chosen = reference == name
         if name in names and chosen.any():
             agree = float((labels[-1][chosen] == names.index(name)).mean())
-            what = f"{structure} by PTM labelled {name}, last frame"
+            what = f"{structure} by PTM labeled {name}, last frame"
             rows.append({"check": what, "particles": int(chosen.sum()), "agreement": agree})
     fluid = [
         label for step, label in zip(steps, labels, strict=True) if protocol.kT(step) > FLUID_KT
@@ -61,6 +61,6 @@ def checks(trajectory: Path, protocol: Protocol) -> list[dict[str, Any]]:
     if fluid and "disordered" in names:
         flat = np.concatenate(fluid)
         agree = float((flat == names.index("disordered")).mean())
-        what = f"frames above kT = {FLUID_KT} labelled disordered"
+        what = f"frames above kT = {FLUID_KT} labeled disordered"
         rows.append({"check": what, "particles": len(flat), "agreement": agree})
     return rows

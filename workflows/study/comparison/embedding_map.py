@@ -1,4 +1,4 @@
-"""Map of simulated structures by a model that has only seen unit cells (figure 3a of the paper)."""
+"""Embeddings of simulated solids by a model trained on unit cells only, and their scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,10 +15,10 @@ from study.solids import references
 from study.solids.evidence import CLOSE_PACKED
 from study.solids.order import bulk
 
-#: Neighbors of a point whose structure is compared with its own.
+#: Neighbors of a point that are compared with it.
 N_NEAREST = 15
 
-#: What surface particles are called.
+#: Group of surface particles.
 SURFACE = "surface"
 
 
@@ -28,12 +28,12 @@ class Solid(NamedTuple):
     Attributes
     ----------
     system : System
-        Its last frame, warm as it is.
+        Its last frame, at its temperature.
     inside : (N,) bool
         Its bulk.
     structure : (N,) str
-        What each particle was identified as, by methods that learn nothing; empty for those of the
-        bulk that were not, such as defects.
+        Structure of each particle by methods without learning; empty for particles of the bulk
+        without one, such as defects.
     """
 
     system: System
@@ -42,10 +42,10 @@ class Solid(NamedTuple):
 
 
 def solid(warm: System, quenched: System, verdict: str) -> Solid:
-    """A solid whose particles are what it was identified as, one by one where that can be told.
+    """Return a solid with the structure of each particle, from its identification as a whole.
 
-    Template matching of the quenched solid tells them one by one where it knows the structure; a
-    close-packed solid may be of two. Otherwise all of the bulk is what the solid as a whole is.
+    Where template matching knows the structure, it classifies the particles of the quenched solid
+    one by one, as a close-packed solid may have two. Otherwise all have the structure of the whole.
     """
     if verdict in references.CRYSTALLINE or verdict == CLOSE_PACKED:
         found = references.template_matching(quenched, references.DEFAULT_CUTOFF).label
@@ -56,14 +56,14 @@ def solid(warm: System, quenched: System, verdict: str) -> Solid:
 
 
 class Points(NamedTuple):
-    """Particles of all solids, and what they are.
+    """Particles of all solids.
 
     Attributes
     ----------
     group : (M,) str
         Structure, or SURFACE.
     solid : (M,) int64
-        Which solid it is from.
+        Index of the solid.
     features : dict of str to (M, D)
         By descriptor.
     """
@@ -80,7 +80,7 @@ def collect(
     n_surface: int,
     rng: np.random.Generator,
 ) -> Points:
-    """Describe at most so many particles of the bulk and of the surface of each solid."""
+    """Describe at most ``n_bulk`` and ``n_surface`` random particles of each solid."""
     groups: list[str] = []
     origin: list[int] = []
     features: dict[str, list[NDArray[np.floating]]] = {name: [] for name in descriptors}
@@ -101,7 +101,7 @@ def collect(
 
 
 def purity(features: NDArray[np.floating], group: NDArray[np.str_]) -> float:
-    """Share of nearest neighbors of the same group, all groups with equal weight."""
+    """Mean share of nearest neighbors in the same group, with equal weight for all groups."""
     search = NearestNeighbors(n_neighbors=min(N_NEAREST + 1, len(features))).fit(features)
     near = search.kneighbors(features, return_distance=False)[:, 1:]
     same = (group[near] == group[:, None]).mean(axis=1)

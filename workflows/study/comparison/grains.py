@@ -19,12 +19,12 @@ _N_PAIRS = 20_000
 def scores(
     sample: Polycrystal, noise: float, found: Mapping[str, Oriented], seed: int
 ) -> list[dict[str, Any]]:
-    """How well a method finds the orientations and the grains that a polycrystal was made with.
+    """Score how well methods find the orientations and the grains of a polycrystal.
 
-    Shares are of all particles, so that one without an orientation counts as missed. Inside are
-    those whose 20 neighbors are of their own grain. An area under the ROC curve of 1 tells all
-    pairs of the same grain from all others by their misorientation, one of 0.5 none; pairs are of
-    particles with an orientation.
+    Fractions are of all particles: one without an orientation counts as missed. Inside are those
+    whose 20 neighbors are in the same grain. The area under the ROC curve is of the
+    misorientation of random pairs with an orientation: 1 if it separates all pairs of the same
+    grain from all others, 0.5 by chance.
     """
     known = symmetry(sample.cell)
     tree = PeriodicTree.build(sample.system.positions, sample.system.box)
@@ -32,12 +32,12 @@ def scores(
     inside = (sample.grain[neighbors] == sample.grain[:, None]).all(axis=1)
     table = []
     for method, oriented in found.items():
-        rows, turned = oriented
-        error = misorientation(turned, sample.truth[rows], known.group)
+        rows, rotation = oriented
+        error = misorientation(rotation, sample.truth[rows], known.group)
         right = np.zeros(len(sample.site), bool)
         right[rows] = error < SAME
         first, second = np.random.default_rng(seed).integers(len(rows), size=(2, _N_PAIRS))
-        apart = misorientation(turned[first], turned[second], known.group)
+        apart = misorientation(rotation[first], rotation[second], known.group)
         same = sample.grain[rows[first]] == sample.grain[rows[second]]
         parts = segment(oriented, neighbors, known.group)
         row: dict[str, Any] = {
@@ -55,7 +55,7 @@ def scores(
         }
         if "PTM" in found:
             _, here, there = np.intersect1d(rows, found["PTM"].rows, return_indices=True)
-            between = misorientation(turned[here], found["PTM"].turned[there], known.group)
+            between = misorientation(rotation[here], found["PTM"].rotation[there], known.group)
             row["median misorientation to PTM"] = float(np.median(between))
         else:
             row["median misorientation to PTM"] = None

@@ -1,4 +1,4 @@
-"""How good labels and confidences are: numbers from arrays."""
+"""Measures of labels and confidences."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,7 @@ def reliability(
 
 
 def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error: mean over particles of |accuracy - confidence| of their bin."""
+    """Return the expected calibration error: mean |accuracy - confidence| of particles' bins."""
     mean, accuracy, counts = reliability(confidence, correct)
     filled = counts > 0
     return float((abs(accuracy - mean) * counts)[filled].sum() / counts.sum())

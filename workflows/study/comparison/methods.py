@@ -1,4 +1,4 @@
-"""Labels of the same particles by models and by methods that are not ours."""
+"""Labels of the same particles by models and by independent methods."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,10 +14,10 @@ from study.simulation.thermal import HotCrystal
 from study.solids import references
 from study.solids.references import Labels, TemplateMatch
 
-#: RMSD cut-offs of template matching that are tried; 0 is none.
+#: RMSD cutoffs of template matching to compare; 0 is none.
 CUTOFFS = (*np.arange(0.05, 0.301, 0.01).round(2).tolist(), 0.0)
 
-#: Labels that name no crystal structure.
+#: Labels other than crystal structures.
 NOT_CRYSTALLINE = ("unknown", "disordered", "icosahedral", references.OTHER)
 
 
@@ -27,12 +27,11 @@ class Method(NamedTuple):
     Attributes
     ----------
     accepted : dict of str to set of str
-        Labels that are right, by structure; a structure that is missing is not in the method's
-        repertoire.
+        Correct labels, by structure; structures outside the method's repertoire are missing.
     labels : list of (N,) str
         Labels of each system's particles.
     confidence : list of (N,) float
-        Confidence in them; empty for methods that have none.
+        Their confidence; empty for methods without.
     """
 
     accepted: dict[str, set[str]]
@@ -41,9 +40,9 @@ class Method(NamedTuple):
 
 
 def accepted_classes(info: ModelInfo, structure: str) -> set[str]:
-    """Classes of a model that are right for a structure: its own, and those it is merged into.
+    """Classes of a model that are correct for a structure: its own, and those it is merged into.
 
-    A model's card lists under ``merged``, for each class, the unit cells that share it.
+    For each class, ``merged`` on a model's card lists the unit cells that share it.
     """
     merged = info.card.get("merged", {})
     return {
@@ -64,12 +63,12 @@ def label_by_model(analyzer: Analyzer, systems: Iterable[System]) -> Method:
 
 
 def itself(names: Iterable[str]) -> dict[str, set[str]]:
-    """Labels accepted of a method that calls structures by our names."""
+    """Return accepted labels of a method that uses our names of structures."""
     return {name: {name} for name in names}
 
 
 def template_matching(matches: Sequence[TemplateMatch], cutoff: float) -> Method:
-    """Labels of template matching under a cut-off, from its labels and deviations without."""
+    """Labels of template matching under a cutoff."""
     labels = [match.within(cutoff) for match in matches]
     return Method(itself(references.TEMPLATES.values()), labels, [])
 
@@ -84,10 +83,10 @@ def cutoff_table(
     matches: Sequence[TemplateMatch],
     liquids: Mapping[str, slice],
 ) -> list[dict[str, float]]:
-    """What template matching makes of its structures, and of liquids, under each cut-off.
+    """Accuracy of template matching, and its false positives in liquids, at each cutoff.
 
-    ``accuracy`` is the mean over all crystals that it knows; ``liquid called crystalline`` the mean
-    over files, 0 if there is none. The higher the cut-off, the higher are both.
+    ``accuracy`` is the mean over all crystals in its repertoire; ``liquid called crystalline`` the
+    mean over files, 0 without files. Both increase with the cutoff.
     """
     known = set(references.TEMPLATES.values())
     rows = []
@@ -110,9 +109,9 @@ def cutoff_table(
 
 
 def best_cutoff(rows: Sequence[Mapping[str, float]]) -> float:
-    """Cut-off that keeps crystals and liquids best apart.
+    """Cutoff that separates crystals and liquids best.
 
-    Without liquids this is the highest accuracy, which no limit at all always has.
+    Without liquids this is no cutoff, which always has the highest accuracy.
     """
     best = max(rows, key=lambda row: row["accuracy"] - row["liquid called crystalline"])
     return best["cut-off"]
@@ -121,7 +120,7 @@ def best_cutoff(rows: Sequence[Mapping[str, float]]) -> float:
 def label_by_references(
     systems: Sequence[System], matches: Sequence[TemplateMatch], cutoff: float
 ) -> dict[str, Method]:
-    """Labels of the methods that are not ours: PTM at its default and at a cut-off, and CNA."""
+    """Labels by independent methods: PTM at its default and at another cutoff, and CNA."""
     names = {*references.COMMON_NEIGHBORS.values(), *references.DIAMONDS.values()}
     neighbors = [references.common_neighbor_analysis(system) for system in systems]
     return {

@@ -1,4 +1,4 @@
-"""How accurate labels are on hot crystals, on liquids, and on unknown structures: tables."""
+"""Tables of accuracy on hot crystals, and of labels in liquids and unknown structures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ from study.solids.order import surrounded
 def accuracy_table(
     crystals: Sequence[HotCrystal], methods: Mapping[str, Method]
 ) -> list[dict[str, Any]]:
-    """Fraction of particles labelled right, for each crystal and method.
+    """Fraction of correctly labeled particles, for each crystal and method.
 
-    Methods that do not have the structure in their repertoire get 0 and are listed. Methods with a
-    confidence have the fraction they call unknown as well.
+    Methods without the structure in their repertoire get 0 and are listed. For methods with a
+    confidence, the fraction labeled unknown is given as well.
     """
     rows = []
     for i, hot in enumerate(crystals):
@@ -43,7 +43,7 @@ def accuracy_table(
 def crystalline_table(
     files: Mapping[str, slice], methods: Mapping[str, Method]
 ) -> list[dict[str, Any]]:
-    """Fraction of particles that each method gives a crystal structure, for each file."""
+    """Fraction of particles that each method labels as crystalline, for each file."""
     rows = []
     for file, frames in files.items():
         labels = {name: np.concatenate(method.labels[frames]) for name, method in methods.items()}
@@ -73,12 +73,10 @@ def unknown_table(
     systems: Sequence[System],
     models: Mapping[str, Method],
 ) -> list[dict[str, Any]]:
-    """What models say of structures they do not know, for each file and model.
+    """Labels of unknown structures, for each file and model, without particles at surfaces.
 
-    Particles at surfaces are left out.
-
-    The area under the ROC curve is that of the confidence, which should be high on the crystals of
-    structures that the model knows and low on the file's particles.
+    The area under the ROC curve is that of the confidence, which should be high on crystals in the
+    model's repertoire and low on the file's particles.
     """
     rows = []
     for file, frames in files.items():
@@ -104,10 +102,10 @@ def unknown_table(
 def judged(
     crystals: Sequence[HotCrystal], liquids: Iterable[slice], method: Method
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Confidence of all particles that have a label, and whether it is right.
+    """Confidence of all labeled particles, and whether the label is correct.
 
-    They are those of the crystals in the method's repertoire, and of liquids, where only the label
-    ``disordered`` is right.
+    These are particles of crystals in the method's repertoire, and of liquids, where only
+    ``disordered`` is correct.
     """
     truth = [
         (i, method.accepted[hot.structure])
@@ -126,8 +124,8 @@ def judged(
 def mean_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Mean over structures, for each kind that all structures have, and each level.
 
-    A structure that is not in a method's repertoire counts as 0; the mean over those that are is
-    there as well, as ``NAME: of known``.
+    A structure outside a method's repertoire counts as 0; ``NAME: of known`` is the mean over its
+    repertoire.
     """
     means = []
     for kind in ("Gaussian", "elastic network"):

@@ -1,4 +1,4 @@
-"""Whether a transfer between tasks helps: means and paired comparisons of all trainings."""
+"""Whether transfers between tasks help: means and paired comparisons of all trainings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from study.training.transfer import DIRECT
 
 
 def means(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Mean and standard error over replicas of each kind of training."""
+    """Mean and standard error over replicas, for each source, target, mode and amount of data."""
     groups: dict[tuple[str, str, str, int], list[Mapping[str, str]]] = {}
     for row in rows:
         key = (row["target"], row["source"], row["mode"], int(row["amount"]))
@@ -30,12 +30,12 @@ def means(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
 
 
 def gains(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """How many times smaller the loss is than that of direct training, the largest gain first.
+    """Ratio of the loss of direct training to that of each transfer, the largest first.
 
-    The geometric mean over replicas, each compared with the direct training that learns from and is
-    tested on the same: how replicas differ is mostly how hard their data are. ``p`` is of Student's
-    test that the logarithms of these ratios have mean zero, corrected for as many tests as there
-    are transfers with as much data (Benjamini and Hochberg); 1 of a single replica.
+    Geometric mean over replicas, each compared with the direct training on the same data, as
+    replicas mostly differ in how hard their data are. ``p`` is that of Student's test that the
+    logarithms of these ratios have mean zero, corrected for the number of transfers with the same
+    amount of data (Benjamini and Hochberg); 1 for a single replica.
     """
     groups: dict[tuple[str, str, str, int], dict[str, Mapping[str, str]]] = {}
     for row in rows:
@@ -50,7 +50,7 @@ def gains(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
         loss = np.array([float(own[replica]["loss"]) for replica in shared])
         other = np.array([float(direct[replica]["loss"]) for replica in shared])
         ratios = np.log(other / loss)
-        # no test of one replica, nor of replicas that all gain exactly the same
+        # no test of a single replica, nor of equal ratios
         p = ttest_1samp(ratios, 0).pvalue if np.ptp(ratios) > 0 else 1.0
         found.append(
             {

@@ -92,7 +92,7 @@ def threads(job: Any) -> int:
 
 
 def cluster(key: str) -> Callable[[Any], Any]:
-    """A directive given in the study's file under ``[cluster]``."""
+    """Return a directive given in the study's file under ``[cluster]``."""
     return lambda job: studies.load(job.sp.study)["cluster"][key]
 
 

@@ -25,7 +25,7 @@ SITES = "sites.npz"
 
 
 def assemblies(job: Any) -> list[Any]:
-    """The study's assemblies."""
+    """Return the study's assemblies."""
     return of_kind(job, "assembly")
 
 
@@ -40,7 +40,7 @@ def has_reference(job: Any) -> bool:
 
 
 def solid_states(job: Any) -> tuple[Any, Any]:
-    """The last frame of an assembly and its inherent structure."""
+    """Return the last frame of an assembly and its inherent structure."""
     from hoomd_gala.files.trajectories import last_system
 
     return last_system(job.fn(TRAJECTORY)), last_system(job.fn("solid.gsd"))

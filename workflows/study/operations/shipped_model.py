@@ -29,7 +29,7 @@ FAST_SITES, FAST_MODEL = "fast-sites.safetensors", "structures-fast.safetensors"
 
 
 def learned_fluids(job: Any) -> list[Any]:
-    """The study's simulations that its shipped model learns disorder from."""
+    """Return the study's simulations that its shipped model learns disorder from."""
     return [fluid for fluid in fluids(job) if fluid.sp.role == "training"]
 
 
@@ -141,7 +141,7 @@ def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[
 
 
 def describe(job: Any) -> dict[str, Any]:
-    """What the model's card says of its training."""
+    """Describe the training, for the model's card."""
     import torch
 
     from hoomd_gala.learning import fitting

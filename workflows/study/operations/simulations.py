@@ -45,7 +45,7 @@ def run_simulation(job: Any, model: Path | None) -> None:
 
 
 def fluids(job: Any) -> list[Any]:
-    """The study's disordered simulations."""
+    """Return the study's disordered simulations."""
     return of_kind(job, "fluid")
 
 

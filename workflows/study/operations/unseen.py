@@ -10,7 +10,7 @@ from study.operations.frames import FRAME_MODEL, HISTOGRAM, write_histogram, wri
 
 
 def named(job: Any, name: str) -> Any:
-    """The study's assembly with this name; InputError if there is none."""
+    """Return the study's assembly with this name; InputError if there is none."""
     for other in assemblies(job):
         if other.sp.get("name") == name:
             return other

@@ -1,4 +1,4 @@
-"""Where figures are drawn, and how they are written."""
+"""Matplotlib without a display, and how figures are written."""
 
 from pathlib import Path
 from typing import Any

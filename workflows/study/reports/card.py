@@ -1,4 +1,4 @@
-"""What was measured of the shipped models, on their cards."""
+"""Cards of the shipped models, with all that was measured."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from hoomd_gala.files.models import Model, load_model, save_model, write_card
 
 
 def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """What the tables of :mod:`quality` say of a model, and of the methods beside it."""
+    """Numbers from the tables of :mod:`quality`: of a model, and of the methods beside it."""
 
     def read(table: str) -> list[dict[str, str]]:
         return read_table(folder / f"{table}.csv")
@@ -38,7 +38,7 @@ def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[
 
 
 def publish(target: Path, source: Path, folder: Path, about: Mapping[str, Any]) -> None:
-    """Write the model with everything that was measured on its card."""
+    """Write a model and its card, with everything that was measured."""
     model = load_model(source)
     metrics, baselines = measured(folder, source.stem)
     card = dict(about) | {"metrics": metrics, "baselines": baselines} | model.info.card

@@ -1,4 +1,4 @@
-"""Map of embeddings of simulated solids (figure 3a of the paper)."""
+"""The map of embeddings of simulated solids (figure 3a of the paper)."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from study.reports.canvas import plt, save_figure
 
 
 def draw(path: Path, points: Points, first: str) -> list[dict[str, Any]]:
-    """Map of the points by the first descriptor; returns its rows for a table.
+    """Draw a map of the points by one descriptor; returns its rows for a table.
 
     Bulk of structures that the model has learned on the left; on the right, in color, what was not
     in its training: surfaces, and structures without a unit cell.
@@ -34,8 +34,8 @@ def draw(path: Path, points: Points, first: str) -> list[dict[str, Any]]:
         part.set(xlabel=f"{method} 1", ylabel=f"{method} 2")
     surface = points.group == SURFACE
     axes[1].scatter(*place[surface].T, s=6, color="k", alpha=0.5, label=SURFACE, linewidths=0)
-    axes[0].set_title("bulk of structures among the unit cells learned")
-    axes[1].set_title("what was not learned")
+    axes[0].set_title("bulk of structures in the training data")
+    axes[1].set_title("not in the training data")
     for part in axes:
         part.legend(frameon=False, markerscale=2.5, fontsize=8)
     save_figure(path, figure)

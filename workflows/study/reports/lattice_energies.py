@@ -9,7 +9,7 @@ from study.reports.canvas import plt, save_figure
 
 
 def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Which cell is lowest, over the parameters of either family."""
+    """Draw which cell has the lowest energy, over the parameters of either family."""
     names = list(dict.fromkeys(row["cell"] for row in rows))
     # the most frequent ones get a color of their own
     names.sort(key=lambda name: -sum(row["cell"] == name for row in rows))

@@ -1,4 +1,4 @@
-"""How well descriptors distinguish liquids, as a figure."""
+"""Figure of how well descriptors distinguish liquids."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from study.reports.canvas import plt, save_figure
 
 
 def draw(path: Path, comparison: Comparison) -> None:
-    """Accuracies with their intervals, and what is taken for what."""
+    """Draw accuracies with their confidence intervals, and confusion matrices."""
     rows, names, confusion = comparison
     figure, axes = plt.subplots(
         1, 3, figsize=(15, 4.8), layout="constrained", width_ratios=[1.2, 1, 1]
@@ -28,11 +28,11 @@ def draw(path: Path, comparison: Comparison) -> None:
         )
     axes[0].axhline(1 / len(names), color="0.5", ls=":", label="chance")
     axes[0].set_xticks(places, list(confusion), rotation=25, ha="right")
-    axes[0].set(ylabel="accuracy for a particle of a run not learned from", ylim=(0, 1.15))
-    axes[0].set_title("liquids told apart before they freeze")
+    axes[0].set(ylabel="accuracy on runs not trained on", ylim=(0, 1.15))
+    axes[0].set_title("structure that a liquid will form")
     axes[0].set_yticks(np.arange(0, 1.01, 0.2))
     axes[0].legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
-    # what others lose to, and what the paper compares it with
+    # the first descriptor, and that of the paper
     for part, descriptor in zip(axes[1:], list(confusion)[:2], strict=True):
         shares = confusion[descriptor]
         part.imshow(shares, vmin=0, vmax=1, cmap="Blues")
@@ -41,5 +41,5 @@ def draw(path: Path, comparison: Comparison) -> None:
             part.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", color=color, size=8)
         part.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
         part.set_yticks(range(len(names)), names, fontsize=8)
-        part.set(xlabel="taken for", ylabel="liquid that freezes into", title=descriptor)
+        part.set(xlabel="predicted", ylabel="liquid that forms", title=descriptor)
     save_figure(path, figure)

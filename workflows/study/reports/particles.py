@@ -7,7 +7,7 @@ from study.reports.canvas import plt
 
 
 def centered(positions: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Positions in an orthorhombic box, shifted so that what has condensed lies in the middle."""
+    """Positions in an orthorhombic box, (N, 3), shifted to center the condensed phase."""
     angles = 2 * np.pi * positions / edges
     middle = np.angle(np.exp(1j * angles).mean(axis=0)) / (2 * np.pi)
     fractional = positions / edges - middle
@@ -20,14 +20,14 @@ def render_particles(
     radius: float,
     box: NDArray[np.floating],
 ) -> NDArray[np.uint8]:
-    """Picture of particles of given (N, 3) colors in an orthorhombic box, (rows, columns, 3).
+    """Render particles of given (N, 3) colors in an orthorhombic box, (rows, columns, 3).
 
-    By OVITO where it finds the graphics driver it needs, otherwise by Matplotlib.
+    By OVITO where it finds the graphics driver that it needs, otherwise by Matplotlib.
     """
     try:
         return _render_ovito(positions, rgb, radius, box)
     except RuntimeError as error:
-        print(f"OVITO cannot render here, so Matplotlib draws: {str(error).splitlines()[0]}")
+        print(f"OVITO cannot render ({str(error).splitlines()[0]}); Matplotlib draws instead.")
         return render_discs(positions, rgb, radius)
 
 
@@ -68,7 +68,7 @@ def _render_ovito(
 def render_discs(
     positions: NDArray[np.float64], rgb: NDArray[np.float64], radius: float
 ) -> NDArray[np.uint8]:
-    """Discs along one axis of the box, the nearest on top and brightest."""
+    """Draw discs as seen along the y axis, the nearest on top and brightest, (rows, columns, 3)."""
     depth = positions[:, 1]
     order = np.argsort(-depth)
     light = np.interp(depth, (depth.min(), depth.max()), (1.0, 0.5))[order, None]

@@ -31,9 +31,9 @@ def draw(
     solid: NDArray[np.float64],
     changes: Sequence[Changes],
 ) -> None:
-    """Histogram of predicted frames, independent measures, and the changes that each sees.
+    """Draw the histogram of predicted frames, independent measures, and the changes of each.
 
-    ``learned`` are the timesteps of the frames that the network tells apart.
+    ``learned`` are the timesteps of the frames that the network distinguishes.
     """
     time = np.array([row["timestep"] for row in course]) / 1000
     figure, (top, bottom) = plt.subplots(
@@ -61,7 +61,7 @@ def draw(
         line = "-" if key == "energy" else "--"
         bottom.plot(time, scaled, line, color="tab:blue", label=label)
     bottom.plot(time, solid, color="tab:green", label="crystalline by PTM")
-    bottom.set(xlabel="timestep / 1000", ylabel="fraction, or scaled to 0 … 1")
+    bottom.set(xlabel="timestep / 1000", ylabel="fraction, or scaled to [0, 1]")
     bottom.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), frameon=False, fontsize=8)
     for i, change in enumerate(changes):
         for frame in (change.condensation, change.freezing):
@@ -74,9 +74,9 @@ def draw(
 
 
 def draw_snapshots(path: Path, trajectory: Path, analyzer: Analyzer, chosen: Sequence[int]) -> None:
-    """A snapshot and a bond-orientational order diagram of each phase.
+    """Draw a snapshot and a bond-orientational order diagram of each phase.
 
-    Particles are colored by the frame that they are predicted to be from.
+    Particles are colored by their predicted frame.
     """
     figure, axes = plt.subplots(2, len(chosen), figsize=(4 * len(chosen), 8), layout="constrained")
     total = len(analyzer.class_names)
@@ -100,7 +100,7 @@ def draw_snapshots(path: Path, trajectory: Path, analyzer: Analyzer, chosen: Seq
 
 
 def _diagram(system: System) -> NDArray[np.float64]:
-    """Directions of first-shell bonds of all that has condensed; in a gas, of everything."""
+    """Bond-orientational order diagram of the condensed phase, or of all particles of a gas."""
     inside = condensed(system)
     if inside.mean() < 0.5:
         inside = np.full(len(inside), True)

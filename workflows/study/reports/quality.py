@@ -1,4 +1,4 @@
-"""Accuracy of models on hot crystals, side by side with methods that are not ours."""
+"""Report of the accuracy of models on hot crystals, beside independent methods."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ from study.solids import references
 
 
 def mean_markdown(means: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    """Table of means over structures; over a method's own repertoire in parentheses."""
+    """Markdown table of means over structures; over a method's repertoire in parentheses."""
     lines = []
     for mean in means:
         line = {"displacements": mean["kind"], "rms / %": percent(mean["rms"])}
@@ -45,7 +45,7 @@ def mean_markdown(means: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
 def structure_markdown(
     rows: Sequence[dict[str, Any]], names: Sequence[str], levels: Sequence[float] = (0.08, 0.1)
 ) -> str:
-    """Table of each structure at some levels; - for what is not in a method's repertoire."""
+    """Markdown table of each structure at some levels; - outside a method's repertoire."""
     lines = [
         {
             "structure": f"{row['structure']}, {thermal.STRUCTURES[row['structure']]}",
@@ -60,7 +60,7 @@ def structure_markdown(
 
 
 def read_frames(paths: Sequence[Path]) -> dict[str, list[System]]:
-    """All frames of files, by the file's name."""
+    """All frames of files, by file name."""
     files = {}
     for path in paths:
         with open_trajectory(path) as frames:
@@ -71,7 +71,7 @@ def read_frames(paths: Sequence[Path]) -> dict[str, list[System]]:
 
 
 def load_analyzers(models: Sequence[str], structures: Sequence[str]) -> dict[str, Analyzer]:
-    """Models by their file's name without suffix; each has to know one of the structures."""
+    """Models by file name without suffix; each must have one of the structures as a class."""
     analyzers = {Path(model).stem: Analyzer(model) for model in models}
     if len(analyzers) < len(models):
         raise InputError(f"the models {', '.join(models)} need different file names.")
@@ -79,7 +79,9 @@ def load_analyzers(models: Sequence[str], structures: Sequence[str]) -> dict[str
         if not any(
             methods.accepted_classes(analyzer.model.info, structure) for structure in structures
         ):
-            raise InputError(f"{name} knows none of {', '.join(structures)}; nothing to test.")
+            raise InputError(
+                f"model {name} has none of the structures {', '.join(structures)}; nothing to test."
+            )
     return analyzers
 
 
@@ -92,7 +94,7 @@ def run(
     n_particles: int = thermal.N_PARTICLES,
 ) -> str:
     """Write everything into a folder and return the summary, in Markdown."""
-    # what cannot be used is to be found before anything is simulated
+    # unusable input is reported before anything is simulated
     analyzers = load_analyzers(models, structures)
     liquid_frames, unknown_frames = read_frames(liquids), read_frames(unknowns)
     folder = output / "crystals"
@@ -152,16 +154,17 @@ def write(
     quality_figures.draw_accuracy(output / "accuracy.png", rows, means, names)
     write_table(output / "template_matching_cutoffs.csv", cutoffs)
     cutoff = methods.best_cutoff(cutoffs)
-    limit = f"{cutoff:g}" if cutoff else "no cut-off"
+    limit = f"{cutoff:g}" if cutoff else "no cutoff"
     parts = [
         "# Accuracy on hot crystals\n",
-        "Percentage of particles whose label is right. Displacements are root mean squares per "
+        "Percentage of correctly labeled particles. Displacements are root mean squares per "
         "direction, in units of the shortest distance of the perfect crystal. PTM: polyhedral "
-        f"template matching, RMSD cut-off {references.DEFAULT_CUTOFF}; {limit} keeps these "
-        "crystals and the liquids best apart. CNA: adaptive common neighbor analysis, and its "
-        "variant for diamonds.\n",
+        f"template matching, RMSD cutoff {references.DEFAULT_CUTOFF}; {limit} separates these "
+        "crystals from the liquids best. CNA: adaptive common neighbor analysis, and its "
+        "variant for diamond.\n",
         "## Mean over structures\n",
-        "What a method does not know counts as 0; in parentheses the mean over what it knows.\n",
+        "Structures outside a method's repertoire count as 0; in parentheses: mean over its "
+        "repertoire.\n",
         mean_markdown(means, names),
         "## Structures\n",
         structure_markdown(rows, names),
@@ -169,11 +172,11 @@ def write(
     if liquids:
         table = crystalline_table(liquids, labelings)
         write_table(output / "liquids.csv", table)
-        parts += ["## Fraction of liquids that is called crystalline\n", markdown(table)]
+        parts += ["## Fraction of liquids labeled crystalline\n", markdown(table)]
     if unknowns:
         table = unknown_table(crystals, unknowns, systems, ours)
         write_table(output / "unknown.csv", table)
-        parts += ["## Structures that the models do not know\n", markdown(table)]
+        parts += ["## Structures unknown to the models\n", markdown(table)]
     judgments = {name: judged(crystals, liquids.values(), method) for name, method in ours.items()}
     quality_figures.draw_reliability(output / "reliability.png", judgments)
     errors = [
@@ -186,7 +189,7 @@ def write(
         for name, (confidence, right) in judgments.items()
     ]
     write_table(output / "calibration.csv", errors)
-    parts += ["## Calibration, of particles that have a label\n", markdown(errors)]
+    parts += ["## Calibration, of labeled particles\n", markdown(errors)]
     text = "\n".join(parts)
     with replacing(output / "quality.md") as part:
         part.write_text(text)

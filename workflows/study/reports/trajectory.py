@@ -1,4 +1,4 @@
-"""Pictures of a labeled trajectory: fractions of structures, and a frame."""
+"""Figures of a labeled trajectory: fractions of structures, and a frame."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from study.simulation.protocol import Protocol
 def draw_fractions(
     path: Path, title: str, names: list[str], rows: list[dict[str, float]], protocol: Protocol
 ) -> None:
-    """Fractions of structures, potential energy and temperature against time."""
+    """Draw fractions of structures, potential energy and temperature against time."""
     time = np.array([row["timestep"] for row in rows]) / 1000
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(7, 5), sharex=True, height_ratios=[2, 1], layout="constrained"
     )
     shares = [[row[name] for row in rows] for name in names]
     colors = [structure_color(name) for name in names]
-    # what is disordered is nearly white, and shows by its outline
+    # disordered is nearly white: its outline shows it
     top.stackplot(time, shares, labels=names, colors=colors, edgecolor="0.35", linewidth=0.3)
     top.set(ylabel="fraction of particles", ylim=(0, 1), xlim=(time[0], time[-1]), title=title)
     top.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, reverse=True)
@@ -39,10 +39,10 @@ def draw_fractions(
 
 
 def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
-    """Picture of a frame, whole and cut open, particles colored by structure.
+    """Draw a frame, whole and cut open, particles colored by structure.
 
-    OVITO renders it where it finds the graphics driver it needs (it works without a GPU: Debian's
-    libvulkan1 and mesa-vulkan-drivers); otherwise it is drawn with Matplotlib.
+    OVITO renders it where it finds the graphics driver that it needs (which works without a GPU:
+    Debian's libvulkan1 and mesa-vulkan-drivers); otherwise Matplotlib does.
     """
     with open_trajectory(trajectory) as frames:
         shown = frames[frame]

@@ -11,19 +11,19 @@ from hoomd_gala.learning.tasks import TASKS
 from study.reports.canvas import plt, save_figure
 from study.training.transfer import DIRECT, FREE, FROZEN
 
-#: Probability below which a difference counts as clear.
+#: Significance level of clear differences.
 CLEAR = 0.05
 
 
 def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
-    """Which transfers help and by how much, in a few paragraphs."""
+    """Describe which transfers help and by how much, in a few paragraphs."""
     amounts = sorted({row["amount"] for row in found})
     most = [row for row in found if row["amount"] == amounts[-1]]
     clear = [row for row in found if row["p"] < CLEAR]
     paragraphs = [
         f"Losses are compared with those of direct training on the same environments, over "
-        f"{replicas} replicas; clear is what a paired t test calls so at a false discovery rate "
-        f"of {CLEAR:g}."
+        f"{replicas} replicas; differences are clear if a paired t test is significant at a false "
+        f"discovery rate of {CLEAR:g}."
     ]
     for amount in amounts:
         counts = []
@@ -42,8 +42,8 @@ def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
         rows = [row for row in most if row["mode"] == mode]
         paragraphs.append(
             f"With the core {mode}, {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} "
-            f"transfers end at a smaller loss. With {amounts[-1]} environments it is so many times "
-            f"smaller on average over sources: {_average(rows, 'target')}; and over targets: "
+            f"transfers end at a smaller loss. With {amounts[-1]} environments it is smaller by "
+            f"these factors, averaged over sources: {_average(rows, 'target')}; and over targets: "
             f"{_average(rows, 'source')}."
         )
     gained = [row for row in clear if row["times smaller"] > 1]
@@ -53,13 +53,13 @@ def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
     if poor:
         paragraphs.append(
             f"Even with {amounts[-1]} environments, direct training does not beat the best guess "
-            f"at {', '.join(poor)}: of these little can be concluded."
+            f"at {', '.join(poor)}: little can be concluded from these."
         )
     return "\n\n".join(paragraphs)
 
 
 def _list(found: Sequence[Mapping[str, Any]]) -> str:
-    """The first few transfers in words."""
+    """Return the first four transfers, in words."""
     items = [
         f"{row['source']} → {row['target']} ({row['mode']}, {row['amount']} environments, "
         f"{_times(row['times smaller'])})"
@@ -79,7 +79,7 @@ def _average(found: Sequence[Mapping[str, Any]], key: str) -> str:
 
 
 def _times(ratio: float) -> str:
-    """A gain in words."""
+    """Return a ratio of losses, in words."""
     if ratio >= 1:
         return f"loss {ratio:.2f} times smaller"
     return f"loss {1 / ratio:.2f} times larger"
@@ -90,10 +90,10 @@ _STYLES = {FROZEN: ("tab:blue", "o"), FREE: ("tab:red", "s"), DIRECT: ("k", "^")
 
 
 def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
-    """Losses against the amount of data: a row for each source, a column for each target.
+    """Draw losses against the amount of data: a row for each source, a column for each target.
 
-    Direct training stands on the diagonal, and as a dashed line elsewhere; shades are a standard
-    error, dots the best guess.
+    Direct training is on the diagonal, and dashed elsewhere; shaded is the standard error, dotted
+    the best guess.
     """
     tasks = [task for task in TASKS if task in {row["target"] for row in table}]
     size = len(tasks)
@@ -121,13 +121,13 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
         part.set_xscale("log")
         part.set_yscale("log")
         part.set_xticks(amounts, map(str, amounts))
-        # losses of most tasks span less than a decade, which would have a label or two
+        # losses of most tasks span less than a decade, which has only one or two labels by default
         part.yaxis.set_major_locator(MaxNLocator(4))
         part.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         for axis in (part.xaxis, part.yaxis):
             axis.set_minor_locator(NullLocator())
         part.tick_params(labelsize=6, length=2)
-    figure.supxlabel("environments learned from", fontsize=9)
+    figure.supxlabel("training environments", fontsize=9)
     figure.supylabel("loss on held-out data", fontsize=9)
     handles = [
         plt.Line2D([], [], color=color, marker=marker, ms=4, label=label)
@@ -145,7 +145,7 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_series(part: Any, series: Sequence[Mapping[str, Any]], mode: str, dashed: bool) -> None:
-    """One kind of training of one pair of tasks; best guesses as well where it is direct."""
+    """Draw one mode of one pair of tasks; with direct training the best guess as well."""
     color, marker = _STYLES[mode]
     x = [row["amount"] for row in series]
     y = np.array([row["loss"] for row in series])
@@ -156,5 +156,5 @@ def _draw_series(part: Any, series: Sequence[Mapping[str, Any]], mode: str, dash
         return
     error = np.nan_to_num([row["loss, standard error"] for row in series])
     part.plot(x, y, marker=marker, color=color, ms=3, lw=1.2)
-    # a logarithmic axis has no place for what is not positive
+    # a logarithmic axis needs positive values
     part.fill_between(x, np.maximum(y - error, 0.5 * y), y + error, color="0.5", alpha=0.4, lw=0)

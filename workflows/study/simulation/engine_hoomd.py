@@ -44,7 +44,7 @@ def _device() -> Any:
 
 
 def pair_force(potential: PairPotential) -> Any:
-    """The potential as a HOOMD force.
+    """Return the potential as a HOOMD force.
 
     A table runs at more than twice the speed of the native oscillating potential on the CPU.
     """
@@ -119,7 +119,7 @@ def run(
 def solid(
     crystal: System, interaction: Springs | PairPotential, seed: int
 ) -> Callable[[float, int], Array]:
-    """Set a crystal up for heating; see :func:`engines.pick`."""
+    """Set up a crystal for simulation at given temperatures; see :func:`engines.pick`."""
     frame = make_frame(crystal, 0)
     snapshot = hoomd.Snapshot()
     snapshot.configuration.box = frame.configuration.box

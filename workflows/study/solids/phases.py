@@ -1,8 +1,7 @@
 """Gas, liquid and solid along a cooling run, from predicted frames and from independent measures.
 
-A network that has learned to tell the frames of a trajectory apart confuses frames of the same
-phase and no others (figure 5 of arXiv 2411.14680): the changes of phase are where the histogram of
-its predictions changes.
+A network trained to distinguish the frames of a trajectory confuses frames of the same phase and no
+others (figure 5 of arXiv 2411.14680): phases change where the histogram of its predictions changes.
 """
 
 import itertools
@@ -21,7 +20,7 @@ from study.solids import references
 from study.solids.changes import change_points, course_changes
 from study.solids.order import rescaled
 
-#: Rise of the crystalline fraction below which nothing has frozen.
+#: Least rise of the crystalline fraction on freezing.
 RISE = 0.1
 
 
@@ -45,9 +44,9 @@ def predicted_frames(
     trajectory : Path
         GSD file.
     analyzer : Analyzer
-        Has learned to tell frames apart, of this trajectory or another.
+        Of a model trained to distinguish frames, of this trajectory or another.
     scale : float
-        Multiplies all lengths first.
+        Factor for all lengths.
 
     Returns
     -------
@@ -64,16 +63,16 @@ def predicted_frames(
 
 
 class Changes(NamedTuple):
-    """Where a measure sees the phases change.
+    """Where the phases change by a measure.
 
     Attributes
     ----------
     measure : str
-        What is looked at.
+        Its name.
     condensation : int or None
-        First frame of the liquid; None of a measure that does not tell liquid from gas.
+        First frame of the liquid; None for a measure that does not distinguish it from the gas.
     freezing : int or None
-        First frame of the solid; None where template matching finds that nothing froze.
+        First frame of the solid; None if template matching finds that nothing froze.
     """
 
     measure: str
@@ -86,7 +85,7 @@ def phase_changes(
     course: Sequence[dict[str, float]],
     solid: NDArray[np.float64],
 ) -> list[Changes]:
-    """Changes of phase by each measure, that of predicted frames first.
+    """Find changes of phase by each measure, that of predicted frames first.
 
     Parameters
     ----------
@@ -110,7 +109,7 @@ def phase_changes(
 
 
 def rows(changes: Sequence[Changes], course: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
-    """Changes as rows of a table, with timesteps and temperatures."""
+    """Tabulate changes, with timesteps and temperatures."""
     table = []
     for measure, condensation, freezing in changes:
         row: dict[str, Any] = {"measure": measure}
@@ -122,6 +121,6 @@ def rows(changes: Sequence[Changes], course: Sequence[dict[str, float]]) -> list
 
 
 def middles(change: Changes, n_frames: int) -> list[int]:
-    """The frame in the middle of each phase."""
+    """Return the frame in the middle of each phase."""
     bounds = [0, change.condensation or 0, change.freezing or n_frames, n_frames]
     return [(start + end) // 2 for start, end in itertools.pairwise(bounds)]

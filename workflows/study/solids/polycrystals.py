@@ -108,7 +108,7 @@ class Polycrystal(NamedTuple):
         Particle of the unit cell that each is a copy of.
     grain : (N,) int64
         Grain of each.
-    turned : Rotation
+    orientation : Rotation
         Orientation of each grain: rotates the unit cell's axes to the grain's.
     """
 
@@ -116,16 +116,16 @@ class Polycrystal(NamedTuple):
     system: System
     site: Integers
     grain: Integers
-    turned: Rotation
+    orientation: Rotation
 
     @property
     def truth(self) -> Rotation:
         """Orientation of each particle."""
-        return self.turned[self.grain]
+        return self.orientation[self.grain]
 
 
 def single_crystal(cell: str, n_particles: int, noise: float, seed: int) -> Polycrystal:
-    """A polycrystal of one grain in the orientation of the unit cell."""
+    """Return a polycrystal of one grain in the orientation of the unit cell."""
     system = crystal(unit_cell(cell), n_particles)
     total = len(system.positions)
     site = np.arange(total) % len(unit_cell(cell).system.positions)
@@ -156,7 +156,7 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
         )
     rng = np.random.default_rng(seed)
     centers = rng.uniform(0, edge, (n_grains, 3))
-    turned = Rotation.random(n_grains, rng=rng)
+    orientation = Rotation.random(n_grains, rng=rng)
     # enough of a crystal to fill the cube in any orientation
     block = single_crystal(cell, 1, 0.0, 0)
     lattice = lattice_vectors(block.system.box)
@@ -170,7 +170,7 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
     tree = KDTree(centers, boxsize=edge)
     positions, site, grain = [], [], []
     for index in range(n_grains):
-        own = turned[index].apply(points)
+        own = orientation[index].apply(points)
         inside = np.flatnonzero((abs(own) < edge / 2).all(axis=1))
         own = np.mod(own[inside] + centers[index], edge)
         nearest = tree.query(own)[1] == index
@@ -187,5 +187,5 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
         displace(system, noise, rng),
         np.concatenate(site)[kept],
         np.concatenate(grain)[kept],
-        turned,
+        orientation,
     )

@@ -1,4 +1,4 @@
-"""Labels by methods that have nothing to do with ours, through OVITO."""
+"""Labels by independent methods, through OVITO."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from ovito.modifiers import (
 
 from hoomd_gala.systems import Array, System, lattice_vectors
 
-#: The label of a particle that a method takes for none of its structures.
+#: Label of a particle that a method assigns none of its structures.
 OTHER = "other"
 
-#: Structures of polyhedral template matching, by OVITO's names, and what we call them.
+#: Structures of polyhedral template matching: OVITO's names, and ours.
 TEMPLATES = {
     "FCC": "cF4-Cu",
     "HCP": "hP2-Mg",
@@ -32,18 +32,18 @@ TEMPLATES = {
 #: Structures of common neighbor analysis.
 COMMON_NEIGHBORS = {"FCC": "cF4-Cu", "HCP": "hP2-Mg", "BCC": "cI2-W", "ICO": "icosahedral"}
 
-#: Structures of its variant for diamonds; a first or second neighbor of a particle with a whole
-#: environment counts.
+#: Structures of its variant for diamond; first and second neighbors of a particle with a complete
+#: environment count.
 DIAMONDS = {
     kind + shell: name
     for kind, name in (("CUBIC_DIAMOND", "cF8-C"), ("HEX_DIAMOND", "hP4-C.3"))
     for shell in ("", "_FIRST_NEIGHBOR", "_SECOND_NEIGHBOR")
 }
 
-#: RMSD above which OVITO's template matching calls a particle other, unless told otherwise.
+#: Default RMSD cutoff of OVITO's template matching.
 DEFAULT_CUTOFF = 0.1
 
-#: RMSD up to which template matching counts a particle of a hot crystal as crystalline.
+#: RMSD cutoff of template matching for particles of a hot crystal.
 HOT_CUTOFF = 0.15
 
 #: Templates that make a particle crystalline.
@@ -53,7 +53,7 @@ Labels = NDArray[np.str_]
 
 
 def ovito_data(system: System) -> DataCollection:
-    """A system as OVITO has it."""
+    """Return a system as an OVITO data collection."""
     lattice = lattice_vectors(system.box)
     origin = -lattice.sum(axis=0) / 2
     data = DataCollection()
@@ -115,12 +115,12 @@ def template_matching(
 
 
 def crystalline(system: System) -> float:
-    """Fraction of particles that template matching finds in a crystal, which may be hot."""
+    """Fraction of crystalline particles by template matching, in a crystal that may be hot."""
     return float(np.isin(template_matching(system, HOT_CUTOFF).label, CRYSTALLINE).mean())
 
 
 def common_neighbor_analysis(system: System) -> Labels:
-    """Common neighbor analysis: the variant for diamonds, else the adaptive cut-off."""
+    """Labels by common neighbor analysis, (N,): the variant for diamond, else adaptive cutoff."""
     data = ovito_data(system)
     second = IdentifyDiamondModifier()
     data.apply(second)

@@ -27,22 +27,22 @@ def measure_confusion(model: Model, frames: Frames, n_outputs: int) -> NDArray[n
 
 
 def merge(confusion: NDArray[np.float64], above: float) -> NDArray[np.int64]:
-    """Merge what is confused, the worst pair first, until no pair is confused by more.
+    """Merge environments that are confused, the worst pair first, down to a limit of confusion.
 
-    The confusion of two kinds is the share of wrong answers when only these two are asked and
-    answered; of two groups, that of their sums.
+    The confusion of two environments is the share of errors among their predictions as one of the
+    two; of two groups, that of their sums.
 
     Parameters
     ----------
     confusion : (K, K)
-        Share of each kind that is called each kind, as rows.
+        Share of each environment that is predicted as each, as rows.
     above : float
-        Pairs of lower confusion stay apart.
+        Pairs with at most this confusion are not merged.
 
     Returns
     -------
     (K,) int64
-        For each kind, the lowest number in its group.
+        For each environment, the lowest number in its group.
     """
     table = confusion.copy()
     group = np.arange(len(table))
@@ -62,14 +62,14 @@ def merge(confusion: NDArray[np.float64], above: float) -> NDArray[np.int64]:
 
 
 class Classes(NamedTuple):
-    """The classes that kinds of sites make.
+    """Classes of local environments.
 
     Attributes
     ----------
     names : tuple of str
         Name of each class, "disordered" last.
     of_label : (K + 2,) int64
-        Class of each kind, of OTHER (one more than there are names) and of DISORDERED.
+        Class of each environment, of OTHER (the number of names) and of DISORDERED.
     members : dict
         For each class that several unit cells share, these cells.
     """
@@ -85,7 +85,7 @@ class Classes(NamedTuple):
 
 
 def make_classes(kinds: Kinds, group: NDArray[np.int64]) -> Classes:
-    """Name groups of kinds for the first cell that has one of them."""
+    """Name groups of environments for the first cell that has one of them."""
     titles = [kinds.cells[representative] for representative in group]
     names = (*dict.fromkeys(titles), "disordered")
     index = [names.index(title) for title in titles]

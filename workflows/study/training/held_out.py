@@ -1,4 +1,4 @@
-"""Files of structures that nothing is learned from, to test what models say of them."""
+"""Structures left out of training, to test detection of the unknown."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from study.training.samples import N_BULK
 
 
 def write_left_out(path: Path, kinds: Kinds, seed: int) -> None:
-    """A frame of each unit cell that was left out, displaced by 0.02 to 0.08."""
+    """Write a frame of each unit cell that was left out, displaced by 0.02 to 0.08."""
     rng = np.random.default_rng([seed, 3])
     with replacing(path) as part, gsd.hoomd.open(part, "w") as file:
         for step, name in enumerate(kinds.left_out):

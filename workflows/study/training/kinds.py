@@ -16,27 +16,27 @@ from hoomd_gala.files.atomic import replacing
 from hoomd_gala.files.trajectories import make_frame, open_trajectory
 from hoomd_gala.systems import as_system
 
-#: Particles that a sample leaves out: their surroundings are neither one thing nor the other.
+#: Label of particles that a sample leaves out, as their environment is ambiguous.
 IGNORED = -1
 
-#: Distances of descriptors. Below SAME two sites are one kind; a site without a name that comes
-#: closer than UNLIKE to a named one says nothing about what is unknown; cells with all sites beyond
-#: STRANGE may be left out of training to test what is said of the unknown. For scale: cubic and
-#: hexagonal diamond are 0.2 apart, cF4-Cu and cI2-W 0.4.
+#: Distances of descriptors. Below SAME two environments are one; environments without a name that
+#: are closer than UNLIKE to a named one are no examples of the unknown; cells with all environments
+#: beyond STRANGE may be left out of training, to test detection of the unknown. For scale: cubic
+#: and hexagonal diamond differ by 0.2, cF4-Cu and cI2-W by 0.4.
 SAME, UNLIKE, STRANGE = 0.01, 0.12, 0.2
 
 
 class Kinds(NamedTuple):
-    """The kinds of sites that are told apart, and what the particles of each unit cell are.
+    """The local environments that are distinguished, and those of each unit cell's particles.
 
     Attributes
     ----------
     cells : tuple of str
-        For each kind, the unit cell that it is named for: the simplest that has it.
+        For each environment, the unit cell that it is named for: the simplest that has it.
     labels : dict of str to (n,) int array
-        For each unit cell, the kind of every particle, ``other`` or IGNORED.
+        For each unit cell, the environment of every particle, ``other`` or IGNORED.
     left_out : tuple of str
-        Unit cells that nothing is learned from, to test what is said of the unknown.
+        Unit cells left out of training, to test detection of the unknown.
     """
 
     cells: tuple[str, ...]
@@ -45,7 +45,7 @@ class Kinds(NamedTuple):
 
     @property
     def other(self) -> int:
-        """Label of a crystal's site without a name."""
+        """Label of a crystalline environment without a name."""
         return len(self.cells)
 
     @property
@@ -55,15 +55,15 @@ class Kinds(NamedTuple):
 
 
 def one_element_cells() -> list[str]:
-    """Unit cells with particles of one type."""
+    """Return unit cells with particles of one type."""
     return [name for name, cell in unit_cells().items() if len(set(cell.system.types)) == 1]
 
 
 def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Unit cells with names, the common ones first, then from small to large.
+    """Return unit cells with names, the common ones first, then from small to large.
 
-    All cells of one element are among them. The order decides what a kind of site that several
-    cells have is called.
+    All cells of one element are among them. An environment that several cells have is named for
+    the first.
     """
     rest = list(dict.fromkeys([*one_element_cells(), *others]))
     rest.sort(key=lambda name: len(unit_cell(name).system.positions))
@@ -71,14 +71,14 @@ def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) -> Kinds:
-    """Compare the sites of all unit cells.
+    """Compare the local environments of all unit cells.
 
     Parameters
     ----------
     named : sequence of str
-        Unit cells whose sites have names. The first to have a kind of site gives it its name.
+        Unit cells whose environments have names. Each is named for the first that has it.
     n_left_out : int
-        Unit cells to leave out, chosen among those without a site like a named one.
+        Number of unit cells to leave out, of those without an environment like a named one.
     """
     known: list[Site] = []
     labels: dict[str, NDArray[np.int64]] = {}
@@ -96,7 +96,7 @@ def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) 
                 row[list(site.members)] = len(known)
                 known.append(site)
             else:
-                # numbered when the number of kinds is known
+                # numbered when the number of environments is known
                 row[list(site.members)] = -2 if distance > UNLIKE else IGNORED
         labels[name] = row
         if min(distances) > STRANGE:
@@ -109,7 +109,7 @@ def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) 
 
 
 def known_sites(kinds: Kinds) -> list[Site]:
-    """A site of each kind."""
+    """Return a site with each environment."""
     found: dict[int, Site] = {}
     for name in dict.fromkeys(kinds.cells):
         for site in sites(name):
@@ -118,7 +118,7 @@ def known_sites(kinds: Kinds) -> list[Site]:
 
 
 def label_sites(cell: UnitCell, kinds: Kinds, known: Sequence[Site]) -> NDArray[np.int64]:
-    """What the particles of a unit cell are, by their surroundings."""
+    """Labels of the particles of a unit cell by their environment, (n,)."""
     grown = crystal(cell, 512)
     labels = []
     for row in descriptors(grown, np.arange(len(cell.system.positions))):
@@ -129,7 +129,7 @@ def label_sites(cell: UnitCell, kinds: Kinds, known: Sequence[Site]) -> NDArray[
 
 
 def write_kinds(path: Path, kinds: Kinds) -> None:
-    """Keep the kinds of sites as JSON."""
+    """Write the local environments as JSON."""
     content = {
         "cells": kinds.cells,
         "labels": {name: row.tolist() for name, row in kinds.labels.items()},
@@ -140,20 +140,20 @@ def write_kinds(path: Path, kinds: Kinds) -> None:
 
 
 def read_kinds(path: Path) -> Kinds:
-    """What :func:`write_kinds` wrote."""
+    """Read what :func:`write_kinds` wrote."""
     content = json.loads(path.read_text())
     labels = {name: np.array(row) for name, row in content["labels"].items()}
     return Kinds(tuple(content["cells"]), labels, tuple(content["left_out"]))
 
 
 def write_cells(path: Path, cells: Iterable[UnitCell]) -> None:
-    """Keep unit cells as frames of a GSD file."""
+    """Write unit cells as frames of a GSD file."""
     with replacing(path) as part, gsd.hoomd.open(part, "w") as file:
         for step, cell in enumerate(cells):
             file.append(make_frame(cell.system, step))
 
 
 def read_cells(path: Path) -> list[UnitCell]:
-    """What :func:`write_cells` wrote; the names are numbers."""
+    """Read what :func:`write_cells` wrote; the names are numbers."""
     with open_trajectory(path) as frames:
         return [UnitCell(str(i), 1, as_system(frame)) for i, frame in enumerate(frames)]

@@ -38,7 +38,7 @@ def structure_model(
     fluids : sequence of Path
         Trajectories whose environments are all disordered.
     data : mapping
-        What the card is to say of the data.
+        Description of the data, for the card.
     """
     rng = np.random.default_rng(parameters["seed"])
     structures = list(parameters["structures"])
@@ -81,7 +81,7 @@ def structure_model(
 
 
 def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> None:
-    """Train a network to tell the frames of a trajectory apart."""
+    """Train a network to distinguish the frames of a trajectory."""
     rng = np.random.default_rng(seed)
     with open_trajectory(trajectory_path) as trajectory:
         names = [str(frame.configuration.step) for frame in trajectory]

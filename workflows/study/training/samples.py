@@ -1,8 +1,8 @@
-"""What the shipped model learns from: hot crystals, surfaces, stacking faults, and disorder.
+"""Samples that the shipped model learns from: hot crystals, surfaces, stacking faults, disorder.
 
-Samples are systems whose ``types`` hold what each particle is to be called; the network is blind to
-types. The number is a kind of site (see :mod:`~.sites`), or one of the two that follow the
-last kind: OTHER, a crystal without a name, and DISORDERED; or IGNORED.
+Samples are systems whose ``types`` hold the label of each particle; the network is blind to types.
+A label is a local environment (see :mod:`~.kinds`), or one of the two numbers that follow the last
+one: OTHER, a crystal without a name, and DISORDERED; or IGNORED.
 """
 
 import functools
@@ -28,7 +28,7 @@ from hoomd_gala.neighbors.environments import PeriodicTree, nearest_neighbors
 from hoomd_gala.systems import System, as_system
 from study.training.kinds import IGNORED, Kinds, known_sites, label_sites
 
-#: Particles of a crystal, and of one that a droplet is cut from.
+#: Particles of a crystal, and of one from which a droplet is cut.
 N_BULK, N_SURFACE = 600, 2500
 
 
@@ -37,20 +37,20 @@ def _perfect(name: str, n_particles: int) -> System:
     return crystal(unit_cell(name), n_particles)
 
 
-#: Share of samples whose particles are pushed apart, and how close they may stay, in units of the
-#: shortest distance.
+#: Share of samples without close contacts, and the range of their closest distance, in units of the
+#: crystal's shortest.
 PUSHED, CORES = 0.6, (0.75, 0.95)
 
-#: Share of samples in which neighbors move together.
+#: Share of samples with correlated displacements.
 TOGETHER = 0.6
 
 
 def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
     """Move particles that are closer than ``core`` away from each other.
 
-    Gaussian displacements bring particles closer than any potential lets them. A network that only
-    sees such crystals, and disorder from simulation, learns that what keeps its distance is
-    disordered.
+    Independent displacements bring particles closer than any potential allows. A network that only
+    sees such crystals, and disorder from simulation, learns that an environment without close
+    contacts is disordered.
     """
     for _ in range(n_iterations):
         bonds = PeriodicTree.build(system.positions, system.box).nearest(n=14).bonds
@@ -58,7 +58,7 @@ def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
         overlap = np.maximum(core - lengths, 0)
         if not overlap.any():
             break
-        # each of the two takes half of the way
+        # each of the two moves half of the way
         system = system._replace(
             positions=system.positions - (0.5 * overlap * bonds / lengths).sum(axis=1)
         )
@@ -66,7 +66,7 @@ def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
 
 
 def heat(system: System, noise: float, rng: np.random.Generator) -> System:
-    """Displacements, of each particle by itself or together, in most samples no close contacts."""
+    """Thermal displacements, independent or correlated, in most samples without close contacts."""
     move = displace_together if rng.random() < TOGETHER else displace
     hot = move(system, noise, rng)
     return push_apart(hot, rng.uniform(*CORES)) if rng.random() < PUSHED else hot
@@ -75,18 +75,18 @@ def heat(system: System, noise: float, rng: np.random.Generator) -> System:
 def hot_crystal(
     name: str, kinds: Kinds, noise: float, surface: bool, rng: np.random.Generator
 ) -> System:
-    """A strained crystal with thermal displacements, whole or as a droplet in vacuum.
+    """Return a strained crystal with thermal displacements, whole or as a droplet in vacuum.
 
     Parameters
     ----------
     name : str
         Unit cell.
     kinds : Kinds
-        What its particles are.
+        Labels of its particles.
     noise : float
         Displacement in each direction, in units of the shortest distance.
     surface : bool
-        Cut a droplet out of it, whose outermost particles count as disordered.
+        Cut a droplet out of it; its outermost particles are labeled disordered.
     """
     perfect = _perfect(name, N_SURFACE if surface else N_BULK)
     labelled = perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
@@ -117,7 +117,7 @@ def stacks(kinds: Kinds, n: int, noise: float, rng: np.random.Generator) -> Iter
 def others(
     cells: Sequence[UnitCell], kinds: Kinds, noise: float, rng: np.random.Generator
 ) -> Iterator[System]:
-    """A hot crystal of each of some unit cells that are not of the database."""
+    """Yield a hot crystal of each of some unit cells that are not from the database."""
     known = known_sites(kinds)
     for cell in cells:
         perfect = crystal(cell, N_BULK)
@@ -129,7 +129,8 @@ def others(
 def fluids(paths: Sequence[Path], kinds: Kinds, rng: np.random.Generator) -> Iterator[System]:
     """All frames of simulations without order, half of them with close contacts.
 
-    See :func:`push_apart`: nor is everything crystalline that has close contacts.
+    Otherwise a network learns that an environment with close contacts is crystalline; see
+    :func:`push_apart`.
     """
     for path in paths:
         with open_trajectory(path) as trajectory:
@@ -149,14 +150,14 @@ def crystal_plan(
     noise: Mapping[str, float],
     rng: np.random.Generator,
 ) -> list[tuple[str, float, bool]]:
-    """Which crystals to sample, how hot, and whether with a surface: (name, noise, surface).
+    """Crystals to sample, their displacements, and whether with a surface: (name, noise, surface).
 
     Parameters
     ----------
     kinds : Kinds
-        Tells named cells from others.
+        Unit cells with a name.
     common : sequence of str
-        Unit cells to be told apart when hottest.
+        Unit cells to be distinguished at the highest temperature.
     counts, noise : mapping
         Samples of each cell and highest displacement, for ``common``, ``named`` and ``other``
         cells.
@@ -181,9 +182,9 @@ def environments(
     common: Sequence[str],
     rng: np.random.Generator,
 ) -> Frames:
-    """Some environments of each kind from each crystal of a plan.
+    """Return some environments of each label from each crystal of a plan.
 
-    ``per_kind`` says how many of each kind of site from a single crystal, by the group of the cell
+    ``per_kind`` is the number of each local environment from one crystal, by the group of the cell
     as in :func:`crystal_plan`.
     """
     named = set(kinds.cells)

@@ -1,9 +1,9 @@
 """How the shipped model ``structures`` learns.
 
-First an environment's network learns to tell all kinds of sites apart, starting from the core of a
-network that learned a self-supervised task. Kinds that it confuses become one class. Then, with
-that network fixed, a second small one learns to name the class from an environment's embedding and
-those of its neighbors, on whole samples.
+First a network of single environments learns to distinguish all local environments, starting from
+the core of a network that learned a self-supervised task. Environments that it confuses become one
+class. Then, with that network frozen, a second small one learns to predict the class from an
+environment's embedding and those of its neighbors, on whole samples.
 """
 
 import itertools
@@ -45,39 +45,39 @@ CORE = CoreConfig(width=32, hidden=32, blocks=2, tied=True)
 #: Hidden units through which neighbors' embeddings reach the label.
 CONTEXT = 64
 
-#: What the operations leave for each other: kinds of sites, unit cells without a name, and the
-#: network that tells sites apart.
+#: Files that the operations leave for each other: local environments, unit cells without a name,
+#: and the network that distinguishes local environments.
 KINDS, OTHERS, SITES = "kinds.json", "others.gsd", "sites.safetensors"
 
-#: Displacement at which the confusion of kinds is measured, and the confusion that makes two kinds
-#: one class: 0.5 would be a coin's.
+#: Displacement at which confusion is measured, and the confusion above which two environments are
+#: one class; guessing gives 0.5.
 MERGE_NOISE, MERGE_ABOVE = 0.04, 0.25
 
 #: Confidence below which a particle's structure is called unknown.
 UNKNOWN_BELOW = 0.5
 
-#: Crystals of each unit cell that is not of the database, to tell sites from.
+#: Crystals of each unit cell that is not from the database, for the first stage.
 OTHER_SAMPLES = 3
 
-#: Environments of each frame of a fluid that sites are told from.
+#: Environments of each frame of a fluid, for the first stage.
 N_PER_FRAME = 220
 
 
 class Plan(NamedTuple):
-    """What is sampled, from a job's state point.
+    """What is sampled for training.
 
     Attributes
     ----------
     kinds : Kinds
-        What the particles of all unit cells are called.
+        Labels of the particles of all unit cells.
     common : sequence of str
-        Unit cells to be told apart when hottest.
+        Unit cells to be distinguished at the highest temperature.
     noise : dict of str to float
         Highest displacement, by the group of the cell.
     fluids : sequence of Path
         Trajectories whose particles are all disordered.
     others : sequence of UnitCell
-        Unit cells that are not of the database.
+        Unit cells that are not from the database.
     """
 
     kinds: Kinds
@@ -95,7 +95,7 @@ def site_frames(
     n_stacks: int,
     rng: np.random.Generator,
 ) -> Frames:
-    """Environments labelled by their kind of site, OTHER or DISORDERED."""
+    """Environments with labels, for the first stage."""
     kinds = plan.kinds
     crystals = samples.crystal_plan(kinds, plan.common, counts, plan.noise, rng)
     parts = [samples.environments(crystals, kinds, per_kind, plan.common, rng)]
@@ -132,7 +132,7 @@ def train_sites(
     checkpoint: Path,
     loss: Loss = task.loss,
 ) -> list[dict[str, float]]:
-    """First stage: tell kinds of sites apart, one environment at a time."""
+    """First stage: distinguish local environments, one at a time."""
     training, validation = split(data, config.validation_fraction, config.seed)
     curve, _, _ = train(network, loss, training, validation, config, checkpoint, "train on sites")
     network.eval().requires_grad_(False)
@@ -148,9 +148,9 @@ def train_context(
     checkpoint: Path,
     teacher: Tensor | None = None,
 ) -> tuple[FrameClassifier, list[dict[str, float]]]:
-    """Second stage: name classes from embeddings and those of the neighbors.
+    """Second stage: predict classes from embeddings and those of the neighbors.
 
-    ``teacher`` holds logits of another network for all particles, to be learned from as well.
+    ``teacher`` holds logits of another network for all particles, to learn from as well.
     """
     torch.manual_seed(config.seed)
     network = FrameClassifier(sites.info.core, len(classes.names) + 1, context, len(classes.names))
@@ -189,7 +189,7 @@ def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
 
 
 def write_confusion(path: Path, kinds: Kinds, confusion: NDArray[np.float64]) -> None:
-    """What each kind of site is taken for, above one percent."""
+    """Write which environments are predicted as which, above one percent."""
     names = [*kinds.cells, "other", "disordered"]
     rows = [
         {"kind": a, "cell": names[a], "taken for": b, "of cell": names[b], "share": round(share, 4)}
@@ -201,7 +201,7 @@ def write_confusion(path: Path, kinds: Kinds, confusion: NDArray[np.float64]) ->
 
 
 def read_plan(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> Plan:
-    """What is sampled, from a job's state point and the files of its first operation."""
+    """Plan of what is sampled, from a job's state point and the files of its first operation."""
     return Plan(
         kind_files.read_kinds(folder / KINDS),
         list(parameters["common"]),
@@ -212,7 +212,7 @@ def read_plan(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path
 
 
 def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
-    """Find the kinds of sites and train the network that tells them apart.
+    """Find the local environments and train the network that distinguishes them.
 
     Parameters
     ----------
@@ -254,13 +254,13 @@ def site_config(parameters: Mapping[str, Any]) -> TrainingConfig:
 
 
 def site_names(kinds: Kinds) -> tuple[str, ...]:
-    """Names of the outputs of a network that tells sites apart."""
+    """Names of the outputs of a network that distinguishes local environments."""
     numbered = [f"{cell} {kind}" for kind, cell in enumerate(kinds.cells)]
     return (*numbered, "other", "disordered")
 
 
 def sample_sites(plan: Plan, parameters: Mapping[str, Any], rng: np.random.Generator) -> Frames:
-    """What the first stage learns from, from a job's state point."""
+    """Environments that the first stage learns from, by a job's state point."""
     return site_frames(
         plan,
         dict(parameters["site_samples"]),
@@ -272,7 +272,7 @@ def sample_sites(plan: Plan, parameters: Mapping[str, Any], rng: np.random.Gener
 
 
 def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
-    """Merge what is confused, and train the network that names classes from surroundings.
+    """Merge environments that are confused, and train the network that predicts classes.
 
     Writes ``structures.safetensors``, whose card :func:`publish` completes.
     """
@@ -300,7 +300,7 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
 def find_classes(
     sites: Model, kinds: Kinds, rng: np.random.Generator
 ) -> tuple[Classes, NDArray[np.float64]]:
-    """Classes by what the network of the first stage confuses, and this confusion."""
+    """Classes of environments that the first network confuses, and the confusion matrix."""
     crystals = [(name, MERGE_NOISE, False) for name in dict.fromkeys(kinds.cells) for _ in range(2)]
     warm = samples.environments(crystals, kinds, {"named": 40}, (), rng)
     confusion = measure_confusion(sites, warm, len(kinds.cells) + 2)
@@ -315,9 +315,9 @@ def sample_surroundings(
     parameters: Mapping[str, Any],
     rng: np.random.Generator,
 ) -> tuple[list[Surroundings], list[Surroundings]]:
-    """What the second stage learns from, as each of some networks sees it, and what is held out.
+    """Return samples for the second stage, and held-out ones, embedded by some networks.
 
-    Temperature and familiarity come from samples that nothing is learned from.
+    Temperature and familiarity are fitted to the held-out samples.
     """
     counts = dict(parameters["label_samples"])
     shares = (counts, {group: max(1, n // 5) for group, n in counts.items()})
@@ -347,7 +347,7 @@ def finish(
     learned: Surroundings,
     held_out: Surroundings,
 ) -> Model:
-    """What is familiar to a trained network, its temperature, and its description."""
+    """Fit familiarity and temperature of a trained network, and describe it."""
     hidden, labels = hidden_units(network, held_out, classes)
     learn_familiarity(
         network.familiarity, hidden_units(network, learned, classes), (hidden, labels)

@@ -18,12 +18,12 @@ from hoomd_gala.systems import System
 from study.training.classes import Classes
 from study.training.kinds import IGNORED
 
-#: Share of held-out particles with a name that are nearer to a class than the limit of familiarity.
+#: Share of held-out particles with a name that are within the limit of familiarity of a class.
 FAMILIAR = 0.99
 
 
 class Surroundings(NamedTuple):
-    """Embeddings of whole samples, who is next to whom, and what each is to be called.
+    """Embeddings, neighbors and labels of all particles of whole samples.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Surroundings(NamedTuple):
     neighbors : (M, n) int32
         Rows of the neighbors.
     labels : (M,) int64
-        Kind of site, OTHER, DISORDERED or IGNORED.
+        Local environment, OTHER, DISORDERED or IGNORED.
     """
 
     embedding: NDArray[np.float32]
@@ -55,7 +55,7 @@ def surroundings(analyzers: Sequence[Analyzer], systems: Iterable[System]) -> li
 
 
 def soft_cross_entropy(logits: Tensor, batch: Data) -> Tensor:
-    """Cross-entropy of the labels, and where there is a teacher, as much of what it says."""
+    """Cross-entropy with the labels and, if there is a teacher, as much with its output."""
     hard = cross_entropy(logits, batch["labels"])
     if "teacher" not in batch:
         return hard
@@ -98,7 +98,7 @@ def learn_familiarity(
     learned: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
 ) -> None:
-    """Where the classes lie among the hidden units, and how far from them is unfamiliar."""
+    """Fit the classes in the space of hidden units, and the distance beyond which is unfamiliar."""
     assert familiarity is not None
     n_classes = len(familiarity.centers)
     hidden, labels = learned

@@ -1,12 +1,12 @@
-"""What one task teaches for another: trainings on little data, with and without what was learned.
+"""Transfer between tasks: trainings on little data, with and without pretraining on another task.
 
 Figure 4 of arXiv 2411.14680. A core learns a source task from all data, then a target task from a
 limited number of environments, frozen or free; beside it the target task is learned directly.
 
-A replica is a choice of what is learned from and what is held out, and of the weights that are not
-taken from a source. Within one, all trainings of a target task share these, so that they differ in
-nothing but what the source taught; smaller amounts of data are part of larger ones. All replicas
-share the source's weights, so that a standard error says nothing of how they vary.
+A replica is a choice of training and held-out data, and of the initial weights that are not taken
+from a source. Within a replica, all trainings of a target task share these and differ in the source
+only; smaller amounts of data are part of larger ones. All replicas share the source's weights, so a
+standard error does not contain their variation.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ DIRECT, FROZEN, FREE = "direct", "frozen", "free"
 
 
 class Data(NamedTuple):
-    """What is learned from.
+    """Training data.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ def make_data(parameters: Mapping[str, Any], seed: int) -> Data:
 
 
 def core(parameters: Mapping[str, Any]) -> CoreConfig:
-    """Size of a job's networks, blind to types."""
+    """Size of a job's networks, which are blind to types."""
     return CoreConfig(
         width=parameters["width"],
         hidden=parameters["hidden"],
@@ -68,10 +68,10 @@ def core(parameters: Mapping[str, Any]) -> CoreConfig:
 
 
 def source_seed(parameters: Mapping[str, Any]) -> int:
-    """Seed of sources, other than that of targets.
+    """Seed of sources, which differs from that of targets.
 
-    They learn from displacements of their own, and have seen none of the environments that a target
-    is tested on.
+    Sources learn from displacements of their own, and never from environments that a target is
+    tested on.
     """
     return int(parameters["seed"]) + 1000
 
@@ -116,11 +116,21 @@ def plan(source: str | None, parameters: Mapping[str, Any]) -> list[Trial]:
 def learn_target(
     trial: Trial, task: str, data: Data, source: Path | None, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Loss, accuracy if there is one, and loss of the best guess of one training of a target task.
+    """Train on a target task once.
 
-    However few the environments are, the number of steps is about the same: what differs is the
-    data, not the effort. Weights of the epoch of the least validation loss count, as few
-    environments are soon learned by heart.
+    However few the environments, the number of steps is about the same: trainings differ in data,
+    not in effort. The epoch of the lowest validation loss counts, as few environments are soon
+    overfitted.
+
+    Returns
+    -------
+    dict
+        Validation loss, accuracy if the task has one, and loss of the best guess.
+
+    Raises
+    ------
+    InputError
+        If there are too few environments.
     """
     epochs = parameters["epochs"]
     config = TrainingConfig(
@@ -130,7 +140,7 @@ def learn_target(
         patience=epochs,
     )
     rows = parameters["steps"] * config.batch_size / epochs
-    # bars of a few seconds each would drown the one that counts them
+    # progress bars of a few seconds each would bury the one that counts them
     with contextlib.redirect_stderr(io.StringIO()):
         model, _ = fit(
             task,
@@ -164,10 +174,10 @@ def learn_target(
 def learn_all(
     path: Path, task: str, source_task: str, source: Path | None, parameters: Mapping[str, Any]
 ) -> Iterator[Trial]:
-    """Carry out all trainings of a target task that a table does not yet have.
+    """Carry out all trainings of a target task that are not yet in a table.
 
-    The table is written after each, so that an interruption costs no more than one of them; yields
-    each training that is done.
+    The table is written after each, so an interruption costs one training at most. Yields each
+    training that is done.
     """
     rows: list[dict[str, Any]] = list(read_table(path)) if path.is_file() else []
     done = {(row["mode"], int(row["amount"]), int(row["replica"])) for row in rows}
