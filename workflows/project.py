@@ -26,7 +26,7 @@ def init(study: str) -> Study:
     """Make the project and the jobs of a study; those that exist stay as they are."""
     points = studies.state_points(study)
     signac.init_project(FOLDER)
-    project = Study.get_project(FOLDER)
+    project: Study = Study.get_project(FOLDER)
     for point in points:
         project.open_job(point).init()
     return project

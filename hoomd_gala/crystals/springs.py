@@ -40,7 +40,7 @@ def _scatter(bonds: Array, ends: NDArray[np.int64]) -> Array:
     -------
     (N, 3)
     """
-    total = bonds.sum(axis=1)
+    total: Array = bonds.sum(axis=1)
     flat, where = bonds.reshape(-1, 3), ends.ravel()
     for axis in range(3):
         total[:, axis] -= np.bincount(where, flat[:, axis], minlength=len(total))
@@ -80,13 +80,13 @@ def displace_together(system: System, noise: float, rng: np.random.Generator) ->
     def parts(vectors: Array, strength: float) -> Array:
         """Vectors (N, n, 3) with their components across the bonds scaled by ``strength``."""
         parallel = along * (along * vectors).sum(axis=-1, keepdims=True)
-        return parallel + strength * (vectors - parallel)
+        return np.asarray(parallel + strength * (vectors - parallel))
 
     def force(flat: Array) -> Array:
         u = flat.reshape(-1, 3)
         stretched = u[:, None] - u[found.neighbors]
         pull = _scatter(stiffness * parts(stretched, across), found.neighbors)
-        return (on_site * u + pull).ravel()
+        return np.asarray((on_site * u + pull).ravel())
 
     kicks = np.sqrt(stiffness) * parts(rng.normal(size=found.bonds.shape), np.sqrt(across))
     forces = _scatter(kicks, found.neighbors)
@@ -103,4 +103,4 @@ def displace_together(system: System, noise: float, rng: np.random.Generator) ->
 def _normalized(shifts: Array) -> Array:
     """Displacements without the motion of the whole, scaled to a root mean square of 1."""
     shifts = shifts - shifts.mean(axis=0)
-    return shifts / np.sqrt((shifts**2).mean())
+    return np.asarray(shifts / np.sqrt((shifts**2).mean()))

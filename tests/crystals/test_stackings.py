@@ -8,7 +8,7 @@ from hoomd_gala.crystals.stackings import random_stacking
 
 
 @pytest.mark.parametrize("diamond", [False, True])
-def test_random_stackings_are_labelled_as_template_matching_labels_them(diamond):
+def test_random_stackings_are_labeled_as_by_template_matching(diamond):
     rng = np.random.default_rng(3)
     names = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
     for _ in range(3):

@@ -17,7 +17,7 @@ N_RUNS, N_PARTICLES = 4, 120
 
 
 def samples():
-    """Two made-up liquids of four runs each; the features of a particle are its positions."""
+    """Two synthetic liquids of four runs each; the features of a particle are its positions."""
     rng = np.random.default_rng(1)
     box = np.array([50.0, 50, 50, 0, 0, 0])
     found = []

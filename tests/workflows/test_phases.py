@@ -8,7 +8,7 @@ from study.solids import changes, phases
 
 from hoomd_gala.errors import InputError
 
-#: Frames of a made-up run, and its first frames of the liquid and of the solid.
+#: Frames of a synthetic run, and its first frames of the liquid and of the solid.
 N_FRAMES, LIQUID, SOLID = 30, 8, 21
 
 

@@ -1,4 +1,4 @@
-"""How the shipped model learns: kinds of sites, samples, merging, surroundings."""
+"""How the shipped model learns: local environments, samples, merging, and context."""
 
 import dataclasses
 
@@ -32,7 +32,7 @@ SMALL = (
 
 @pytest.fixture
 def few_cells(monkeypatch):
-    """A world of nine unit cells."""
+    """A database of nine unit cells."""
     cells = {name: unit_cell(name) for name in SMALL}
     monkeypatch.setattr(kinds, "unit_cells", lambda: cells)
 
@@ -43,21 +43,21 @@ def few_cells(monkeypatch):
     [("cI2-W", 1), ("cP2-ClCs", 1), ("hP4-La", 2), ("cP8-Cr3Si", 2), ("tP30-CrFe", 5),
      ("cI58-Mn", 4), ("cF24-Cu2Mg", 2), ("hR13-Fe7W6", 5)],
 )  # fmt: skip
-def test_kinds_of_sites_are_those_of_the_space_group(name, count):
+def test_local_environments_are_those_of_the_space_group(name, count):
     found = sites(name)
     assert len(found) == count
     members = sorted(member for site in found for member in site.members)
     assert members == list(range(len(unit_cell(name).system.positions)))
 
 
-def test_descriptors_do_not_change_when_the_sample_is_turned_or_scaled():
+def test_descriptors_do_not_change_when_the_sample_is_rotated_or_scaled():
     rng = np.random.default_rng(1)
     system = displace(crystal(unit_cell("cI2-W"), 500), 0.05, rng)
     rows = np.arange(20)
-    # exchanging axes of a cubic box turns and mirrors the sample
+    # exchanging axes of a cubic box rotates and mirrors the sample
     box = 2 * np.concatenate((system.box[[1, 2, 0]], np.zeros(3)))
-    turned = make_system(2 * system.positions[:, [1, 2, 0]], box)
-    np.testing.assert_allclose(descriptors(system, rows), descriptors(turned, rows), atol=1e-9)
+    rotated = make_system(2 * system.positions[:, [1, 2, 0]], box)
+    np.testing.assert_allclose(descriptors(system, rows), descriptors(rotated, rows), atol=1e-9)
 
 
 def test_same_sites_of_different_cells_are_one_kind(few_cells):
@@ -155,12 +155,12 @@ def test_models_with_context_look_at_the_embeddings_of_the_neighbors(bcc, tmp_pa
     )
 
 
-def test_labels_with_context_follow_the_particles_when_renumbered(bcc):
+def test_labels_with_context_follow_the_particles_when_permuted(bcc):
     analyzer = Analyzer(context_model(), "cpu")
     result = analyzer.analyze_system(bcc)
     order = np.random.default_rng(1).permutation(len(bcc.positions))
-    renumbered = analyzer.analyze(bcc.positions[order], bcc.box)
-    np.testing.assert_allclose(renumbered.confidence, result.confidence[order], atol=1e-5)
+    permuted = analyzer.analyze(bcc.positions[order], bcc.box)
+    np.testing.assert_allclose(permuted.confidence, result.confidence[order], atol=1e-5)
 
 
 def test_the_unknown_is_called_so():
@@ -173,7 +173,7 @@ def test_the_unknown_is_called_so():
     assert label.tolist() == [0, 1, -1, -1]
 
 
-def test_what_is_unlike_anything_learned_is_unfamiliar():
+def test_environments_unlike_training_data_are_unfamiliar():
     rng = np.random.default_rng(6)
     torch.manual_seed(1)
     # two classes, long and thin in the same direction, one hidden unit that never changes

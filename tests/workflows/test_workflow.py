@@ -85,7 +85,7 @@ def results(folder):
 
 
 def check_results(folder, engine):
-    """Everything is there, whole, and says what it should."""
+    """Check that all files are there, complete and right."""
     sets = sorted(map(sorted, results(folder).values()))
     expected = [
         {"trajectory.gsd", "restart.gsd"}, MODEL_FILES, SYSTEM_FILES, SYSTEM_FILES | FRAME_FILES
@@ -253,7 +253,7 @@ def pretend_to_submit(folder, tmp_path, *arguments):
     return done.stdout
 
 
-def test_gpus_are_asked_for_where_they_are_of_use(tmp_path):
+def test_gpus_are_requested_where_they_are_needed(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     options = ("--study", "paper", "--partition", "gpu", "--account", "me")
     output = pretend_to_submit(folder, tmp_path, *options, "-o", "simulate_assembly")
@@ -274,7 +274,7 @@ def test_without_a_scheduler_nothing_is_submitted(tmp_path):
     assert "Traceback" not in output
 
 
-def test_unknown_study_is_answered_with_the_known_ones(tmp_path):
+def test_unknown_study_is_refused_with_the_names_of_the_known(tmp_path):
     folder = fresh_copy(tmp_path / "workflows")
     code, output = run(folder, "run", "--study", "nothing")
     assert code == 2
@@ -350,7 +350,7 @@ def test_engines_have_the_same_forces(potential):
     other = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
     energy = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
 
-    # a pair within a table's cell of the cut-off counts for one engine and not for the other
+    # a pair within a table's cell of the cutoff counts for one engine and not for the other
     jump = abs(float(potential.energy(np.nextafter(potential.r_cut, 0))))
     assert force.energy == pytest.approx(energy, rel=1e-4, abs=2.5 * jump)
     scale = np.sqrt((other**2).mean())

@@ -6,7 +6,7 @@ from typing import Any
 from flow.environment import DefaultSlurmEnvironment, registered_environments
 
 
-class Slurm(DefaultSlurmEnvironment):
+class Slurm(DefaultSlurmEnvironment):  # type: ignore[misc]
     """Any cluster with SLURM; requests GPUs for operations that need them.
 
     Flow's own environment for unknown clusters refuses to, as it does not know which nodes have

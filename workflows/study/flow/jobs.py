@@ -17,16 +17,16 @@ from study.flow import studies
 # before an operation imports torch
 wait_passively()
 
-#: Where the project lies: ``project.py`` and, beside it, ``studies``, ``templates``, ``workspace``
-#: and ``summary``.
+#: Folder of the project, with ``project.py``, ``studies``, ``templates``, ``workspace`` and
+#: ``summary``.
 FOLDER = Path(__file__).resolve().parents[2]
 
 TRAJECTORY = "trajectory.gsd"
-#: A copy of it that shows structures in OVITO as soon as it is opened.
+#: A copy of it in which structures are particle types, as OVITO shows these when it opens a file.
 VIEW = "trajectory-view.gsd"
 
 
-class Study(FlowProject):
+class Study(FlowProject):  # type: ignore[misc]
     """The project; all its data lie in ``workspace``, in :data:`FOLDER`."""
 
 

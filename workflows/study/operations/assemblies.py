@@ -63,7 +63,7 @@ def collect_reference(job: Any) -> None:
 
 
 def has_grid(job: Any) -> bool:
-    """Condition: lattice energies are to be compared over a grid of parameters."""
+    """Condition: the study maps lattice energies over a grid of parameters."""
     return "k" in job.sp
 
 

@@ -16,7 +16,7 @@ HISTOGRAM = "predicted_frames.csv"
 
 def learns_frames(job: Any) -> bool:
     """Condition: a network is to learn the job's own trajectory."""
-    return job.sp.get("trajectory_epochs", 0) > 0
+    return bool(job.sp.get("trajectory_epochs", 0) > 0)
 
 
 @operation(learns_frames, simulated, post=has(FRAME_MODEL), directives=DIRECTIVES | {"np": 2})

@@ -56,7 +56,7 @@ def transferred(job: Any) -> bool:
     modes = 1 if job.sp.source == "" else 2
     expected = modes * len(job.sp.amounts) * job.sp.replicas
     with open(job.fn("transfer.csv")) as file:
-        return sum(1 for _ in file) - 1 == expected
+        return bool(sum(1 for _ in file) - 1 == expected)
 
 
 @operation(kind("transfer"), has_source, post=transferred)

@@ -10,7 +10,7 @@ from hoomd_gala.files.models import Model, load_model, save_model, write_card
 
 
 def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Numbers from the tables of :mod:`quality`: of a model, and of the methods beside it."""
+    """Read the numbers of a model, and of the other methods, from tables of :mod:`quality`."""
 
     def read(table: str) -> list[dict[str, str]]:
         return read_table(folder / f"{table}.csv")

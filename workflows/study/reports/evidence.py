@@ -73,7 +73,8 @@ def bond_diagram(system: System, inside: Any, radius: float, rotation: Rotation)
     )
     density = np.asarray(diagram.bond_order, np.float64)
     polar = (np.arange(_BINS[1]) + 0.5) / _BINS[1] * np.pi
-    return density / (density * np.sin(polar)).mean() * np.sin(polar).mean()
+    even = (density * np.sin(polar)).mean() / np.sin(polar).mean()
+    return np.asarray(density / even)
 
 
 def smooth_diagram(diagram: Array) -> Array:
@@ -208,7 +209,7 @@ def draw_overview(path: Path, solids: Sequence[tuple[str, System, Sequence[float
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.1 / lines))
     for part in axes.flat:
         part.set_axis_off()
-    palette = np.asarray(plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]
+    palette = np.asarray(plt.get_cmap("tab20").colors)
     for part, (title, system, view) in zip(axes.flat, solids, strict=False):
         inside = condensed(system)
         faces = shells(system, inside).voronoi

@@ -11,7 +11,8 @@ def centered(positions: NDArray[np.floating], edges: NDArray[np.floating]) -> ND
     angles = 2 * np.pi * positions / edges
     middle = np.angle(np.exp(1j * angles).mean(axis=0)) / (2 * np.pi)
     fractional = positions / edges - middle
-    return (fractional - np.round(fractional)) * edges
+    shifted: NDArray[np.float64] = (fractional - np.round(fractional)) * edges
+    return shifted
 
 
 def render_particles(
@@ -84,6 +85,6 @@ def render_discs(
     axes.set(ylim=middle[1] + span * np.array([-0.5, 0.5]))
     axes.set_axis_off()
     figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
     plt.close(figure)
     return pixels

@@ -1,4 +1,4 @@
-"""Report of the accuracy of models on hot crystals, beside independent methods."""
+"""Report of the accuracy of models on hot crystals, compared with independent methods."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

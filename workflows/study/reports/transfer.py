@@ -136,7 +136,7 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
         )
     ]
     handles += [
-        plt.Line2D([], [], color="k", ls="--", lw=1, label="direct, beside transfers"),
+        plt.Line2D([], [], color="k", ls="--", lw=1, label="direct, for comparison"),
         plt.Line2D([], [], color="0.5", ls=":", lw=1, label="best guess"),
         plt.Rectangle((0, 0), 1, 1, color="0.5", alpha=0.4, lw=0, label="standard error"),
     ]

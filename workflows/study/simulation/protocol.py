@@ -70,7 +70,7 @@ class Protocol:
     @property
     def box_length(self) -> float:
         """Edge of the box."""
-        return (self.n_particles / self.number_density) ** (1 / 3)
+        return float((self.n_particles / self.number_density) ** (1 / 3))
 
     def kT(self, step: int) -> float:
         """Temperature of the thermostat at a timestep."""

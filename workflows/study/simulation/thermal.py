@@ -103,7 +103,7 @@ def displacements(system: System, perfect: System) -> Array:
     lattice = lattice_vectors(perfect.box)
     fractional = (system.positions - perfect.positions) @ np.linalg.inv(lattice)
     shifts = (fractional - np.round(fractional)) @ lattice
-    return shifts - shifts.mean(axis=0)
+    return np.asarray(shifts - shifts.mean(axis=0))
 
 
 def rms_displacement(system: System, perfect: System) -> float:

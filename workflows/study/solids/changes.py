@@ -49,7 +49,10 @@ def change_points(signal: ArrayLike, n: int, shortest: int = 2) -> list[int]:
 def standardized(columns: Sequence[ArrayLike]) -> NDArray[np.float64]:
     """Quantities of different units with equal weight, (frames, d)."""
     table = np.column_stack([np.asarray(column, float) for column in columns])
-    return (table - table.mean(axis=0)) / np.maximum(table.std(axis=0), 1e-12)
+    scaled: NDArray[np.float64] = (table - table.mean(axis=0)) / np.maximum(
+        table.std(axis=0), 1e-12
+    )
+    return scaled
 
 
 def course_changes(course: Sequence[Mapping[str, float]]) -> list[int]:

@@ -62,7 +62,7 @@ def energies(system: System, potential: PairPotential) -> Array:
         if r[:, -1].min() >= potential.r_cut:
             break
         n *= 2
-    return potential.energy(r).sum(axis=1) / 2
+    return np.asarray(potential.energy(r).sum(axis=1) / 2)
 
 
 class KnownSites(NamedTuple):

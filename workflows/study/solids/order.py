@@ -62,7 +62,8 @@ def condensed(system: System) -> Mask:
     bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds
     distance = np.linalg.norm(bonds, axis=-1).mean(axis=1)
     # relative to the densest quarter: in a gas most particles are far from each other
-    return distance < _CONDENSED * np.quantile(distance, 0.25)
+    found: Mask = distance < _CONDENSED * np.quantile(distance, 0.25)
+    return found
 
 
 def bulk(system: System) -> Mask:
@@ -78,7 +79,8 @@ def bulk(system: System) -> Mask:
     weight = np.where(scaled < reach, 0.5 + 0.5 * np.cos(np.pi * scaled / reach), 0.0)
     mean = (weight[..., None] * bonds / r[..., None]).sum(axis=1)
     asymmetry = np.linalg.norm(mean, axis=1) / weight.sum(axis=1)
-    return (asymmetry < WHOLE) & condensed(system)
+    found: Mask = (asymmetry < WHOLE) & condensed(system)
+    return found
 
 
 #: Length of the mean bond vector, in mean bond lengths, above which a particle lies at a surface.
@@ -93,7 +95,8 @@ def surrounded(system: System) -> Mask:
     """
     bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds
     lengths = np.linalg.norm(bonds, axis=-1).mean(axis=1)
-    return np.linalg.norm(bonds.mean(axis=1), axis=-1) < _SURFACE * lengths
+    found: Mask = np.linalg.norm(bonds.mean(axis=1), axis=-1) < _SURFACE * lengths
+    return found
 
 
 class Shells(NamedTuple):

@@ -55,8 +55,8 @@ def symmetry(cell: str) -> Symmetry:
     inverse = np.linalg.inv(lattice)
     fractional = positions @ inverse
     size = np.cbrt(np.linalg.det(lattice) / len(positions))
-    blind = np.zeros(len(positions), np.int64)
-    found = spglib.get_symmetry((lattice, fractional, blind), symprec=_TOLERANCE * size)
+    cell_without_types = (lattice.tolist(), fractional.tolist(), [0] * len(positions))
+    found = spglib.get_symmetry(cell_without_types, symprec=_TOLERANCE * size)
     assert found is not None
     proper = np.linalg.det(found["rotations"]) > 0
     rotations, shifts = found["rotations"][proper], found["translations"][proper]
@@ -89,7 +89,8 @@ def misorientation(first: Rotation, second: Rotation, group: Rotation) -> Array:
     -------
     (m,) float64
     """
-    return np.rad2deg((first.inv() * second).reduce(left=group).magnitude())
+    between = (first.inv() * second).reduce(left=group)
+    return np.asarray(np.rad2deg(between.magnitude()))
 
 
 # ---- the sample ----

@@ -134,4 +134,5 @@ def _labels(data: DataCollection, modifier: Any, names: Mapping[str, str]) -> La
     kinds = {int(getattr(modifier.Type, kind)): name for kind, name in names.items()}
     structure = np.asarray(data.particles["Structure Type"])
     table = np.array([kinds.get(i, OTHER) for i in range(structure.max() + 1)])
-    return table[structure]
+    found: Labels = table[structure]
+    return found

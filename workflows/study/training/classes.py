@@ -23,7 +23,8 @@ def measure_confusion(model: Model, frames: Frames, n_outputs: int) -> NDArray[n
             predicted.append(logits.argmax(-1))
     counts = np.zeros((n_outputs, n_outputs))
     np.add.at(counts, (frames.labels, torch.cat(predicted).numpy()), 1)
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def merge(confusion: NDArray[np.float64], above: float) -> NDArray[np.int64]:

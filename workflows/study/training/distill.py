@@ -52,7 +52,7 @@ def label_logits(teacher: Model, around: Surroundings) -> Tensor:
     with torch.inference_mode():
         parts = [
             teacher.network.name(embedding[rows], embedding[neighbors[rows]]).half()
-            for rows in torch.arange(len(embedding)).split(_CHUNK)
+            for rows in torch.split(torch.arange(len(embedding)), _CHUNK)
         ]
     return torch.cat(parts)
 

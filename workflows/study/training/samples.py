@@ -89,8 +89,8 @@ def hot_crystal(
         Cut a droplet out of it; its outermost particles are labeled disordered.
     """
     perfect = _perfect(name, N_SURFACE if surface else N_BULK)
-    labelled = perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
-    sample = strain(labelled, 0.015, rng)
+    labeled = perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
+    sample = strain(labeled, 0.015, rng)
     if surface:
         sample, intact = droplet(sample, rng.uniform(0.7, 0.95))
         partly = np.where(intact >= INTACT, sample.types, IGNORED)

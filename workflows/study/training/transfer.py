@@ -1,7 +1,8 @@
 """Transfer between tasks: trainings on little data, with and without pretraining on another task.
 
 Figure 4 of arXiv 2411.14680. A core learns a source task from all data, then a target task from a
-limited number of environments, frozen or free; beside it the target task is learned directly.
+limited number of environments, with the core frozen or free. For comparison, the target task is
+also learned directly.
 
 A replica is a choice of training and held-out data, and of the initial weights that are not taken
 from a source. Within a replica, all trainings of a target task share these and differ in the source
@@ -160,7 +161,7 @@ def learn_target(
     if card["learned from"] < trial.amount:
         raise InputError(
             f"{task} cannot be learned from {trial.amount} environments: there are "
-            f"{card['learned from']} beside those held out. Take more of each unit cell "
+            f"{card['learned from']} besides those held out. Take more of each unit cell "
             "(n_environments)."
         )
     guesses = [guess.get("loss", guess.get("mse")) for guess in card["baselines"].values()]
