@@ -1,8 +1,8 @@
 """Isotropic pair potentials whose particles assemble into crystals, and elastic networks.
 
 Both families of pair potentials are from Dshemuchadse et al., PNAS 118, e2024034118 (2021),
-scaled here to a depth of 1. Lengths are in units of the
-potential's own length, energies in units of the depth.
+scaled here to a depth of 1. Lengths are in units of the potential's own length, energies in units
+of the depth.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import argrelextrema
 
+from ..systems import Array
+
 #: Pairs closer than this do not occur at the temperatures simulated; tables start here.
 R_MIN = 0.5
-
-Array = NDArray[np.float64]
 
 #: Energy and force at some distances, before truncation.
 _Form = Callable[[Array], tuple[Array, Array]]

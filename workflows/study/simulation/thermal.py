@@ -59,6 +59,9 @@ POTENTIALS = (
     (potentials.opp(6.25, 0.62), ("cI2-W",)),
 )
 
+#: Points at which a potential is tabulated for its lattice energy.
+TABLE_WIDTH = 4000
+
 #: Fewest particles of a crystal.
 N_PARTICLES = 1500
 
@@ -131,12 +134,9 @@ def relaxed(perfect: System, potential: potentials.PairPotential) -> System:
     lattice = lattice_vectors(perfect.box)
     fractional = (perfect.positions[1:] - perfect.positions[0]) @ np.linalg.inv(lattice)
     distances = np.linalg.norm((fractional - np.round(fractional)) @ lattice, axis=1)
-    at_cut = potential.energy(np.nextafter(potential.r_cut, 0))
+    r, energies, _ = potential.table(TABLE_WIDTH)
     scales = np.linspace(0.85, 1.15, 3001)
-    energy = []
-    for scale in scales:
-        r = distances[distances * scale < potential.r_cut] * scale
-        energy.append((potential.energy(r) - at_cut).sum())
+    energy = [np.interp(distances * a, r, energies - energies[-1], right=0).sum() for a in scales]
     return scaled(perfect, scales[np.argmin(energy)])
 
 
