@@ -189,7 +189,8 @@ def test_quality_of_the_shipped_model_from_start_to_end(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     box = np.array([8.0, 8, 8, 0, 0, 0])
     fluid = thermal.System(rng.uniform(-4, 4, (400, 3)), box, np.zeros(400, int))
-    strange = displace(crystal(unit_cell("tP30-U"), 400), 0.03, rng)
+    # none of the structures that the model knows is like it
+    strange = displace(crystal(unit_cell("cF56-Co3O4"), 400), 0.03, rng)
     liquid = write_frames(tmp_path / "liquid.gsd", fluid, fluid)
     unknown = write_frames(tmp_path / "unknown.gsd", strange._replace(types=0 * strange.types))
     output = tmp_path / "output"
