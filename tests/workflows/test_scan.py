@@ -15,9 +15,10 @@ def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
     summary = folder / "summary" / "scan-smoke"
     (assembly,) = read_table(summary / "assemblies.csv")
     assert assembly["system"] == "OPP k=6.25 phi=0.62"
-    assert int(assembly["bulk particles"]) >= 20
     assert assembly["lowest cells"].startswith("cI2-W")
-    assert float(assembly["Q6"]) < 1
+    assert 20 <= int(assembly["bulk particles"]) < int(assembly["particles"])
+    # the order that all bonds have in common is less than that of single particles
+    assert 0 < float(assembly["Q6"]) < float(assembly["q6"]) < 1
     header, _, line = (summary / "assemblies.md").read_text().splitlines()
     assert header.count("|") == line.count("|") == 8
     assert line.startswith("| OPP k=6.25 phi=0.62 | ")

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import gas
+from pictures import pixels
 from study.training import classes, distill, held_out, kinds, samples, shipped, surroundings
 
 from hoomd_gala.analyzer import Analyzer, decide
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.crystals.sites import descriptors, sites
+from hoomd_gala.files.atomic import read_table
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors.environments import nearest_neighbors
@@ -256,8 +258,14 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
         assert fractions[name] > 0.3
         assert fractions[name] == max(fractions[other] for other in analyzer.class_names)
     assert analyzer.analyze_system(gas(700, rng)).fractions["disordered"] > 0.8
-    for file in ("sites_learning_curve.png", "labels_learning_curve.csv", "confusion.csv"):
-        assert (tmp_path / file).stat().st_size > 0
+    for stage in ("site", "label"):
+        curve = read_table(tmp_path / f"{stage}s_learning_curve.csv")
+        assert len(curve) == parameters[f"{stage}_epochs"]
+        assert float(curve[-1]["training_loss"]) < float(curve[0]["training_loss"])
+        pixels(tmp_path / f"{stage}s_learning_curve.png")
+    confusion = read_table(tmp_path / "confusion.csv")
+    of_itself = [float(row["share"]) for row in confusion if row["kind"] == row["taken for"]]
+    assert np.mean(of_itself) > 0.5
 
     # the smaller network says what the larger one does
     distill.learn_sites(tmp_path, parameters, [tmp_path / "gas.gsd"])
