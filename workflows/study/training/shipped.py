@@ -27,10 +27,18 @@ from hoomd_gala.learning.training import Loss, TrainingConfig, split, train
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 from hoomd_gala.plotting.plots import draw_curve
 from hoomd_gala.systems import System
-from study.training import kinds as kind_files
 from study.training import samples
 from study.training.classes import Classes, make_classes, measure_confusion, merge
-from study.training.kinds import IGNORED, Kinds
+from study.training.kinds import (
+    IGNORED,
+    Kinds,
+    find_kinds,
+    named_cells,
+    read_cells,
+    read_kinds,
+    write_cells,
+    write_kinds,
+)
 from study.training.surroundings import (
     Surroundings,
     context_loss,
@@ -203,11 +211,11 @@ def write_confusion(path: Path, kinds: Kinds, confusion: NDArray[np.float64]) ->
 def read_plan(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> Plan:
     """Plan of what is sampled, from a job's state point and the files of its first operation."""
     return Plan(
-        kind_files.read_kinds(folder / KINDS),
+        read_kinds(folder / KINDS),
         list(parameters["common"]),
         dict(parameters["noise"]),
         fluids,
-        kind_files.read_cells(folder / OTHERS),
+        read_cells(folder / OTHERS),
     )
 
 
@@ -225,10 +233,10 @@ def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Pa
     """
     seed = parameters["seed"]
     rng = np.random.default_rng([seed, 1])
-    names = kind_files.named_cells(parameters["common"], parameters["named"])
-    kinds = kind_files.find_kinds(names, parameters["n_left_out"], rng)
-    kind_files.write_kinds(folder / KINDS, kinds)
-    kind_files.write_cells(folder / OTHERS, random_crystals(parameters["n_others"], rng))
+    names = named_cells(parameters["common"], parameters["named"])
+    kinds = find_kinds(names, parameters["n_left_out"], rng)
+    write_kinds(folder / KINDS, kinds)
+    write_cells(folder / OTHERS, random_crystals(parameters["n_others"], rng))
     plan = read_plan(folder, parameters, fluids)
     frames = sample_sites(plan, parameters, rng)
     torch.manual_seed(seed)
