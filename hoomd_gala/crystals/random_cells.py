@@ -1,9 +1,9 @@
-"""Crystals that have no name, found as one finds new ones: random cells, relaxed.
+"""Crystals without a name, by random structure searching: random cells, relaxed.
 
-A classifier knows only the unknown that it has seen. The prototypes without a name are few and
-often molecular; single-component particles with isotropic interactions make other structures. Ab
+A classifier learns to recognize the unknown from examples. Prototypes without a name are few and
+often molecular; single-component particles with isotropic interactions form other structures. Ab
 initio random structure searching (Pickard and Needs, J. Phys.: Condens. Matter 23, 053201 (2011))
-with the pair potentials of :mod:`potentials` makes as many of that kind as one likes.
+with the pair potentials of :mod:`potentials` yields any number of these.
 """
 
 import itertools
@@ -19,26 +19,26 @@ from ..systems import Array, System, box_from_lattice, lattice_vectors, make_sys
 from . import potentials
 from .prototypes import UnitCell, crystal
 
-#: Particles in a cell, and the largest deviation of its sides and angles from a cube's.
+#: Range of the number of particles in a cell, and largest elements of the strain of a cube.
 _SIZES, _TILT = (3, 18), 0.35
 
-#: Volume of a particle before relaxation, in units of the cube of the distance of the minimum.
+#: Range of the volume per particle before relaxation, in units of the potential's length cubed.
 _VOLUMES = (0.7, 1.4)
 
-#: Parameters that potentials are drawn from: k and φ, ε and r0.
+#: Ranges of the parameters of random potentials: k and φ, ε and r0.
 _OPP, _LJG = ((5.0, 10.0), (0.0, 1.0)), ((0.3, 2.0), (1.2, 1.9))
 
-#: Steps of the relaxation at most, and points at which a potential is tabulated for it.
+#: Largest number of relaxation steps, and points at which a potential is tabulated.
 _ITERATIONS, _TABLE_WIDTH = 120, 3000
 
-#: Shortest distance that a relaxed cell may have: less, and particles have fallen into each other.
+#: Shortest distance allowed in a relaxed cell; below it, particles have collapsed.
 _SHORTEST = 0.7
-#: Distance of the farthest of the 20 nearest neighbors that it may have, in shortest distances.
+#: Largest distance of 20th neighbors allowed, in units of the shortest distance.
 _FARTHEST = 3.0
 
 
 def random_potential(rng: np.random.Generator) -> potentials.PairPotential:
-    """One of either family."""
+    """Return a random potential of either family."""
     while True:
         try:
             if rng.random() < 0.5:
@@ -46,7 +46,7 @@ def random_potential(rng: np.random.Generator) -> potentials.PairPotential:
                 return potentials.opp(round(k, 2), round(phi, 2))
             epsilon, r0 = (float(rng.uniform(*bounds)) for bounds in _LJG)
             return potentials.ljg(round(epsilon, 2), round(r0, 2))
-        except ValueError:  # no second well where the potential could end
+        except ValueError:  # no second well, after which it could be truncated
             continue
 
 
@@ -61,14 +61,27 @@ def _random_cell(rng: np.random.Generator) -> tuple[Array, Array]:
 def relax(
     fractional: Array, lattice: Array, potential: potentials.PairPotential
 ) -> tuple[Array, Array]:
-    """Positions and lattice of a cell on the way to a minimum of the energy at no pressure.
+    """Relax a cell towards a minimum of the energy at zero pressure.
 
-    Not necessarily in it: the number of steps is limited, and only images of the cell that were
+    It may not get there: the number of steps is limited, and only images of the cell that were
     near at the beginning interact.
+
+    Parameters
+    ----------
+    fractional : (n, 3)
+        Fractional coordinates.
+    lattice : (3, 3)
+        Lattice vectors, as rows.
+    potential : PairPotential
+        Interaction of the particles.
+
+    Returns
+    -------
+    (n, 3) float64, (3, 3) float64
+        Fractional coordinates and lattice vectors.
     """
-    energies, forces = potential.table(_TABLE_WIDTH)
-    r_table = np.linspace(potentials.R_MIN, potential.r_cut, _TABLE_WIDTH, endpoint=False)
-    # straight on below the table, so that overlaps are pushed apart by a finite force
+    r_table, energies, forces = potential.table(_TABLE_WIDTH)
+    # extrapolated linearly below the table, so that overlaps are repelled by a finite force
     spacings = plane_spacings(lattice)
     reach = np.ceil(potential.r_cut / spacings).astype(int)
     images = np.array(list(itertools.product(*(range(-m, m + 1) for m in reach))))
@@ -103,7 +116,7 @@ def relax(
 
 
 def _as_system(fractional: Array, lattice: Array) -> System:
-    """A cell in HOOMD's orientation."""
+    """Return a cell in HOOMD's orientation."""
     if np.linalg.det(lattice) < 0:
         lattice, fractional = lattice[[1, 0, 2]], fractional[:, [1, 0, 2]]
     box = box_from_lattice(lattice)
@@ -111,7 +124,7 @@ def _as_system(fractional: Array, lattice: Array) -> System:
 
 
 def random_crystals(n: int, rng: np.random.Generator) -> Iterator[UnitCell]:
-    """Relaxed random cells, named ``random-0`` and so on."""
+    """Yield n relaxed random cells, named ``random-0`` and so on."""
     found = 0
     with tqdm(total=n, desc="random crystals", unit="cell") as bar:
         while found < n:
@@ -125,7 +138,7 @@ def random_crystals(n: int, rng: np.random.Generator) -> Iterator[UnitCell]:
 
 
 def _is_sound(cell: UnitCell) -> bool:
-    """Whether no particles have fallen into each other, nor the cell into a sheet."""
+    """Whether neither particles have collapsed nor the cell into a sheet."""
     try:
         grown = crystal(cell, 512)
         nearest = nearest_neighbors(grown.positions, grown.box).bonds

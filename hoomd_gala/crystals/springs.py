@@ -1,9 +1,9 @@
-"""Displacements of a hot crystal whose particles hold each other, for any structure.
+"""Correlated thermal displacements of a crystal of any structure, from random springs.
 
-Neighbors in a crystal move together. How much they do depends on the forces: where bonds are stiff
-and everything else is soft, whole rows of particles slide past each other while distances hardly
+Neighbors in a crystal move together. How much depends on the forces: where bonds are stiff and
+everything else is soft, whole rows of particles slide past each other while distances hardly
 change, which looks nothing like independent displacements of the same size. So every sample gets
-springs of its own, from stiff bonds alone to forces without any preferred direction.
+springs of its own, from stiff bonds alone to isotropic forces.
 """
 
 import numpy as np
@@ -13,21 +13,21 @@ from scipy.sparse.linalg import LinearOperator, cg
 from ..neighbors.environments import PeriodicTree
 from ..systems import Array, System
 
-#: Neighbors that each particle is bound to: two shells of bcc.
+#: Neighbors that each particle is bonded to: two shells of bcc.
 _N_SPRINGS = 14
 
-#: Ranges from which each sample takes its own: the power of the distance that the stiffness falls
-#: with, the stiffness across a bond in units of that along it, and that of a spring to the site.
+#: Ranges of random parameters of a sample: the exponent with which the stiffness falls with the
+#: distance, the stiffness across a bond in units of that along it, and that of on-site springs.
 _POWER, _ACROSS, _ON_SITE = (2.0, 30.0), (0.0003, 0.3), (0.0003, 0.1)
-#: Range of the share of long waves that is added.
+#: Range of the share of long-wavelength displacements that is added.
 _SMOOTH = (0.0, 0.6)
 
-#: Relative error that the displacements may have.
+#: Relative tolerance of the displacements.
 _TOLERANCE = 0.02
 
 
 def _scatter(bonds: Array, ends: NDArray[np.int64]) -> Array:
-    """Sum over bonds of what each does to its first particle, and the opposite to its second.
+    """Add the vector of each bond to its first particle, and subtract it from its second.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def _scatter(bonds: Array, ends: NDArray[np.int64]) -> Array:
     -------
     (N, 3)
     """
-    total = bonds.sum(axis=1)
+    total: Array = bonds.sum(axis=1)
     flat, where = bonds.reshape(-1, 3), ends.ravel()
     for axis in range(3):
         total[:, axis] -= np.bincount(where, flat[:, axis], minlength=len(total))
@@ -48,7 +48,7 @@ def _scatter(bonds: Array, ends: NDArray[np.int64]) -> Array:
 
 
 def displace_together(system: System, noise: float, rng: np.random.Generator) -> System:
-    """Thermal displacements of particles that are bound to each other by random springs.
+    """Thermal displacements of particles that are bonded by random springs.
 
     Displacements u of a network of springs with stiffness matrix K are Gaussian with covariance
     K⁻¹. With random forces f of covariance K, one Gaussian number for each spring and direction,
@@ -57,9 +57,17 @@ def displace_together(system: System, noise: float, rng: np.random.Generator) ->
     Parameters
     ----------
     system : System
-        A perfect crystal, strained or cut as it may be, its shortest distance about 1.
+        A crystal without displacements, with shortest distance about 1; it may be strained or
+        cut.
     noise : float
-        Root mean square displacement in each direction.
+        Root-mean-square displacement in each direction.
+    rng : numpy.random.Generator
+        Of springs and displacements.
+
+    Returns
+    -------
+    System
+        The displaced crystal.
     """
     found = PeriodicTree.build(system.positions, system.box).nearest(n=_N_SPRINGS)
     lengths = np.linalg.norm(found.bonds, axis=-1, keepdims=True)
@@ -70,15 +78,15 @@ def displace_together(system: System, noise: float, rng: np.random.Generator) ->
     on_site = np.exp(rng.uniform(*np.log(_ON_SITE)))
 
     def parts(vectors: Array, strength: float) -> Array:
-        """Vectors (N, n, 3) with what is across the bonds weakened."""
+        """Vectors (N, n, 3) with their components across the bonds scaled by ``strength``."""
         parallel = along * (along * vectors).sum(axis=-1, keepdims=True)
-        return parallel + strength * (vectors - parallel)
+        return np.asarray(parallel + strength * (vectors - parallel))
 
     def force(flat: Array) -> Array:
         u = flat.reshape(-1, 3)
         stretched = u[:, None] - u[found.neighbors]
         pull = _scatter(stiffness * parts(stretched, across), found.neighbors)
-        return (on_site * u + pull).ravel()
+        return np.asarray((on_site * u + pull).ravel())
 
     kicks = np.sqrt(stiffness) * parts(rng.normal(size=found.bonds.shape), np.sqrt(across))
     forces = _scatter(kicks, found.neighbors)
@@ -93,6 +101,6 @@ def displace_together(system: System, noise: float, rng: np.random.Generator) ->
 
 
 def _normalized(shifts: Array) -> Array:
-    """Displacements without the motion of the whole, their root mean square 1."""
+    """Displacements without the motion of the whole, scaled to a root mean square of 1."""
     shifts = shifts - shifts.mean(axis=0)
-    return shifts / np.sqrt((shifts**2).mean())
+    return np.asarray(shifts / np.sqrt((shifts**2).mean()))

@@ -1,6 +1,6 @@
 """The table of assemblies that one reads."""
 
-from study.solids import assembly_table
+from study.reports import assemblies
 
 ROW = {
     "system": "OPP k=6.25 phi=4.1007",
@@ -29,7 +29,7 @@ ROW = {
 
 def cells(row):
     """What stands in the line of an assembly."""
-    line = assembly_table.table([row]).splitlines()[2]
+    line = assemblies.table([row]).splitlines()[2]
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
@@ -40,7 +40,7 @@ def test_a_line_says_what_formed_and_why():
         "cP8-Cr3Si",
         "cP8-Cr3Si (0.073; 0.04)",
         "first shell 14: 54 %; Voronoi 14: 55 %, 12: 28 %, 13: 11 % (14: 74 %, 12: 26 % in the "
-        "cell); diffraction fourfold by 0.91",
+        "cell); diffraction fourfold (0.91)",
         "0.86, 0.69",
         "cP8-Cr3Si 67 %, tP30-CrFe 21 %",
     ]
@@ -48,12 +48,12 @@ def test_a_line_says_what_formed_and_why():
 
 def test_templates_count_where_there_is_one():
     row = ROW | {"PTM": "hP2-Mg", "PTM share": 0.48, "PTM, close-packed": 0.7}
-    assert cells(row)[4] == "PTM hP2-Mg 48 %, 22 % stacked otherwise"
+    assert cells(row)[4] == "PTM hP2-Mg 48 %, 22 % in other stackings"
     assert cells(row | {"PTM, close-packed": 0.48})[4] == "PTM hP2-Mg 48 %"
 
 
 def test_a_quasicrystal_is_told_by_its_symmetry():
     assert cells(ROW | {"verdict": "icosahedral quasicrystal"})[4] == (
         "tenfold diffraction (0.78); common bond order of degrees 6 (0.06), 10 (0.1), 12 (0.12) "
-        "beside 2 (0.02), 4 (0.04), 8 (0.08)"
+        "against 2 (0.02), 4 (0.04), 8 (0.08)"
     )

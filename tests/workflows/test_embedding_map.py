@@ -4,8 +4,12 @@ import sys
 
 import numpy as np
 import pytest
-from study.figures import embedding_map
+from matplotlib.colors import to_rgb
+from pictures import pixels
+from study.comparison import embedding_map
+from study.reports import embedding_map as report
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
 from hoomd_gala.systems import make_system
 
@@ -78,6 +82,10 @@ def test_map_shows_what_was_not_learned_apart(ball, tmp_path, monkeypatch):
         "icosahedral quasicrystal": 30,
         embedding_map.SURFACE: 40,
     }
-    rows = embedding_map.draw(tmp_path / "map.png", collected, "positions")
+    rows = report.draw(tmp_path / "map.png", collected, "positions")
     assert len(rows) == 100
-    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    # both panels have a legend; the crystal is only in the first, the surface in the second
+    left, right = np.array_split(pixels(tmp_path / "map.png"), 2, axis=1)
+    for half, group in ((left, "cI2-W"), (right, "icosahedral quasicrystal")):
+        color = np.array(to_rgb(structure_color(group)))
+        assert (abs(half - color) < 0.02).all(axis=-1).sum() > 50

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from ovito.modifiers import PolyhedralTemplateMatchingModifier
+from pictures import pixels
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import adjusted_rand_score
+from study.comparison import grains as comparison
+from study.reports import grains as report
 from study.solids import grains, orientations, polycrystals
 
 from hoomd_gala.crystals.prototypes import crystal, unit_cell
@@ -44,18 +48,18 @@ def test_symmetry_is_that_of_the_space_group(cell):
     )
 
 
-def test_a_quarter_turn_is_none_for_a_cube_and_a_half_counts():
+def test_misorientation_is_modulo_the_rotations_of_the_crystal():
     cube, hexagonal = polycrystals.symmetry("cF4-Cu").group, polycrystals.symmetry("hP2-Mg").group
     start = Rotation.random(4, rng=np.random.default_rng(1))
     turns = Rotation.from_rotvec(np.outer([90, 100, 45, 60], [0, 0, 1]), degrees=True)
-    # turns about the crystal's axis are on the right
+    # rotations about the crystal's axis are on the right
     np.testing.assert_allclose(
         polycrystals.misorientation(start, start * turns, cube), [0, 10, 45, 30], atol=1e-3
     )
     np.testing.assert_allclose(
         polycrystals.misorientation(start, start * turns, hexagonal), [30, 20, 15, 0], atol=0.1
     )
-    # and turning the laboratory changes nothing
+    # and rotating the laboratory changes nothing
     lab = Rotation.from_rotvec([0.3, -1.0, 0.2])
     np.testing.assert_allclose(
         polycrystals.misorientation(lab * start, lab * start * turns, cube),
@@ -99,40 +103,43 @@ def test_template_matching_finds_the_orientations_that_grains_were_made_with(cel
     sample = polycrystals.polycrystal(cell, 2, 14.0, 0.02, 3)
     found = orientations.match_templates(sample)
     group = polycrystals.symmetry(cell).group
-    error = polycrystals.misorientation(found.turned, sample.truth[found.rows], group)
+    error = polycrystals.misorientation(found.rotation, sample.truth[found.rows], group)
     assert len(found.rows) > 0.3 * len(sample.site)
     assert np.median(error) < 3
     # inverse orientations are wrong
     assert (
-        np.median(polycrystals.misorientation(found.turned.inv(), sample.truth[found.rows], group))
+        np.median(
+            polycrystals.misorientation(found.rotation.inv(), sample.truth[found.rows], group)
+        )
         > 8
     )
 
 
-def test_turning_harmonics_is_turning_vectors():
+def test_rotating_harmonics_is_rotating_vectors():
     rng = np.random.default_rng(4)
-    vectors, turns = rng.normal(size=(7, 3)), Rotation.random(5, rng=rng)
-    turned = np.stack([turns[i].apply(vectors) for i in range(5)])
-    found = orientations.turn(orientations.turning(turns), orientations.harmonics(vectors))
-    np.testing.assert_allclose(found, orientations.harmonics(turned), atol=1e-4)
+    vectors, rotations = rng.normal(size=(7, 3)), Rotation.random(5, rng=rng)
+    rotated = np.stack([rotations[i].apply(vectors) for i in range(5)])
+    matrices = orientations.wigner_matrices(rotations)
+    found = orientations.rotate(matrices, orientations.harmonics(vectors))
+    np.testing.assert_allclose(found, orientations.harmonics(rotated), atol=1e-4)
 
 
-def test_frames_turn_with_the_sample():
+def test_frames_rotate_with_the_sample():
     model = load_model("autoencoding")
     sample = polycrystals.single_crystal("oC8-Ga", 100, 0.05, 5)
     # a quarter turn takes a box to a box
     turn = Rotation.from_rotvec([0, 0, 90], degrees=True)
     box = sample.system.box
     assert abs(box[3:]).max() < 1e-9
-    turned = System(
+    rotated = System(
         turn.apply(sample.system.positions), box[[1, 0, 2, 3, 4, 5]], sample.system.types
     )
     before = orientations.describe_by_frames(model, sample.system)
-    after = orientations.describe_by_frames(model, turned)
-    matrices = orientations.turning(Rotation.concatenate([turn]))
-    expected = np.stack([orientations.turn(matrices, rows)[0] for rows in before.directions])
+    after = orientations.describe_by_frames(model, rotated)
+    matrices = orientations.wigner_matrices(Rotation.concatenate([turn]))
+    expected = np.stack([orientations.rotate(matrices, rows)[0] for rows in before.directions])
     close = np.abs(after.directions - expected).max(axis=(1, 2)) < 0.05
-    assert close.mean() > 0.95  # in float32 a frame that heat decides may flip
+    assert close.mean() > 0.95  # in float32 a frame that thermal motion decides may flip
     np.testing.assert_allclose(after.summary, before.summary, atol=1e-3)
 
 
@@ -147,20 +154,26 @@ def test_segments_are_the_grains_when_orientations_are_right(bcc):
     assert len(np.unique(grains.segment(some, near, group)[100:])) == len(every) - 100
 
 
-def test_frames_of_a_neighborhood_tell_grains_that_one_frame_does_not(bcc, tmp_path):
+def test_frames_of_a_neighborhood_distinguish_grains_that_one_frame_does_not(bcc, tmp_path):
     found = orientations.orientations(bcc, load_model("autoencoding"), 0.02, 100, 1)
-    rows = {row["method"]: row for row in grains.scores(bcc, 0.02, found, 1)}
+    rows = {row["method"]: row for row in comparison.scores(bcc, 0.02, found, 1)}
     inside = {method: row["within 10 degrees, inside"] for method, row in rows.items()}
     assert inside["frames around"] > 0.7 > 0.3 > inside["frames"]
     assert inside["bonds around"] > 0.9
     assert inside["PTM"] > 0.9
     assert rows["frames around"]["median misorientation to PTM"] < 10
-    grains.draw(tmp_path / "grains.png", [(bcc, found)], "a test")
-    assert (tmp_path / "grains.png").stat().st_size > 10_000
+    report.draw(tmp_path / "grains.png", [(bcc, found)], "a test")
+    # five slices: every grain has its color by the truth and by methods that find it
+    truth, _, around, _, templates = np.array_split(pixels(tmp_path / "grains.png"), 5, axis=1)
+    for part in (truth, around, templates):
+        for color in ("C0", "C1", "C2"):
+            assert (abs(part - np.array(to_rgb(color))) < 0.02).all(axis=-1).sum() > 500
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(InputError, match="must be positive"):
+    with pytest.raises(
+        InputError, match="needs a positive edge and number of grains, not 10 and 0"
+    ):
         polycrystals.polycrystal("cI2-W", 0, 10.0, 0.0, 1)
-    with pytest.raises(InputError, match="orientations take an autoencoder"):
+    with pytest.raises(InputError, match="orientations need an autoencoder"):
         orientations.describe_by_frames(load_model("denoising"), crystal(unit_cell("cI2-W"), 100))

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from study.figures import evidence_figures
+from study.reports import evidence as report
 from study.solids import evidence, identification, lattice_energies, order
 
 from hoomd_gala.crystals import potentials
 from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
 from hoomd_gala.systems import System
 
-#: Neighbors in the first shell of a warm crystal; two kinds of site where there are two.
+#: Neighbors in the first shell of a warm crystal; of two sites where there are two.
 COORDINATION = {
     "cF4-Cu": {12},
     "cI2-W": {14},
@@ -56,8 +56,8 @@ def test_common_bond_order_is_that_of_the_lattice_and_of_no_gas(rng):
 def test_grains_of_different_orientation_have_no_common_order(rng):
     one = warm("cF4-Cu", rng, 2000, 0.001)
     ball, _ = droplet(one, 0.8)
-    turned = Rotation.from_euler("xyz", [20, 35, 10], degrees=True).apply(ball.positions)
-    both = np.concatenate([ball.positions - np.array([20, 0, 0]), turned + np.array([20, 0, 0])])
+    rotated = Rotation.from_euler("xyz", [20, 35, 10], degrees=True).apply(ball.positions)
+    both = np.concatenate([ball.positions - np.array([20, 0, 0]), rotated + np.array([20, 0, 0])])
     system = System(both, np.array([80.0, 40, 40, 0, 0, 0]), np.zeros(len(both), int))
     found = order.bond_order(system, order.bulk(system), 1.2)
     assert found.local[6] == pytest.approx(0.5745, abs=0.01)
@@ -73,7 +73,7 @@ def test_bulk_is_what_lies_deep(rng):
     # first shells lack one of 14 at most, while nearly half of the ball's lack some
     assert order.shells(ball, inside).coordination.min() >= 13
     assert (order.shells(ball, whole(ball)).coordination == 14).mean() < 0.6
-    # the outermost of the densest layers, which lie 0.82 apart, does not count
+    # the outermost of the densest layers, which lie 0.82 apart, is not bulk
     radius = np.linalg.norm(ball.positions, axis=1)
     assert radius[inside].max() < radius.max() - 0.75
     assert order.condensed(ball).all()
@@ -101,7 +101,7 @@ def test_hot_crystals_match_their_own_cell(name, known, rng):
     assert min(other.distance for other in unlike) > 1.4 * best.distance
 
 
-def test_a_crystal_at_another_axial_ratio_is_told(known, rng):
+def test_a_crystal_at_another_axial_ratio_is_identified(known, rng):
     """A hexagonal crystal whose cell is flat: two neighbors along the axis and six around."""
     cell = identification.reference_cell("hP2-Mg c/a=0.64")
     system = displace(crystal(cell, 600), 0.02, rng)
@@ -180,7 +180,7 @@ def test_lowest_cells_are_those_that_simulations_find():
     assert energies == sorted(energies)
 
 
-def test_a_quench_takes_the_heat_out(rng):
+def test_a_quench_finds_the_inherent_structure(rng):
     potential = potentials.opp(6.25, 0.62)
     lowest = lattice_energies.lowest(potential, 1)[0]
     perfect = crystal(unit_cell("cI2-W"), 400)
@@ -196,7 +196,7 @@ def test_a_quench_takes_the_heat_out(rng):
 
 
 def peaks(n, half=96):
-    """A made-up pattern with n reflections around its center."""
+    """A synthetic pattern with n reflections around its center."""
     y, x = np.mgrid[-half:half, -half:half]
     pattern = np.zeros((2 * half, 2 * half))
     for angle in 2 * np.pi * np.arange(n) / n + 0.1:
@@ -206,7 +206,7 @@ def peaks(n, half=96):
 
 
 @pytest.mark.parametrize("n", order.FOLDS)
-def test_symmetry_of_made_up_patterns(n):
+def test_symmetry_of_synthetic_patterns(n):
     found = order.symmetry(peaks(n))
     for fold, correlation in found.items():
         if n % fold == 0:
@@ -217,8 +217,8 @@ def test_symmetry_of_made_up_patterns(n):
 
 def test_the_brightest_view_of_a_cubic_crystal_shows_its_symmetry(rng):
     ball, _ = droplet(warm("cP1-Po", rng, 1000, 0.01), 0.85)
-    turned = ball._replace(positions=Rotation.random(rng=rng).apply(ball.positions))
-    bright, _ = order.views(turned, rng)
+    rotated = ball._replace(positions=Rotation.random(rng=rng).apply(ball.positions))
+    bright, _ = order.views(rotated, rng)
     assert bright.symmetry[4] > 0.85
     assert bright.symmetry[10] < 0.5
 
@@ -236,15 +236,15 @@ def test_diffraction_peaks_lie_at_reciprocal_lattice_vectors(rng):
 
 def test_bond_diagram_is_bright_where_bonds_point(rng):
     system = warm("cP1-Po", rng, 600, 0.01)
-    diagram = evidence_figures.bond_diagram(system, whole(system), 1.2, Rotation.identity())
-    disc = evidence_figures.smooth_diagram(diagram)
+    diagram = report.bond_diagram(system, whole(system), 1.2, Rotation.identity())
+    disc = report.smooth_diagram(diagram)
     middle = len(disc) // 2
     assert np.nanmax(disc) > 20
     assert disc[middle - 2 : middle + 3, middle - 2 : middle + 3].max() > 0.8 * np.nanmax(disc)
     assert disc[middle + middle // 2, middle + middle // 2] < 0.5
     gas = System(rng.uniform(-5, 5, (4000, 3)), np.array([10.0, 10, 10, 0, 0, 0]), system.types)
-    even = evidence_figures.bond_diagram(gas, whole(gas), 1.5, Rotation.identity())
-    assert np.nanmean(evidence_figures.smooth_diagram(even)) == pytest.approx(1, abs=0.05)
+    even = report.bond_diagram(gas, whole(gas), 1.5, Rotation.identity())
+    assert np.nanmean(report.smooth_diagram(even)) == pytest.approx(1, abs=0.05)
 
 
 # ---- verdicts ----
@@ -268,10 +268,10 @@ def test_verdict_of_a_warm_crystal(known, rng):
     assert evidence.verdict(unlike) == evidence.NOT_IDENTIFIED
     stacked = found._replace(matches=far, close_packed=0.9)
     assert evidence.verdict(stacked) == evidence.CLOSE_PACKED
-    # whatever its sites: no crystal looks the same when turned by 30 degrees
+    # whatever its sites: no crystal is invariant under a rotation by 30 degrees
     bright, other = found.views
-    turned = bright._replace(symmetry=dict.fromkeys(order.FOLDS, 0.8))
-    assert evidence.verdict(found._replace(views=(turned, other))) == "dodecagonal order"
+    rotated = bright._replace(symmetry=dict.fromkeys(order.FOLDS, 0.8))
+    assert evidence.verdict(found._replace(views=(rotated, other))) == "dodecagonal order"
 
 
 def test_pseudo_twelvefold_axis_of_a_crystal_is_fourfold(rng):

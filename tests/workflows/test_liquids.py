@@ -1,9 +1,12 @@
-"""Telling liquids apart: folds by run, intervals, and what counts as liquid."""
+"""Comparison of liquids: folds by run, intervals, and what counts as liquid."""
 
 import gsd.hoomd
+import matplotlib
 import numpy as np
 import pytest
+from pictures import check_colors, share
 from study.comparison import liquids
+from study.reports import liquids as report
 
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
@@ -14,7 +17,7 @@ N_RUNS, N_PARTICLES = 4, 120
 
 
 def samples():
-    """Two made-up liquids of four runs each; the features of a particle are its positions."""
+    """Two synthetic liquids of four runs each; the features of a particle are its positions."""
     rng = np.random.default_rng(1)
     box = np.array([50.0, 50, 50, 0, 0, 0])
     found = []
@@ -86,12 +89,18 @@ def test_a_liquid_that_has_frozen_is_refused(tmp_path):
         file.append(make_frame(frozen, 0))
         file.append(make_frame(frozen, 100))
     with pytest.raises(
-        InputError, match=r"run 3 of the liquid that forms cI2-W, [0-9]+% are crystalline"
+        InputError,
+        match=r"run 3 of the liquid that forms cI2-W has begun to freeze: [0-9]+% of it is cry",
     ):
         liquids.check(tmp_path / "run.gsd", "cI2-W", 3)
 
 
 def test_liquids_are_drawn(tmp_path):
     comparison = liquids.compare(samples(), {"informative": informative, "blind": blind})
-    liquids.draw(tmp_path / "liquids.png", comparison)
-    assert (tmp_path / "liquids.png").read_bytes().startswith(b"\x89PNG")
+    report.draw(tmp_path / "liquids.png", comparison)
+    # a bar for each classifier, and confusion from white to the darkest blue of the map
+    check_colors(tmp_path / "liquids.png", ["C0", "C1"], least=1e-2)
+    for descriptor in ("informative", "blind"):
+        for value in comparison.confusion[descriptor].ravel():
+            color = matplotlib.colormaps["Blues"](value)
+            assert share(tmp_path / "liquids.png", color[:3], within=0.01) > 1e-3

@@ -8,7 +8,7 @@ from study.solids import changes, phases
 
 from hoomd_gala.errors import InputError
 
-#: Frames of a made-up run, and its first frames of the liquid and of the solid.
+#: Frames of a synthetic run, and its first frames of the liquid and of the solid.
 N_FRAMES, LIQUID, SOLID = 30, 8, 21
 
 
@@ -72,5 +72,5 @@ def test_units_carry_no_weight(course):
 
 
 def test_too_few_frames_are_named():
-    with pytest.raises(InputError, match="3 phases take 6 frames or more; there are 5"):
+    with pytest.raises(InputError, match="3 phases need 6 frames or more, not 5"):
         changes.change_points(np.arange(5.0), 2)

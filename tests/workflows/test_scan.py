@@ -1,7 +1,10 @@
 """The scan from end to end, on next to nothing."""
 
+import matplotlib
+from pictures import check_colors, pixels, share
 from test_workflow import fresh_copy, run
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.files.atomic import read_table
 
 
@@ -12,9 +15,10 @@ def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
     summary = folder / "summary" / "scan-smoke"
     (assembly,) = read_table(summary / "assemblies.csv")
     assert assembly["system"] == "OPP k=6.25 phi=0.62"
-    assert int(assembly["bulk particles"]) >= 20
     assert assembly["lowest cells"].startswith("cI2-W")
-    assert float(assembly["Q6"]) < 1
+    assert 20 <= int(assembly["bulk particles"]) < int(assembly["particles"])
+    # the order that all bonds have in common is less than that of single particles
+    assert 0 < float(assembly["Q6"]) < float(assembly["q6"]) < 1
     header, _, line = (summary / "assemblies.md").read_text().splitlines()
     assert header.count("|") == line.count("|") == 8
     assert line.startswith("| OPP k=6.25 phi=0.62 | ")
@@ -24,9 +28,13 @@ def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
     }
     assert ("6.0", "cI2-W") in lowest
     for name in ("assemblies.png", "lattice_energies.png"):
-        assert (summary / name).read_bytes().startswith(b"\x89PNG")
+        pixels(summary / name)
+    cells = {row["cell"] for row in read_table(summary / "lattice_energies.csv")}
+    check_colors(summary / "lattice_energies.png", map(structure_color, cells), least=1e-4)
     (job,) = [path.parent for path in (folder / "workspace").glob("*/evidence.json")]
-    assert (job / "evidence.png").read_bytes().startswith(b"\x89PNG")
+    # found and ideal, and bright bonds on a dark disc
+    check_colors(job / "evidence.png", ["C0", "C1"], least=1e-3)
+    assert share(job / "evidence.png", matplotlib.colormaps["magma"](0.0)[:3], 0.1) > 1e-3
     course = read_table(job / "course.csv")
     assert [float(row["kT"]) for row in course][-1] == 0.4
     # a gas has condensed

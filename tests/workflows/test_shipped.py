@@ -1,4 +1,4 @@
-"""How the shipped model learns: kinds of sites, samples, merging, surroundings."""
+"""How the shipped model learns: local environments, samples, merging, and context."""
 
 import dataclasses
 
@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import gas
-from study.solids import references
-from study.training import distill, samples, shipped
+from pictures import pixels
+from study.training import classes, distill, held_out, kinds, samples, shipped, surroundings
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.crystals.sites import descriptors, sites
 from hoomd_gala.decision import decide
+from hoomd_gala.files.atomic import read_table
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors.environments import nearest_neighbors
@@ -34,9 +35,9 @@ SMALL = (
 
 @pytest.fixture
 def few_cells(monkeypatch):
-    """A world of nine unit cells."""
+    """A database of nine unit cells."""
     cells = {name: unit_cell(name) for name in SMALL}
-    monkeypatch.setattr(samples, "unit_cells", lambda: cells)
+    monkeypatch.setattr(kinds, "unit_cells", lambda: cells)
 
 
 @pytest.mark.parametrize(
@@ -45,56 +46,46 @@ def few_cells(monkeypatch):
     [("cI2-W", 1), ("cP2-ClCs", 1), ("hP4-La", 2), ("cP8-Cr3Si", 2), ("tP30-CrFe", 5),
      ("cI58-Mn", 4), ("cF24-Cu2Mg", 2), ("hR13-Fe7W6", 5)],
 )  # fmt: skip
-def test_kinds_of_sites_are_those_of_the_space_group(name, count):
+def test_local_environments_are_those_of_the_space_group(name, count):
     found = sites(name)
     assert len(found) == count
     members = sorted(member for site in found for member in site.members)
     assert members == list(range(len(unit_cell(name).system.positions)))
 
 
-def test_descriptors_do_not_change_when_the_sample_is_turned_or_scaled():
+def test_descriptors_do_not_change_when_the_sample_is_rotated_or_scaled():
     rng = np.random.default_rng(1)
     system = displace(crystal(unit_cell("cI2-W"), 500), 0.05, rng)
     rows = np.arange(20)
-    # exchanging axes of a cubic box turns and mirrors the sample
+    # exchanging axes of a cubic box rotates and mirrors the sample
     box = 2 * np.concatenate((system.box[[1, 2, 0]], np.zeros(3)))
-    turned = make_system(2 * system.positions[:, [1, 2, 0]], box)
-    np.testing.assert_allclose(descriptors(system, rows), descriptors(turned, rows), atol=1e-9)
+    rotated = make_system(2 * system.positions[:, [1, 2, 0]], box)
+    np.testing.assert_allclose(descriptors(system, rows), descriptors(rotated, rows), atol=1e-9)
 
 
 def test_same_sites_of_different_cells_are_one_kind(few_cells):
-    kinds = samples.find_kinds(SMALL[:-1], 1, np.random.default_rng(1))
-    assert kinds.cells.count("cI2-W") == 1
-    assert "cP2-ClCs" not in kinds.cells
-    np.testing.assert_array_equal(kinds.labels["cP2-ClCs"], [kinds.labels["cI2-W"][0]] * 2)
-    assert kinds.left_out == ("cP1-Po",)
-    assert (kinds.labels["cP1-Po"] == kinds.other).all()
-
-
-@pytest.mark.parametrize("diamond", [False, True])
-def test_random_stackings_are_labelled_as_template_matching_labels_them(diamond):
-    rng = np.random.default_rng(3)
-    names = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
-    for _ in range(3):
-        sample = samples.stacked(0, 1, diamond, rng)
-        found, _ = references.template_matching(sample, 0.1)
-        np.testing.assert_array_equal(found, np.array(names)[sample.types])
+    found = kinds.find_kinds(SMALL[:-1], 1, np.random.default_rng(1))
+    assert found.cells.count("cI2-W") == 1
+    assert "cP2-ClCs" not in found.cells
+    np.testing.assert_array_equal(found.labels["cP2-ClCs"], [found.labels["cI2-W"][0]] * 2)
+    assert found.left_out == ("cP1-Po",)
+    assert (found.labels["cP1-Po"] == found.other).all()
 
 
 def test_hot_crystals_keep_their_labels_and_lose_them_at_the_surface(few_cells):
     rng = np.random.default_rng(4)
-    kinds = samples.find_kinds(SMALL, 0, rng)
-    whole = samples.hot_crystal("cP8-Cr3Si", kinds, 0.05, False, rng)
-    chromium, silicon = (kinds.cells.index("cP8-Cr3Si") + i for i in (0, 1))
+    found = kinds.find_kinds(SMALL, 0, rng)
+    whole = samples.hot_crystal("cP8-Cr3Si", found, 0.05, False, rng)
+    chromium, silicon = (found.cells.index("cP8-Cr3Si") + i for i in (0, 1))
     assert sorted(np.bincount(whole.types)[[chromium, silicon]] / len(whole.types)) == [0.25, 0.75]
-    ball = samples.hot_crystal("cI2-W", kinds, 0.02, True, rng)
+    ball = samples.hot_crystal("cI2-W", found, 0.02, True, rng)
     radius = np.linalg.norm(ball.positions, axis=1)
-    inside, outside = ball.types == kinds.labels["cI2-W"][0], ball.types == kinds.disordered
+    inside, outside = ball.types == found.labels["cI2-W"][0], ball.types == found.disordered
     assert inside.sum() > 50
     assert outside.sum() > 50
-    assert (ball.types == samples.IGNORED).sum() > 50
+    assert (ball.types == kinds.IGNORED).sum() > 50
     assert radius[inside].max() < radius[outside].min() + 1
-    assert set(samples.take_each(ball, 5, rng).labels) == set(ball.types) - {samples.IGNORED}
+    assert set(samples.take_each(ball, 5, rng).labels) == set(ball.types) - {kinds.IGNORED}
 
 
 def test_particles_are_pushed_apart_and_stay_where_they_belong():
@@ -122,19 +113,19 @@ def test_merging_joins_what_is_confused_and_nothing_else():
             [0.00, 0.10, 0.10, 0.80],
         ]
     )
-    np.testing.assert_array_equal(shipped.merge(confusion, 0.25), [0, 0, 2, 3])
-    np.testing.assert_array_equal(shipped.merge(confusion, 0.05), [0, 0, 2, 2])
-    np.testing.assert_array_equal(shipped.merge(confusion, 0.5), [0, 1, 2, 3])
+    np.testing.assert_array_equal(classes.merge(confusion, 0.25), [0, 0, 2, 3])
+    np.testing.assert_array_equal(classes.merge(confusion, 0.05), [0, 0, 2, 2])
+    np.testing.assert_array_equal(classes.merge(confusion, 0.5), [0, 1, 2, 3])
 
 
 def test_classes_are_named_for_the_first_cell_and_list_the_others():
     labels = {"a": np.array([0]), "b": np.array([0, 1]), "c": np.array([2]), "d": np.array([3])}
-    kinds = samples.Kinds(("a", "b", "c"), labels, ())
-    classes = shipped.make_classes(kinds, np.array([0, 1, 0]))
-    assert classes.names == ("a", "b", "disordered")
+    three = kinds.Kinds(("a", "b", "c"), labels, ())
+    found = classes.make_classes(three, np.array([0, 1, 0]))
+    assert found.names == ("a", "b", "disordered")
     # three kinds, a crystal without a name, disorder
-    assert classes.of_label.tolist() == [0, 1, 0, 3, 2]
-    assert classes.members == {"a": ["a", "b", "c"]}
+    assert found.of_label.tolist() == [0, 1, 0, 3, 2]
+    assert found.members == {"a": ["a", "b", "c"]}
 
 
 def context_model(n_classes=3) -> Model:
@@ -167,12 +158,12 @@ def test_models_with_context_look_at_the_embeddings_of_the_neighbors(bcc, tmp_pa
     )
 
 
-def test_labels_with_context_follow_the_particles_when_renumbered(bcc):
+def test_labels_with_context_follow_the_particles_when_permuted(bcc):
     analyzer = Analyzer(context_model(), "cpu")
     result = analyzer.analyze_system(bcc)
     order = np.random.default_rng(1).permutation(len(bcc.positions))
-    renumbered = analyzer.analyze(bcc.positions[order], bcc.box)
-    np.testing.assert_allclose(renumbered.confidence, result.confidence[order], atol=1e-5)
+    permuted = analyzer.analyze(bcc.positions[order], bcc.box)
+    np.testing.assert_allclose(permuted.confidence, result.confidence[order], atol=1e-5)
 
 
 def test_the_unknown_is_called_so():
@@ -185,7 +176,7 @@ def test_the_unknown_is_called_so():
     assert label.tolist() == [0, 1, -1, -1]
 
 
-def test_what_is_unlike_anything_learned_is_unfamiliar():
+def test_environments_unlike_training_data_are_unfamiliar():
     rng = np.random.default_rng(6)
     torch.manual_seed(1)
     # two classes, long and thin in the same direction, one hidden unit that never changes
@@ -195,9 +186,9 @@ def test_what_is_unlike_anything_learned_is_unfamiliar():
     hidden = torch.as_tensor(centers[labels] + rng.normal(size=(4000, 4)) @ shape).float()
     familiarity = Familiarity(3, 4)
     pair = hidden, torch.as_tensor(labels)
-    shipped.learn_familiarity(familiarity, pair, pair)
+    surroundings.learn_familiarity(familiarity, pair, pair)
     known = familiarity(hidden)
-    assert (known > 0.5).float().mean() == pytest.approx(shipped.FAMILIAR, abs=0.002)
+    assert (known > 0.5).float().mean() == pytest.approx(surroundings.FAMILIAR, abs=0.002)
     # far along the direction in which the classes spread is near, across it is far
     probes = torch.tensor([[5.0, 0, 0, 1], [0, 2.0, 0, 1], [0, 0, 1.0, 1], [0, 4.0, 0, 3.0]])
     near, *far = familiarity(probes).tolist()
@@ -215,15 +206,15 @@ def test_what_is_unlike_anything_learned_is_unfamiliar():
 def test_left_out_cells_and_last_frames_are_written(tmp_path):
     import gsd.hoomd
 
-    kinds = samples.Kinds((), {}, ("cI2-W", "cF4-Cu"))
-    shipped.write_left_out(tmp_path / "left.gsd", kinds, 1)
+    left_out = kinds.Kinds((), {}, ("cI2-W", "cF4-Cu"))
+    held_out.write_left_out(tmp_path / "left.gsd", left_out, 1)
     with gsd.hoomd.open(tmp_path / "left.gsd") as file:
         assert len(file) == 2
         assert file[0].particles.N >= 600
     with gsd.hoomd.open(tmp_path / "all.gsd", "w") as file:
         for step in range(5):
             file.append(make_frame(gas(50, np.random.default_rng(1)), step))
-    shipped.copy_last_frames(tmp_path / "last.gsd", tmp_path / "all.gsd", 2)
+    held_out.copy_last_frames(tmp_path / "last.gsd", tmp_path / "all.gsd", 2)
     with gsd.hoomd.open(tmp_path / "last.gsd") as file:
         assert [frame.configuration.step for frame in file] == [3, 4]
 
@@ -268,8 +259,14 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
         assert fractions[name] > 0.3
         assert fractions[name] == max(fractions[other] for other in analyzer.class_names)
     assert analyzer.analyze_system(gas(700, rng)).fractions["disordered"] > 0.8
-    for file in ("sites_learning_curve.png", "labels_learning_curve.csv", "confusion.csv"):
-        assert (tmp_path / file).stat().st_size > 0
+    for stage in ("site", "label"):
+        curve = read_table(tmp_path / f"{stage}s_learning_curve.csv")
+        assert len(curve) == parameters[f"{stage}_epochs"]
+        assert float(curve[-1]["training_loss"]) < float(curve[0]["training_loss"])
+        pixels(tmp_path / f"{stage}s_learning_curve.png")
+    confusion = read_table(tmp_path / "confusion.csv")
+    of_itself = [float(row["share"]) for row in confusion if row["kind"] == row["taken for"]]
+    assert np.mean(of_itself) > 0.5
 
     # the smaller network says what the larger one does
     distill.learn_sites(tmp_path, parameters, [tmp_path / "gas.gsd"])

@@ -5,7 +5,10 @@ import csv
 import numpy as np
 import pytest
 import torch
-from study.comparison import transfer
+from pictures import check_colors
+from study.comparison import transfer as comparison
+from study.reports import transfer as report
+from study.training import transfer
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import read_table
@@ -67,7 +70,7 @@ def rows():
 @pytest.fixture
 def table(rows):
     """Means of these."""
-    return transfer.means(rows)
+    return comparison.means(rows)
 
 
 def test_plan_has_every_training_once():
@@ -88,21 +91,21 @@ def test_means_and_standard_errors(table):
     assert row["loss, standard error"] == pytest.approx(np.std([4.0, 8.2, 1.9], ddof=1) / 3**0.5)
     assert row["accuracy"] == ""
     assert {row["accuracy"] for row in table if row["target"] == "noisy-bonds"} == {0.5}
-    (single,) = transfer.means(made_up({("denoising", "", "direct", 16): [4.0]}))
+    (single,) = comparison.means(made_up({("denoising", "", "direct", 16): [4.0]}))
     assert np.isnan(single["loss, standard error"])
 
 
 def test_gains_are_told_from_chance(rows):
-    found = transfer.gains(rows)
+    found = comparison.gains(rows)
     assert len(found) == 4
     expected = [(4 * 4.1 * 3.8) ** (1 / 3), (7 * 7.1 / 12 * 6.9 / 5) ** (1 / 3), 1, 0.496]
     assert [row["times smaller"] for row in found] == pytest.approx(expected, abs=1e-3)
-    clear = [row["p"] < transfer.CLEAR for row in found]
+    clear = [row["p"] < report.CLEAR for row in found]
     assert clear == [True, False, False, True]
 
 
 def test_summary_counts_and_names(rows):
-    text = transfer.summary(transfer.gains(rows), 3)
+    text = report.summary(comparison.gains(rows), 3)
     assert "1 of 2 clearly help and 0 clearly harm with the core frozen" in text
     assert "0 of 2 clearly help and 1 clearly harm with the core free" in text
     assert "With the core frozen, 2 of 2 transfers end at a smaller loss." in text
@@ -122,17 +125,17 @@ def test_nothing_is_clear_of_one_replica():
             ("denoising", "noisy-bonds", "free", 16): [2.0],
         }
     )
-    assert [row["p"] for row in transfer.gains(rows)] == [1.0, 1.0]
+    assert [row["p"] for row in comparison.gains(rows)] == [1.0, 1.0]
 
 
 def test_grid_has_a_panel_for_each_pair(table, tmp_path, monkeypatch):
     kept = []
-    save = transfer.save_figure
+    save = report.save_figure
     monkeypatch.setattr(
-        transfer, "save_figure", lambda path, figure: (kept.append(figure), save(path, figure))
+        report, "save_figure", lambda path, figure: (kept.append(figure), save(path, figure))
     )
-    transfer.draw(tmp_path / "grid.png", table)
-    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    report.draw(tmp_path / "grid.png", table)
+    check_colors(tmp_path / "grid.png", ["tab:blue", "tab:red", "k", "0.5"])
     (figure,) = kept
     assert len(figure.axes) == 4
     assert [part.get_title() for part in figure.axes] == ["to denoising", "to noisy-bonds", "", ""]

@@ -1,1 +1,19 @@
-"""The workflow: studies of what systems assemble into, from simulation to pictures."""
+"""What the studies of ``project.py`` are made of.
+
+Packages import one way, each only from those before it:
+
+``flow``
+    Studies and their state points, jobs, conditions, clusters.
+``simulation``
+    What is simulated, on which engine, and hot crystals of known structure.
+``solids``
+    What a simulated solid is, by methods without learning.
+``training``
+    How networks of the studies and the shipped models learn.
+``comparison``
+    How good labels, embeddings and orientations are, as numbers.
+``reports``
+    Figures, tables and texts for people.
+``operations``
+    Operations of the workflow, one module for each kind of job.
+"""

@@ -1,1 +1,1 @@
-"""How good models and methods are, side by side."""
+"""How good labels, embeddings and orientations are, as numbers."""

@@ -1,4 +1,4 @@
-"""What embeddings are compared with: descriptors of environments that nobody trained."""
+"""Descriptors of environments without training, which embeddings are compared with."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from hoomd_gala.neighbors.environments import N_NEIGHBORS, PeriodicTree, scale_b
 from hoomd_gala.systems import System
 from study.solids.order import nearest_distance, rescaled
 
-#: Takes a system and the particles that are asked for, returns (m, D) numbers.
+#: Takes a system and m of its particles, returns (m, D) numbers.
 Descriptor = Callable[[System, NDArray[np.int64]], NDArray[np.floating]]
 
 #: Degrees of Steinhardt's order parameters.
@@ -49,14 +49,14 @@ def power_spectrum(system: System, particles: NDArray[np.int64]) -> NDArray[np.f
 def neighbor_distances(system: System, particles: NDArray[np.int64]) -> NDArray[np.floating]:
     """Distances of the 20 nearest neighbors, in units of twice their mean, (m, 20).
 
-    What they alone can tell, nothing that looks at angles has to be credited with.
+    A baseline without angles.
     """
     bonds = PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
     return np.asarray(np.linalg.norm(scale_bonds(bonds), axis=-1))
 
 
 def embedding(analyzer: Analyzer) -> Descriptor:
-    """Embeddings by a model, of systems in units of their nearest distance."""
+    """Embeddings of a model, of systems in units of their nearest-neighbor distance."""
 
     def describe(system: System, particles: NDArray[np.int64]) -> NDArray[np.floating]:
         return analyzer.embed_system(rescaled(system, 1 / nearest_distance(system)))[0][particles]

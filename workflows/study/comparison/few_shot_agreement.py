@@ -1,13 +1,10 @@
-"""How well 20 labelled particles of each structure carry over what a model knows.
+"""How well a few labeled particles of each structure carry over what a model knows.
 
-``python few_shot_agreement.py run.gsd [more.gsd]`` takes the last frame of each trajectory, draws
-particles of each structure that ``structures`` names there as labels, ten times, trains a few-shot
-model on them from several sources, and compares it with ``structures`` on all other particles that
+Particles of each structure that a reference model names in a frame are drawn as labels, several
+times. A few-shot model trained on them is compared with the reference on all other particles that
 it names. Agreement is not correctness: reference and source may be the same network.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,21 +13,18 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.errors import InputError
 from hoomd_gala.files.models import load_model
 from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.learning.few_shot import Labeled, few_shot
 from hoomd_gala.results import UNKNOWN
 from hoomd_gala.systems import System, as_system
-from study.comparison.quality import percent
-from study.figures.text_tables import markdown
 
-#: Labelled particles of each structure, draws, and particles that a structure needs to count.
+#: Labeled particles of each structure, draws, and the fewest particles of a structure.
 N_LABELS, N_DRAWS, AT_LEAST = 20, 10, 40
 
 
 def agreement(system: System, labels: Any, names: Sequence[str], source: str, draw: int) -> float:
-    """Share of particles on which a model learned from a few labels agrees with all labels.
+    """Share of particles on which a model trained on a few labels agrees with all labels.
 
     Parameters
     ----------
@@ -54,8 +48,15 @@ def agreement(system: System, labels: Any, names: Sequence[str], source: str, dr
     return float((Analyzer(model).analyze_system(system).label == labels)[others].mean())
 
 
-def measure(path: Path, reference: Analyzer, sources: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of the table for the last frame of a trajectory."""
+def measure(path: Path, reference: Analyzer, sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure agreement on the last frame of a trajectory.
+
+    Returns
+    -------
+    list of dict
+        For each source, the structures and how many particles have them, and the mean and the
+        worst share of particles that agree, over draws.
+    """
     with open_trajectory(path) as trajectory:
         system = as_system(trajectory[-1])
     found = reference.analyze_system(system).label
@@ -78,28 +79,8 @@ def measure(path: Path, reference: Analyzer, sources: Sequence[str]) -> list[dic
                     f"{n} ({counts[k]})" for n, k in zip(names, kept, strict=True)
                 ),
                 "from": source,
-                "agreement / %": percent(float(np.mean(shares))),
-                "worst draw / %": percent(min(shares)),
+                "agreement": float(np.mean(shares)),
+                "worst draw": min(shares),
             }
         )
     return rows
-
-
-def main() -> int:
-    """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Agreement of few-shot models with all labels.")
-    parser.add_argument("files", nargs="+", type=Path, metavar="RUN.gsd")
-    parser.add_argument("--source", nargs="+", default=["structures", "denoising"])
-    options = parser.parse_args()
-    try:
-        reference = Analyzer("structures")
-        rows = [row for path in options.files for row in measure(path, reference, options.source)]
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(markdown(rows))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
-"""Whether liquids that will form different structures can be told apart before they do.
+"""Whether liquids that form different crystals can be distinguished before they freeze.
 
-Figure 3b of arXiv 2411.14680: embeddings of a network that has only seen solids, against
-Steinhardt's order parameters, by the same classifiers, on runs that they have not learned from.
+Figure 3b of arXiv 2411.14680: embeddings of a network trained on solids only, against Steinhardt
+order parameters, by the same classifiers, on runs that these have not learned from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,15 @@ from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.neighbors.environments import PeriodicTree
 from hoomd_gala.systems import System, as_system
 from study.comparison.descriptors import Descriptor
-from study.figures.analysis import plt, save_figure
 from study.solids import references
 
-#: A linear classifier, and one that is not, so that a winner does not owe it to the classifier.
+#: A linear and a nonlinear classifier, so that the ranking does not depend on the classifier.
 CLASSIFIERS = {
     "logistic regression": lambda: LogisticRegression(max_iter=1000),
     "50 nearest": lambda: KNeighborsClassifier(50),
 }
 
-#: Of intervals.
+#: Confidence level of intervals.
 CONFIDENCE = 0.95
 
 
@@ -44,12 +43,12 @@ class Sample(NamedTuple):
     system : System
         The frame.
     particles : (m,) int64
-        Which ones.
+        Their indices.
     structure : str
-        What the liquid freezes into.
+        Crystal structure that the liquid forms.
     run : int
-        Independent simulation of this liquid that the frame is from; runs of the same number of
-        different liquids are tested together.
+        Independent simulation of this liquid that the frame is from; runs with the same number are
+        tested together.
     """
 
     system: System
@@ -76,12 +75,12 @@ def read_samples(
     return samples
 
 
-#: Share of particles in a crystal, by template matching, above which a liquid has begun to freeze.
+#: Crystalline fraction by template matching above which a liquid has begun to freeze.
 FROZEN = 0.1
 
 
 def check(path: Path, structure: str, run: int) -> dict[str, Any]:
-    """Whether a run is liquid: neighbors leave, and template matching finds no crystal.
+    """Check that a run is liquid: neighbors change, and template matching finds no crystal.
 
     Raises
     ------
@@ -94,8 +93,8 @@ def check(path: Path, structure: str, run: int) -> dict[str, Any]:
     crystalline = references.crystalline(last)
     if crystalline > FROZEN:
         raise InputError(
-            f"of run {run} of the liquid that forms {structure}, {crystalline:.0%} are crystalline "
-            "by template matching: it has begun to freeze; raise its temperature."
+            f"run {run} of the liquid that forms {structure} has begun to freeze: "
+            f"{crystalline:.0%} of it is crystalline by template matching; raise its temperature."
         )
     return {
         "structure": structure,
@@ -107,7 +106,7 @@ def check(path: Path, structure: str, run: int) -> dict[str, Any]:
 
 
 def kept_neighbors(first: System, last: System) -> float:
-    """Mean share of a particle's 12 nearest neighbors that it still has in another frame."""
+    """Mean share of a particle's 12 nearest neighbors that it still has in the last frame."""
     near = [
         PeriodicTree.build(it.positions, it.box).nearest(n=12).neighbors for it in (first, last)
     ]
@@ -115,7 +114,7 @@ def kept_neighbors(first: System, last: System) -> float:
 
 
 class Table(NamedTuple):
-    """Particles as a classifier sees them, one row each."""
+    """Features of particles, one row each."""
 
     features: NDArray[np.float64]
     structure: NDArray[np.str_]
@@ -131,7 +130,7 @@ def describe(samples: Sequence[Sample], descriptor: Descriptor) -> Table:
 
 
 def predictions(table: Table, classifier: str) -> NDArray[np.str_]:
-    """What each particle is taken for by a classifier that has not seen its run, (M,)."""
+    """Predicted structure of each particle by a classifier not trained on its run, (M,)."""
     predicted = np.empty(len(table.run), table.structure.dtype)
     folds = LeaveOneGroupOut().split(table.features, table.structure, table.run)
     for learned, held_out in folds:
@@ -142,7 +141,7 @@ def predictions(table: Table, classifier: str) -> NDArray[np.str_]:
 
 
 def run_accuracies(table: Table, predicted: NDArray[np.str_]) -> NDArray[np.float64]:
-    """Accuracy of each run, all liquids of it with equal weight, (runs,)."""
+    """Accuracy of each run, with equal weight for all liquids, (runs,)."""
     right = predicted == table.structure
     return np.array(
         [
@@ -164,18 +163,17 @@ def margin(values: NDArray[np.float64]) -> float:
 
 
 class Comparison(NamedTuple):
-    """How well each descriptor tells the liquids apart.
+    """How well each descriptor distinguishes the liquids.
 
     Attributes
     ----------
     rows : list of dict
-        For each classifier and descriptor the accuracy and by how much the first descriptor is
-        better, with the margins of their confidence intervals.
+        For each classifier and descriptor, the accuracy and how much better the first descriptor
+        is, with the half-widths of their confidence intervals.
     names : list of str
-        The liquids, by what they freeze into.
+        The liquids, by the structure that they form.
     confusion : dict of str to (K, K) float64
-        For each descriptor, what share of each liquid the first classifier takes for which, as
-        rows.
+        For each descriptor, the confusion matrix of the first classifier, normalized by row.
     """
 
     rows: list[dict[str, Any]]
@@ -184,9 +182,9 @@ class Comparison(NamedTuple):
 
 
 def compare(samples: Sequence[Sample], descriptors: Mapping[str, Descriptor]) -> Comparison:
-    """Tell the same particles apart by several descriptors; the first is what others lose to.
+    """Classify the same particles by several descriptors, and compare with the first.
 
-    Differences are of the same runs, so that what makes a run hard for all does not count.
+    Differences are between accuracies of the same run, so that variation between runs cancels.
     """
     tables = {name: describe(samples, function) for name, function in descriptors.items()}
     names = sorted({it.structure for it in samples})
@@ -216,40 +214,3 @@ def compare(samples: Sequence[Sample], descriptors: Mapping[str, Descriptor]) ->
                 confusion_matrix(table.structure, predicted, labels=names, normalize="true"),
             )
     return Comparison(rows, names, confusion)
-
-
-def draw(path: Path, comparison: Comparison) -> None:
-    """Accuracies with their intervals, and what is taken for what."""
-    rows, names, confusion = comparison
-    figure, axes = plt.subplots(
-        1, 3, figsize=(15, 4.8), layout="constrained", width_ratios=[1.2, 1, 1]
-    )
-    width = 0.8 / len(CLASSIFIERS)
-    places = np.arange(len(confusion))
-    for i, classifier in enumerate(CLASSIFIERS):
-        own = [row for row in rows if row["classifier"] == classifier]
-        axes[0].bar(
-            places + (i - (len(CLASSIFIERS) - 1) / 2) * width,
-            [row["accuracy"] for row in own],
-            width,
-            yerr=[row["accuracy, margin"] for row in own],
-            capsize=3,
-            label=classifier,
-        )
-    axes[0].axhline(1 / len(names), color="0.5", ls=":", label="chance")
-    axes[0].set_xticks(places, list(confusion), rotation=25, ha="right")
-    axes[0].set(ylabel="accuracy for a particle of a run not learned from", ylim=(0, 1.15))
-    axes[0].set_title("liquids told apart before they freeze")
-    axes[0].set_yticks(np.arange(0, 1.01, 0.2))
-    axes[0].legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
-    # what others lose to, and what the paper compares it with
-    for part, descriptor in zip(axes[1:], list(confusion)[:2], strict=True):
-        shares = confusion[descriptor]
-        part.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-        for i, j in np.ndindex(shares.shape):
-            color = "w" if shares[i, j] > 0.5 else "k"
-            part.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", color=color, size=8)
-        part.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
-        part.set_yticks(range(len(names)), names, fontsize=8)
-        part.set(xlabel="taken for", ylabel="liquid that freezes into", title=descriptor)
-    save_figure(path, figure)

@@ -1,8 +1,8 @@
-"""How good labels and confidences are: numbers from arrays."""
+"""Measures of labels and confidences."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from hoomd_gala.errors import InputError
 
@@ -15,9 +15,8 @@ def area_under_roc(high: ArrayLike, low: ArrayLike) -> float:
     first, second = np.asarray(high), np.asarray(low)
     if not len(first) or not len(second):
         raise InputError("the area under a ROC curve needs values on both sides.")
-    ranks = rankdata(np.concatenate([first, second]))[: len(first)]
-    wins = ranks.sum() - len(first) * (len(first) + 1) / 2
-    return float(wins / (len(first) * len(second)))
+    positive = np.repeat([True, False], [len(first), len(second)])
+    return float(roc_auc_score(positive, np.concatenate([first, second])))
 
 
 def reliability(
@@ -35,7 +34,7 @@ def reliability(
 
 
 def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error: mean over particles of |accuracy - confidence| of their bin."""
+    """Return the expected calibration error: mean |accuracy - confidence| of particles' bins."""
     mean, accuracy, counts = reliability(confidence, correct)
     filled = counts > 0
     return float((abs(accuracy - mean) * counts)[filled].sum() / counts.sum())

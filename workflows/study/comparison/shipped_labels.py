@@ -1,4 +1,4 @@
-"""What the shipped model says of a solid, to stand beside what is known of it without learning."""
+"""Labels of the shipped model for a solid, to compare with its identification."""
 
 from collections import Counter
 from typing import Any
@@ -9,12 +9,12 @@ from study.solids.order import bulk
 
 MODEL = "structures"
 
-#: Column of a table that it goes to.
+#: Its column of a table.
 COLUMN = f"labels by {MODEL}"
 
 
 def of_bulk(warm: System, quenched: System) -> dict[str, Any]:
-    """Most frequent labels of the bulk of a warm solid, whose bulk is told without its heat."""
+    """Most frequent labels of a warm solid, in the bulk of its inherent structure."""
     result = Analyzer(MODEL).analyze_system(warm)
     labels = result.names[bulk(quenched)].tolist()
     shares = Counter(labels).most_common(3)

@@ -1,1 +1,1 @@
-"""Jobs and studies, on this machine and on clusters."""
+"""Studies and their state points, jobs, conditions, and clusters."""

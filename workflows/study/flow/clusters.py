@@ -6,10 +6,10 @@ from typing import Any
 from flow.environment import DefaultSlurmEnvironment, registered_environments
 
 
-class Slurm(DefaultSlurmEnvironment):
-    """Any cluster with SLURM: asks for GPUs where operations do.
+class Slurm(DefaultSlurmEnvironment):  # type: ignore[misc]
+    """Any cluster with SLURM; requests GPUs for operations that need them.
 
-    Flow's own environment for unknown clusters refuses them, as it does not know which nodes have
+    Flow's own environment for unknown clusters refuses to, as it does not know which nodes have
     any; SLURM does.
     """
 
@@ -17,7 +17,7 @@ class Slurm(DefaultSlurmEnvironment):
 
     @classmethod
     def is_present(cls) -> bool:
-        """Whether there is SLURM, and flow has no environment for this very cluster."""
+        """Whether there is SLURM, and flow has no environment for this cluster by name."""
         known = any(
             other.hostname_pattern is not None and other.is_present()
             for other in registered_environments()

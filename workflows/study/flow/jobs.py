@@ -1,18 +1,15 @@
-"""What operations of all studies share: the project, conditions, directives, and simulations."""
+"""What operations of all studies share: the project, conditions, directives, and places."""
 
-import fcntl
 import functools
 import os
 import shutil
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from flow import FlowProject
 
-from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.threads import cores, spare_threads, wait_passively
 from study.flow import studies
@@ -20,18 +17,20 @@ from study.flow import studies
 # before an operation imports torch
 wait_passively()
 
+#: Folder of the project, with ``project.py``, ``studies``, ``templates``, ``workspace`` and
+#: ``summary``.
 FOLDER = Path(__file__).resolve().parents[2]
 
 TRAJECTORY = "trajectory.gsd"
-#: A copy of it that shows structures in OVITO as soon as it is opened.
+#: A copy of it in which structures are particle types, as OVITO shows these when it opens a file.
 VIEW = "trajectory-view.gsd"
 
 
-class Study(FlowProject):
-    """The project; all its data lie in ``workspace`` beside this file."""
+class Study(FlowProject):  # type: ignore[misc]
+    """The project; all its data lie in ``workspace``, in :data:`FOLDER`."""
 
 
-# ---- what an operation may use, and that it runs alone ----
+# ---- jobs of a study ----
 
 
 def of_kind(job: Any, name: str) -> list[Any]:
@@ -45,64 +44,10 @@ def siblings(job: Any) -> list[Any]:
     return of_kind(job, job.sp.kind)
 
 
-def threads(job: Any) -> int:
-    """Threads for an operation that runs for all jobs of a kind at once, of cores that are idle."""
-    return spare_threads(cores() // len(siblings(job)))
-
-
-def cluster(key: str) -> Callable[[Any], Any]:
-    """A directive that stands in the study's file under ``[cluster]``."""
-    return lambda job: studies.load(job.sp.study)["cluster"][key]
-
-
-#: Of operations that need no GPU.
-ON_CPU = {
-    "walltime": cluster("walltime_hours"),
-    # every operation in a process of its own, with its own threads
-    "fork": True,
-}
-
-#: Of simulations and trainings.
-DIRECTIVES = ON_CPU | {"ngpu": cluster("gpus")}
-
-
-def alone(done: Callable[[Any], bool]) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Let one process at a time work on an operation of a job.
-
-    When a run is killed, operations that it started may live on; a new run waits for them and then
-    finds the work done.
-    """
-
-    def decorate(operation: Callable[[Any], None]) -> Callable[[Any], None]:
-        @functools.wraps(operation)
-        def locked(job: Any) -> None:
-            with open(job.fn(f".{operation.__name__}.lock"), "w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    print(f"{operation.__name__} of {job}: another process is at it; waiting")
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                if not done(job):
-                    operation(job)
-
-        return locked
-
-    return decorate
-
-
-def kind(name: str) -> Callable[[Any], bool]:
-    """Condition: the job is of a kind."""
-    return lambda job: job.sp.kind == name
-
-
-def has(*filenames: str) -> Callable[[Any], bool]:
-    """Condition: the job has these files."""
-    return lambda job: all(map(job.isfile, filenames))
-
-
-def every(wanted: str, done: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Condition: something holds of all of the study's jobs of a kind."""
-    return lambda job: all(map(done, of_kind(job, wanted)))
+def study_jobs(job: Any) -> list[Any]:
+    """All jobs of a job's study."""
+    jobs = job.project.find_jobs({"study": job.sp.study})
+    return sorted(jobs, key=lambda other: (other.sp.kind, other.id))
 
 
 def find_file(job: Any, wanted: str, filename: str) -> Path | None:
@@ -113,15 +58,109 @@ def find_file(job: Any, wanted: str, filename: str) -> Path | None:
     return None
 
 
+# ---- conditions ----
+
+Condition = Callable[[Any], bool]
+
+
+def kind(name: str) -> Condition:
+    """Condition: the job is of a kind."""
+    return lambda job: job.sp.kind == name
+
+
+def has(*filenames: str) -> Condition:
+    """Condition: the job has these files."""
+    return lambda job: all(map(job.isfile, filenames))
+
+
+def every(wanted: str, done: Condition) -> Condition:
+    """Condition: something holds for all of the study's jobs of a kind."""
+    return lambda job: all(map(done, of_kind(job, wanted)))
+
+
 def simulated(job: Any) -> bool:
-    """Condition: the job's simulation has come to its end."""
+    """Condition: the job's simulation is complete."""
     return "simulation" in job.doc
 
 
-def study_jobs(job: Any) -> list[Any]:
-    """All jobs of a job's study."""
-    jobs = job.project.find_jobs({"study": job.sp.study})
-    return sorted(jobs, key=lambda other: (other.sp.kind, other.id))
+# ---- what an operation may use, and that it runs alone ----
+
+
+def threads(job: Any) -> int:
+    """Threads for an operation that runs for all jobs of a kind at once, of cores that are idle."""
+    return spare_threads(cores() // len(siblings(job)))
+
+
+def cluster(key: str) -> Callable[[Any], Any]:
+    """Return a directive given in the study's file under ``[cluster]``."""
+    return lambda job: studies.load(job.sp.study)["cluster"][key]
+
+
+#: Directives of operations that need no GPU.
+ON_CPU = {
+    "walltime": cluster("walltime_hours"),
+    # every operation in a process of its own, with its own threads
+    "fork": True,
+}
+
+#: Directives of simulations and trainings.
+DIRECTIVES = ON_CPU | {"ngpu": cluster("gpus")}
+
+Operation = Callable[[Any], None]
+
+
+def alone(done: Condition) -> Callable[[Operation], Operation]:
+    """Let one process at a time work on an operation of a job.
+
+    When a run is killed, operations that it started may live on. A new run waits for them and then
+    finds the work done. The system releases the lock of a process that dies.
+    """
+
+    def decorate(operation: Operation) -> Operation:
+        @functools.wraps(operation)
+        def locked(job: Any) -> None:
+            lock = FileLock(job.fn(f".{operation.__name__}.lock"))
+            try:
+                held = lock.acquire(blocking=False)
+            except Timeout:
+                print(f"{operation.__name__} of {job}: waiting for the process that works on it")
+                held = lock.acquire()
+            with held:
+                if not done(job):
+                    operation(job)
+
+        return locked
+
+    return decorate
+
+
+def operation(
+    *pre: Condition, post: Condition, directives: dict[str, Any] = DIRECTIVES
+) -> Callable[[Operation], Operation]:
+    """Register an operation of the workflow.
+
+    Parameters
+    ----------
+    *pre : callable
+        Conditions of a job for the operation to run, looked at in this order.
+    post : callable
+        Condition that holds when it is done; it does not run again then.
+    directives : dict
+        What it needs of the machine.
+    """
+
+    def decorate(function: Operation) -> Operation:
+        registered: Operation = Study.operation(directives=directives)(alone(post)(function))
+        Study.post(post)(registered)
+        # flow puts each before those that it has, as it expects decorators
+        for condition in reversed(pre):
+            Study.pre(condition)(registered)
+        return registered
+
+    return decorate
+
+
+# ---- results of a whole study ----
 
 
 def summary_folder(job: Any) -> Path:
@@ -130,13 +169,13 @@ def summary_folder(job: Any) -> Path:
 
 
 def copy(source: str | os.PathLike[str], target: Path) -> None:
-    """Copy a file, as a whole or not at all."""
+    """Copy a file, whole or not at all."""
     with replacing(target) as part:
         shutil.copyfile(source, part)
 
 
 def publish(job: Any, *names: str, under: str = "") -> None:
-    """Copy results to where the study's summary lies, or into a folder there.
+    """Copy results to the folder of the study's summary, or to a folder in it.
 
     Results of one system of several go under its name.
     """
@@ -144,38 +183,3 @@ def publish(job: Any, *names: str, under: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         copy(job.fn(name), folder / name)
-
-
-def title(job: Any) -> str:
-    """Name of a simulated system, for people."""
-    from study.simulation import protocol
-
-    return protocol.pair_potential(job.sp).name
-
-
-def run_simulation(job: Any, model: Path | None) -> None:
-    """Carry a job's simulation to its end and note what ran it."""
-    import torch
-    from tqdm.auto import tqdm
-
-    from study.simulation import engines, protocol
-
-    torch.set_num_threads(threads(job))
-    steps, potential = protocol.Protocol.of(job.sp), protocol.pair_potential(job.sp)
-    protocol.check_box(steps, potential)
-    started = time.monotonic()
-    with tqdm(
-        total=steps.total_steps,
-        desc=f"{job.sp.kind} {title(job)}",
-        unit="step",
-        position=siblings(job).index(job) if sys.stderr.isatty() else 0,
-        mininterval=0.5 if sys.stderr.isatty() else 20,
-    ) as bar:
-        try:
-            ran = engines.pick().run(steps, potential, Path(job.path), model, threads(job), bar)
-        except RuntimeError as error:
-            raise InputError(
-                f"{title(job)} came to grief after timestep {bar.n} ({error}); if particles flew "
-                "apart, take a smaller dt."
-            ) from error
-    job.doc.simulation = ran | {"seconds": round(time.monotonic() - started, 1)}

@@ -1,4 +1,4 @@
-"""Studies: small files that say what to simulate and train, and the state points they stand for."""
+"""Studies: files of what to simulate and train, and the state points of their jobs."""
 
 import tomllib
 from pathlib import Path
@@ -15,7 +15,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> dict[str, Any]:
-    """The content of a study's file; InputError with the known names if there is none."""
+    """Content of a study's file; InputError with the known names if there is none."""
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
         raise InputError(f"there is no study {name!r}; there are {', '.join(names())}.")
@@ -31,7 +31,7 @@ def state_points(name: str) -> list[dict[str, Any]]:
         models.append(common | {"kind": "structure_model"} | study["structure_model"])
     if "shipped_model" in study:
         shipped = dict(study["shipped_model"])
-        # the same model from several starts, to see what learning without labels brought
+        # the same model from several sources, to show what self-supervised pretraining adds
         for source in shipped.pop("sources"):
             models.append(common | {"kind": "shipped_model", "source": source} | shipped)
     systems = [
@@ -46,7 +46,7 @@ def state_points(name: str) -> list[dict[str, Any]]:
 
 
 def _paper_points(study: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
-    """State points of what the paper shows: assemblies, liquids, transfers, and comparisons."""
+    """State points for results of the paper: assemblies, liquids, transfers, and comparisons."""
     points = [
         common | {"kind": "assembly"} | study["protocol"] | assembly
         for assembly in study.get("assemblies", [])
@@ -66,7 +66,7 @@ def _paper_points(study: dict[str, Any], common: dict[str, Any]) -> list[dict[st
 
 
 def _transfer_points(transfer: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
-    """A source for each task, a job for each pair of tasks and each task alone, and the table."""
+    """State points of a source for each task, of each pair and each task alone, and the table."""
     tasks = transfer.pop("tasks")
     of_source, of_target = transfer.pop("source"), transfer.pop("target")
     points = [

@@ -1,69 +1,60 @@
 """Operations on assemblies: systems of a potential that are cooled to see what they form."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
 from study.flow.jobs import (
-    DIRECTIVES,
     ON_CPU,
     TRAJECTORY,
-    Study,
-    alone,
+    Condition,
     every,
     find_file,
     has,
     kind,
     of_kind,
+    operation,
     publish,
-    run_simulation,
     simulated,
-    title,
 )
 from study.operations.frames import learns_frames
+from study.operations.simulations import run_simulation, title
 
-#: Sites of unit cells, in the study's job of kind "reference".
+#: Local environments of unit cells, in the study's job of kind "reference".
 SITES = "sites.npz"
 
 
 def assemblies(job: Any) -> list[Any]:
-    """The study's assemblies."""
+    """Return the study's assemblies."""
     return of_kind(job, "assembly")
 
 
 def reference_sites(job: Any) -> Path | None:
-    """Path of the sites that a study compares with, or None while there are none."""
+    """Path of the reference environments of a study, or None while there are none."""
     return find_file(job, "reference", SITES)
 
 
 def has_reference(job: Any) -> bool:
-    """Condition: the sites of unit cells are there to compare with."""
+    """Condition: the local environments of unit cells are there to compare with."""
     return reference_sites(job) is not None
 
 
 def solid_states(job: Any) -> tuple[Any, Any]:
-    """The last frame of an assembly as it is, and without its heat."""
+    """Return the last frame of an assembly and its inherent structure."""
     from hoomd_gala.files.trajectories import last_system
 
     return last_system(job.fn(TRAJECTORY)), last_system(job.fn("solid.gsd"))
 
 
-@Study.pre(kind("assembly"))
-@Study.post(simulated)
-@Study.operation(directives=DIRECTIVES)
-@alone(simulated)
+@operation(kind("assembly"), post=simulated)
 def simulate_assembly(job: Any) -> None:
     """Cool a system from gas to solid, without labels."""
     run_simulation(job, model=None)
 
 
-@Study.pre(kind("reference"))
-@Study.post(has(SITES))
-@Study.operation(directives=ON_CPU)
-@alone(has(SITES))
+@operation(kind("reference"), post=has(SITES), directives=ON_CPU)
 def collect_reference(job: Any) -> None:
-    """Describe the sites of unit cells, to compare solids with."""
+    """Describe the local environments of unit cells, to compare solids with."""
     from study.solids import identification
 
     identification.write_sites(
@@ -72,45 +63,48 @@ def collect_reference(job: Any) -> None:
 
 
 def has_grid(job: Any) -> bool:
-    """Condition: lattice energies are to be compared over a grid of parameters."""
+    """Condition: the study maps lattice energies over a grid of parameters."""
     return "k" in job.sp
 
 
-@Study.pre(kind("reference"))
-@Study.pre(has_grid)
-@Study.post(has("lattice_energies.csv", "lattice_energies.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("lattice_energies.csv", "lattice_energies.png"))
+@operation(
+    kind("reference"),
+    has_grid,
+    post=has("lattice_energies.csv", "lattice_energies.png"),
+    directives=ON_CPU,
+)
 def map_lattice_energies(job: Any) -> None:
-    """Find which unit cells are lowest in energy over a grid of both potentials' parameters."""
+    """Map which unit cells have the lowest energy over parameters of both potentials."""
     import numpy as np
 
+    from study.reports import lattice_energies as report
     from study.solids import lattice_energies
 
     k, phi, r0 = (np.arange(*job.sp[key]).round(6).tolist() for key in ("k", "phi", "r0"))
     points = list(lattice_energies.grid(k, phi, list(job.sp.epsilon), r0))
     rows = lattice_energies.map_grid(points)
     write_table(Path(job.fn("lattice_energies.csv")), rows)
-    lattice_energies.draw_grid(Path(job.fn("lattice_energies.png")), rows)
+    report.draw_grid(Path(job.fn("lattice_energies.png")), rows)
     publish(job, "lattice_energies.csv", "lattice_energies.png")
 
 
-@Study.pre(kind("assembly"))
-@Study.pre(simulated)
-@Study.pre(has_reference)
-@Study.post(has("evidence.json", "evidence.png", "solid.gsd"))
-@Study.operation(directives=ON_CPU)
-@alone(has("evidence.json", "evidence.png", "solid.gsd"))
+@operation(
+    kind("assembly"),
+    simulated,
+    has_reference,
+    post=has("evidence.json", "evidence.png", "solid.gsd"),
+    directives=ON_CPU,
+)
 def identify(job: Any) -> None:
-    """Say what an assembly formed, by methods that learn nothing, and draw the evidence."""
+    """Identify what an assembly formed, by methods without learning, and draw the evidence."""
     import gsd.hoomd
     import numpy as np
 
     from hoomd_gala.files.atomic import replacing
     from hoomd_gala.files.trajectories import last_system, make_frame
-    from study.figures import evidence_figures
-    from study.simulation import cooling, protocol
-    from study.solids import changes, evidence, identification
+    from study.reports import evidence as report
+    from study.simulation import protocol
+    from study.solids import changes, cooling, evidence, identification
 
     steps = protocol.Protocol.of(job.sp)
     trajectory = Path(job.fn(TRAJECTORY))
@@ -131,25 +125,27 @@ def identify(job: Any) -> None:
         "condensation, kT": round(liquid["kT"], 4),
         "freezing, kT": round(frozen["kT"], 4),
     }
-    evidence_figures.draw(Path(job.fn("evidence.png")), title(job), found, rows, numbers["verdict"])
+    report.draw(Path(job.fn("evidence.png")), title(job), found, rows, numbers["verdict"])
     evidence.write(Path(job.fn("evidence.json")), numbers)
 
 
-@Study.pre(kind("reference"))
-@Study.pre(every("assembly", has("evidence.json")))
-@Study.post(has("assemblies.csv", "assemblies.png", "assemblies.md"))
-@Study.operation(directives=ON_CPU)
-@alone(has("assemblies.csv", "assemblies.png", "assemblies.md"))
+@operation(
+    kind("reference"),
+    every("assembly", has("evidence.json")),
+    post=has("assemblies.csv", "assemblies.png", "assemblies.md"),
+    directives=ON_CPU,
+)
 def tabulate_assemblies(job: Any) -> None:
     """Put all assemblies, their parameters and the evidence into one table and one picture.
 
-    Beside the evidence stands what the shipped model says of the same particles while still warm.
+    The table also has the labels of the shipped model for the same particles while still warm.
     """
     from hoomd_gala.files.atomic import replacing
     from study.comparison import shipped_labels
-    from study.figures import evidence_figures
+    from study.reports import assemblies as table
+    from study.reports import evidence as report
     from study.simulation import protocol
-    from study.solids import assembly_table, evidence
+    from study.solids import evidence
 
     rows, shown = [], []
     for other in sorted(assemblies(job), key=title):
@@ -175,10 +171,10 @@ def tabulate_assemblies(job: Any) -> None:
             | shipped_labels.of_bulk(warm, solid)
         )
         publish(other, "evidence.png", "course.csv", under=title(other))
-    evidence_figures.draw_overview(Path(job.fn("assemblies.png")), shown)
+    report.draw_overview(Path(job.fn("assemblies.png")), shown)
     write_table(Path(job.fn("assemblies.csv")), rows)
     with replacing(job.fn("assemblies.md")) as part:
-        part.write_text(assembly_table.table(rows))
+        part.write_text(table.table(rows))
     publish(job, "assemblies.csv", "assemblies.png", "assemblies.md")
 
 
@@ -190,7 +186,7 @@ def assembled(job: Any) -> bool:
 
 
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Callable[[Any], bool]] = {
+FINISHED: dict[str, Condition] = {
     "assembly": assembled,
     "reference": has("assemblies.md"),
 }

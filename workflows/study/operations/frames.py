@@ -1,21 +1,12 @@
-"""Operations on networks that tell a trajectory's own frames apart, and the phases they show."""
+"""Operations on networks that distinguish a trajectory's frames, and the phases they show."""
 
 from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
 from hoomd_gala.threads import cores, spare_threads
-from study.flow.jobs import (
-    DIRECTIVES,
-    ON_CPU,
-    TRAJECTORY,
-    Study,
-    alone,
-    has,
-    publish,
-    simulated,
-    title,
-)
+from study.flow.jobs import DIRECTIVES, ON_CPU, TRAJECTORY, has, operation, publish, simulated
+from study.operations.simulations import title
 
 FRAME_MODEL = "frames.safetensors"
 
@@ -25,16 +16,12 @@ HISTOGRAM = "predicted_frames.csv"
 
 def learns_frames(job: Any) -> bool:
     """Condition: a network is to learn the job's own trajectory."""
-    return job.sp.get("trajectory_epochs", 0) > 0
+    return bool(job.sp.get("trajectory_epochs", 0) > 0)
 
 
-@Study.pre(learns_frames)
-@Study.pre(simulated)
-@Study.post(has(FRAME_MODEL))
-@Study.operation(directives=DIRECTIVES | {"np": 2})
-@alone(has(FRAME_MODEL))
+@operation(learns_frames, simulated, post=has(FRAME_MODEL), directives=DIRECTIVES | {"np": 2})
 def train_frames(job: Any) -> None:
-    """Train a network to tell the frames of the job's own trajectory apart."""
+    """Train a network to distinguish the frames of the job's own trajectory."""
     import torch
 
     from study.training import learning
@@ -45,10 +32,10 @@ def train_frames(job: Any) -> None:
 
 
 def write_histogram(path: Path, learned: Any, shown: Any) -> None:
-    """Tabulate which frames of one job's trajectory the particles of another's seem to be from.
+    """Tabulate which frames of one job's trajectory the particles of another resemble.
 
-    Both may be the same. Where they are not, lengths are brought to those that the network knows by
-    the nearest distances of the last frames.
+    Both may be the same. Otherwise lengths are rescaled to those that the network knows, by the
+    nearest-neighbor distances of the last frames.
     """
     from hoomd_gala import Analyzer
     from hoomd_gala.files.trajectories import last_system
@@ -67,14 +54,15 @@ def write_histogram(path: Path, learned: Any, shown: Any) -> None:
 
 
 def write_phases(target: Any, shown: Any, name: str) -> Any:
-    """Phases of one job's trajectory, from the histogram that lies with another; returns them.
+    """Write a table and a figure of the phases of one job's trajectory; returns the phases.
 
-    Both may be the same. A table and a figure of this name are written.
+    They are found in the histogram of predicted frames of the target, which may be the same job.
     """
     import numpy as np
 
-    from study.simulation import cooling, protocol
-    from study.solids import phases
+    from study.reports import phases as report
+    from study.simulation import protocol
+    from study.solids import cooling, phases
 
     trajectory = Path(shown.fn(TRAJECTORY))
     with open(target.fn(HISTOGRAM)) as file:
@@ -83,38 +71,37 @@ def write_phases(target: Any, shown: Any, name: str) -> Any:
     course = cooling.course(trajectory, protocol.Protocol.of(shown.sp))
     solid = phases.crystalline(trajectory)
     changes = phases.phase_changes(histogram, course, solid)
-    phases.draw(
+    report.draw(
         Path(target.fn(f"{name}.png")), title(shown), histogram, learned, course, solid, changes
     )
     write_table(Path(target.fn(f"{name}.csv")), phases.rows(changes, course))
     return changes
 
 
-@Study.pre(has(FRAME_MODEL))
-@Study.post(has(HISTOGRAM))
-@Study.operation(directives=ON_CPU)
-@alone(has(HISTOGRAM))
+@operation(has(FRAME_MODEL), post=has(HISTOGRAM), directives=ON_CPU)
 def predict_frames(job: Any) -> None:
-    """Tabulate which frames the particles of each frame seem to be from."""
+    """Tabulate which frames the particles of each frame are predicted to be from."""
     import torch
 
     torch.set_num_threads(spare_threads(cores()))
     write_histogram(Path(job.fn(HISTOGRAM)), job, job)
 
 
-@Study.pre(learns_frames)
-@Study.pre(has(HISTOGRAM))
-@Study.post(has("snapshots.png", "phases.csv", "phases.png"))
-@Study.operation(directives=ON_CPU)
-@alone(has("snapshots.png", "phases.csv", "phases.png"))
+@operation(
+    learns_frames,
+    has(HISTOGRAM),
+    post=has("snapshots.png", "phases.csv", "phases.png"),
+    directives=ON_CPU,
+)
 def find_phases(job: Any) -> None:
     """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
     from hoomd_gala import Analyzer
+    from study.reports import phases as report
     from study.solids import phases
 
     changes = write_phases(job, job, "phases")
     trajectory = Path(job.fn(TRAJECTORY))
     analyzer = Analyzer(job.fn(FRAME_MODEL))
     chosen = phases.middles(changes[0], len(analyzer.class_names))
-    phases.draw_snapshots(Path(job.fn("snapshots.png")), trajectory, analyzer, chosen)
+    report.draw_snapshots(Path(job.fn("snapshots.png")), trajectory, analyzer, chosen)
     publish(job, "phases.csv", "phases.png", "snapshots.png", under=title(job))

@@ -1,1 +1,1 @@
-"""Simulations: what is simulated, and on which engine."""
+"""What is simulated, on which engine, and hot crystals of known structure."""

@@ -44,14 +44,14 @@ def _device() -> Any:
 
 
 def pair_force(potential: PairPotential) -> Any:
-    """The potential as a HOOMD force.
+    """Return the potential as a HOOMD force.
 
     A table runs at more than twice the speed of the native oscillating potential on the CPU.
     """
     force = hoomd.md.pair.Table(
         hoomd.md.nlist.Cell(buffer=NEIGHBOR_BUFFER), default_r_cut=potential.r_cut
     )
-    energies, forces = potential.table(TABLE_WIDTH)
+    _, energies, forces = potential.table(TABLE_WIDTH)
     force.params[("A", "A")] = {"r_min": R_MIN, "U": energies, "F": forces}
     return force
 
@@ -119,7 +119,7 @@ def run(
 def solid(
     crystal: System, interaction: Springs | PairPotential, seed: int
 ) -> Callable[[float, int], Array]:
-    """Set a crystal up for heating; see :func:`engines.pick`."""
+    """Set up a crystal for simulation at given temperatures; see :func:`engines.pick`."""
     frame = make_frame(crystal, 0)
     snapshot = hoomd.Snapshot()
     snapshot.configuration.box = frame.configuration.box

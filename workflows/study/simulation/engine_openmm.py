@@ -54,7 +54,7 @@ def _platform(threads: int) -> tuple[openmm.Platform, dict[str, str]]:
 
 
 def pair_force(potential: PairPotential, n_particles: int) -> openmm.CustomNonbondedForce:
-    """The potential as an OpenMM force."""
+    """Return the potential as an OpenMM force."""
     force = openmm.CustomNonbondedForce(potential.expression.replace("**", "^"))
     force.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
     force.setCutoffDistance(potential.r_cut)
@@ -147,7 +147,7 @@ def _reduced(box: Array) -> Array:
 def solid(
     crystal: System, interaction: Springs | PairPotential, seed: int
 ) -> Callable[[float, int], Array]:
-    """Set a crystal up for heating; see :func:`engines.pick`."""
+    """Set up a crystal for simulation at given temperatures; see :func:`engines.pick`."""
     system = openmm.System()
     for _ in crystal.positions:
         system.addParticle(1.0)

@@ -5,16 +5,17 @@ from types import ModuleType
 
 
 def pick() -> ModuleType:
-    """The module that drives HOOMD-blue where it is installed, else the one for OpenMM.
+    """Return the module that drives HOOMD-blue where it is installed, else the one for OpenMM.
 
-    Both have ``run(protocol, potential, folder, model, threads, bar)``, which carries a simulation
-    from its last restart file in the folder, or from the start, to its end, and returns what ran
-    it. They write the same files: ``trajectory.gsd`` with a frame every ``protocol.period``
-    timesteps, labelled if a model is given, and ``restart.gsd``.
+    Both have ``run(protocol, potential, folder, model, threads, bar)``, which runs a simulation
+    from its last restart file in the folder, or from the start, to its end, and returns the engine,
+    its version and the device. They write the same files: ``trajectory.gsd`` with a frame every
+    ``protocol.period`` timesteps, labeled if a model is given, and ``restart.gsd``.
 
-    Both have ``solid(crystal, interaction, seed)`` as well, which sets a crystal up with springs or
-    a pair potential and returns a function: given a temperature and a number of timesteps, it goes
-    on simulating at constant volume and returns the positions, (N, 3), in the crystal's order.
+    Both also have ``solid(crystal, interaction, seed)``, which sets up a crystal with springs or a
+    pair potential and returns a function: given a temperature and a number of timesteps, it
+    continues the simulation at constant volume and returns the positions, (N, 3), in the crystal's
+    order.
     """
     if importlib.util.find_spec("hoomd") is not None:
         from study.simulation import engine_hoomd

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from hoomd_gala.crystals import potentials
 from hoomd_gala.errors import InputError
 
-#: What neighbor lists reach beyond the cut-off of forces.
+#: Distance that neighbor lists extend beyond the cutoff of forces.
 NEIGHBOR_BUFFER = 0.4
 
-#: Timestep and drag of the Langevin thermostat for crystals that are heated.
+#: Timestep and drag of the Langevin thermostat for hot crystals.
 SOLID_DT = 0.008
 SOLID_GAMMA = 2.0
 
@@ -59,7 +59,7 @@ class Protocol:
 
     @classmethod
     def of(cls, state_point: Any) -> "Protocol":
-        """The protocol in a job's state point."""
+        """Return the protocol in a job's state point."""
         return cls(**{field.name: state_point[field.name] for field in fields(cls)})
 
     @property
@@ -70,7 +70,7 @@ class Protocol:
     @property
     def box_length(self) -> float:
         """Edge of the box."""
-        return (self.n_particles / self.number_density) ** (1 / 3)
+        return float((self.n_particles / self.number_density) ** (1 / 3))
 
     def kT(self, step: int) -> float:
         """Temperature of the thermostat at a timestep."""
@@ -82,7 +82,7 @@ class Protocol:
     def initial_positions(self) -> NDArray[np.float64]:
         """Sites of a simple cubic lattice that fills the box, (n_particles, 3).
 
-        At ``gas_kT`` it has melted long before the first frame.
+        At ``gas_kT`` it melts long before the first frame.
         """
         n = int(np.ceil(self.n_particles ** (1 / 3)))
         sites = np.array(
@@ -92,7 +92,7 @@ class Protocol:
 
 
 def check_box(protocol: Protocol, potential: potentials.PairPotential) -> None:
-    """InputError if the box holds a particle and its own image within the reach of forces."""
+    """InputError if the box is so small that a particle interacts with its own image."""
     least = 2 * (potential.r_cut + NEIGHBOR_BUFFER)
     if protocol.box_length < least:
         needed = int(np.ceil(least**3 * protocol.number_density))
@@ -104,7 +104,7 @@ def check_box(protocol: Protocol, potential: potentials.PairPotential) -> None:
 
 
 def pair_potential(state_point: Any) -> potentials.PairPotential:
-    """The pair potential in a job's state point."""
+    """Return the pair potential in a job's state point."""
     if state_point["potential"] == "opp":
         return potentials.opp(state_point["k"], state_point["phi"])
     return potentials.ljg(state_point["epsilon"], state_point["r0"])

@@ -1,4 +1,4 @@
-"""Restart files: the one place where an interrupted simulation continues."""
+"""Restart files, from which interrupted simulations continue."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ def trajectory_path(folder: Path) -> Path:
 
 
 def resume(folder: Path) -> gsd.hoomd.Frame | None:
-    """The frame to continue from, or None for a fresh start.
+    """Return the frame to continue from, or None for a fresh start.
 
-    The trajectory is cut back to that frame: what was written after the restart file comes again.
+    The trajectory is truncated to that frame: frames after the restart file are simulated again.
     """
     restart, trajectory = restart_path(folder), trajectory_path(folder)
     if not restart.is_file():

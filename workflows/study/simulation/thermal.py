@@ -1,10 +1,10 @@
 """Hot crystals whose structure is known: displaced at random, or simulated at rising temperature.
 
-Random displacements know nothing of each other; in a real crystal neighbors move together and the
-distances between them vary less. So every structure is also simulated. No simple pair potential
-keeps all structures stable, but springs do: in an elastic network, particles within a cut-off are
-bonded by springs at rest in the perfect crystal, which is then the minimum of the energy and cannot
-melt. Where a pair potential has a structure as a stable phase, that is simulated as well.
+Random displacements are independent; in a real crystal neighbors move together and the distances
+between them vary less. So every structure is also simulated. No simple pair potential stabilizes
+all structures, but springs do: in an elastic network, particles within a cutoff are bonded by
+springs at rest in the perfect crystal, which is then the minimum of the energy and cannot melt.
+Structures that a pair potential stabilizes are simulated with it as well.
 
 The neighbor distance is the shortest distance of the perfect crystal. Displacements are given per
 direction, in units of it.
@@ -26,7 +26,7 @@ from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.systems import Array, System, as_system, lattice_vectors
 from study.simulation import engines
 
-#: The structures, and what people call them.
+#: The structures and their common names.
 STRUCTURES = {
     "cF4-Cu": "fcc",
     "hP2-Mg": "hcp",
@@ -38,7 +38,7 @@ STRUCTURES = {
     "tP30-CrFe": "σ phase",
 }
 
-#: Displacements per direction that crystals are heated to.
+#: Target displacements per direction.
 LEVELS = (0.02, 0.04, 0.06, 0.08, 0.10, 0.12)
 
 #: Range of the springs, in neighbor distances: the second shell of the diamonds makes them rigid.
@@ -47,13 +47,13 @@ SPRING_RANGE = 1.7
 #: Stiffness of the springs; about that of Lennard-Jones, so that one timestep serves both.
 SPRING_CONSTANT = 60.0
 
-#: Temperature of the first, short look at how far particles move.
+#: Temperature at which displacements are measured first.
 PROBE_KT = 0.05
 
-#: Fraction of particles nearer to another site than their own, above which a crystal has melted.
+#: Fraction of particles that have left their site above which a crystal has melted.
 MOLTEN = 0.01
 
-#: Pair potentials, and structures that they keep stable until they melt.
+#: Pair potentials, and structures that they stabilize.
 POTENTIALS = (
     (potentials.ljg(0.0, 1.0), ("cF4-Cu", "hP2-Mg")),
     (potentials.opp(6.25, 0.62), ("cI2-W",)),
@@ -62,10 +62,10 @@ POTENTIALS = (
 #: Points at which a potential is tabulated for its lattice energy.
 TABLE_WIDTH = 4000
 
-#: Particles of a crystal, at least.
+#: Fewest particles of a crystal.
 N_PARTICLES = 1500
 
-#: Timesteps at each temperature: several relaxation times of the slowest sound wave.
+#: Timesteps at each temperature: several relaxation times of the slowest phonon.
 STEPS = 600
 
 
@@ -79,12 +79,12 @@ class HotCrystal(NamedTuple):
     kind : str
         ``"Gaussian"``, ``"elastic network"`` or the name of a pair potential.
     level : float
-        The displacement per direction that was aimed at, in neighbor distances.
+        Target displacement per direction, in neighbor distances.
     kT : float
         Temperature in units of the potential; 0 for random displacements.
     rms : float
-        The displacement per direction that came out: root mean square, the motion of the whole
-        removed, in neighbor distances.
+        Root-mean-square displacement per direction, without the motion of the whole, in neighbor
+        distances.
     system : System
         The particles.
     """
@@ -97,7 +97,7 @@ class HotCrystal(NamedTuple):
     system: System
 
 
-#: What makes a series of hot crystals, given the least number of particles.
+#: Makes a series of hot crystals of at least a number of particles.
 Source = Callable[[int], Iterator[HotCrystal]]
 
 
@@ -106,7 +106,7 @@ def displacements(system: System, perfect: System) -> Array:
     lattice = lattice_vectors(perfect.box)
     fractional = (system.positions - perfect.positions) @ np.linalg.inv(lattice)
     shifts = (fractional - np.round(fractional)) @ lattice
-    return shifts - shifts.mean(axis=0)
+    return np.asarray(shifts - shifts.mean(axis=0))
 
 
 def rms_displacement(system: System, perfect: System) -> float:
@@ -127,28 +127,27 @@ def springs(perfect: System) -> potentials.Springs:
 
 
 def relaxed(perfect: System, potential: potentials.PairPotential) -> System:
-    """A crystal with one kind of site, scaled to its least lattice energy: no pressure at kT = 0.
+    """Scale a crystal of equivalent sites to its lowest lattice energy: no pressure at kT = 0.
 
-    The potential is taken as zero at its cut-off, as forces do that end there.
+    The potential is shifted to zero at its cutoff, as the forces are truncated there.
     """
     lattice = lattice_vectors(perfect.box)
     fractional = (perfect.positions[1:] - perfect.positions[0]) @ np.linalg.inv(lattice)
     distances = np.linalg.norm((fractional - np.round(fractional)) @ lattice, axis=1)
-    r = np.linspace(potentials.R_MIN, potential.r_cut, TABLE_WIDTH, endpoint=False)
-    energies, _ = potential.table(TABLE_WIDTH)
+    r, energies, _ = potential.table(TABLE_WIDTH)
     scales = np.linspace(0.85, 1.15, 3001)
     energy = [np.interp(distances * a, r, energies - energies[-1], right=0).sum() for a in scales]
     return scaled(perfect, scales[np.argmin(energy)])
 
 
 def scaled(system: System, factor: float) -> System:
-    """A system with all lengths multiplied."""
+    """Return a system with all lengths multiplied."""
     box = system.box * np.array([factor] * 3 + [1] * 3)
     return System(system.positions * factor, box, system.types)
 
 
 def gaussian(structure: str, n_particles: int, seed: int) -> Iterator[HotCrystal]:
-    """A crystal whose particles are displaced at random, at each level."""
+    """Yield a crystal whose particles are displaced at random, at each level."""
     perfect = crystal(unit_cell(structure), n_particles)
     rng = np.random.default_rng(seed)
     for level in LEVELS:
@@ -158,7 +157,7 @@ def gaussian(structure: str, n_particles: int, seed: int) -> Iterator[HotCrystal
 
 
 def elastic(structure: str, n_particles: int, seed: int) -> Iterator[HotCrystal]:
-    """A crystal held by springs, heated to each level."""
+    """Yield an elastic network, heated to each level."""
     perfect = crystal(unit_cell(structure), n_particles)
     yield from heated(structure, "elastic network", perfect, 1.0, springs(perfect), seed)
 
@@ -166,7 +165,7 @@ def elastic(structure: str, n_particles: int, seed: int) -> Iterator[HotCrystal]
 def simulated(
     structure: str, potential: potentials.PairPotential, n_particles: int, seed: int
 ) -> Iterator[HotCrystal]:
-    """A crystal of particles with a pair potential, heated level by level until it melts."""
+    """Yield a crystal of particles with a pair potential, heated level by level until it melts."""
     perfect = crystal(unit_cell(structure), n_particles)
     stretched = relaxed(perfect, potential)
     distance = stretched.box[0] / perfect.box[0]
@@ -181,10 +180,10 @@ def heated(
     interaction: potentials.Springs | potentials.PairPotential,
     seed: int,
 ) -> Iterator[HotCrystal]:
-    """Simulate a crystal at constant volume, level by level, while it is one.
+    """Simulate a crystal at constant volume, level by level, until it melts.
 
-    Mean square displacements grow about in proportion to the temperature: each temperature
-    follows from what came out at the one before.
+    Mean square displacements are about proportional to the temperature: each temperature follows
+    from the displacement at the one before.
     """
     equilibrate = engines.pick().solid(perfect, interaction, seed)
     kT = PROBE_KT
@@ -201,8 +200,8 @@ def heated(
 
 
 def sources(structure: str) -> dict[str, Source]:
-    """What makes each kind of hot crystal of a structure, by kind."""
-    # no two structures share their random numbers
+    """Return sources of each kind of hot crystal of a structure, by kind."""
+    # each structure has random numbers of its own
     seed = 1 + list(STRUCTURES).index(structure)
     made: dict[str, Source] = {
         "Gaussian": functools.partial(gaussian, structure, seed=seed),
@@ -215,9 +214,9 @@ def sources(structure: str) -> dict[str, Source]:
 
 
 def stored(folder: Path, structure: str, kind: str, n_particles: int) -> list[HotCrystal]:
-    """Hot crystals of a kind from a GSD file in a folder, made and written first if need be.
+    """Hot crystals of a kind from a GSD file in a folder, simulated first if there is none.
 
-    The file appears when all are made, so that an interruption leaves no half of a series.
+    The file appears when all of them are written, so an interruption leaves no partial series.
     """
     path = folder / f"{structure}-{kind.replace(' ', '-')}.gsd"
     if not path.is_file():

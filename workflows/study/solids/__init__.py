@@ -1,1 +1,1 @@
-"""What a simulated solid is, by methods that learn nothing."""
+"""What a simulated solid is, by methods without learning."""

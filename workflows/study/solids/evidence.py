@@ -1,4 +1,4 @@
-"""Everything that is known of what an assembly formed, as one row of a table and one picture."""
+"""Evidence of what an assembly formed: measurements, rules, and a row of a table."""
 
 import json
 from collections.abc import Mapping
@@ -38,38 +38,37 @@ from study.solids.order import (
     views,
 )
 
-#: Coordinations, by Voronoi cells, of tetrahedrally close-packed (Frank-Kasper) structures; the
-#: share of the bulk that has one of them before a structure is called so; and the share that has
-#: 12 neighbors, and more, as no such structure has only one kind.
+#: Coordination numbers, by Voronoi cells, of tetrahedrally close-packed (Frank-Kasper) structures;
+#: the least share of the bulk that must have one of them; and the least share that must have 12
+#: neighbors, and more than 12, as no such structure has one coordination number only.
 FRANK_KASPER, MOST, EACH = (12, 14, 15, 16), 0.8, 0.15
 
-#: What a solid is called whose layers are close-packed and stacked at random, as no cell says it,
-#: and the share of the bulk that is at least.
+#: Name of a solid of randomly stacked close-packed layers, which no unit cell describes, and the
+#: least share of the bulk that must be close-packed.
 CLOSE_PACKED, LAYERED = "close-packed layers", 0.6
 
-#: What a solid is called that fits no rule.
+#: Name of a solid that fits no rule.
 NOT_IDENTIFIED = "not identified"
 
-#: Bulk particles below which nothing is said.
+#: Fewest bulk particles that can be identified.
 AT_LEAST = 20
 
-#: Degrees of bond order that an icosahedral sample may have, and those that vanish in one; what the
-#: strongest of the first is at least, and the share of it that the others may have; correlation of
-#: a tenfold pattern. Of Frank-Kasper crystals, balls of tP30-CrFe and cP8-Cr3Si have a share of 0.3
-#: and 0.4.
+#: Degrees of bond order that icosahedral symmetry allows, and those that it forbids; the least
+#: value of the strongest of the first, and the largest share of it that the others may have; least
+#: correlation of a tenfold pattern. Droplets of tP30-CrFe and cP8-Cr3Si have shares of 0.3 and 0.4.
 ICOSAHEDRAL_DEGREES, OTHER_DEGREES = (6, 10, 12), (2, 4, 8)
 ICOSAHEDRAL, FORBIDDEN, TENFOLD = 0.15, 0.15, 0.5
 
-#: Correlation of a twelvefold pattern, and how far it may stay behind the fourfold and the sixfold
-#: one. A ball of tP30-CrFe, along its pseudo-twelvefold axis, has 0.76 beside 0.97.
+#: Least correlation of a twelvefold pattern, and by how much it may be below the fourfold and the
+#: sixfold one. A droplet of tP30-CrFe has 0.76 against 0.97 along its pseudo-twelvefold axis.
 TWELVEFOLD, BEHIND = 0.6, 0.1
 
-#: Share of particles on the wrong sites for a crystal's proportions.
+#: Largest off-stoichiometry: share of particles on the wrong sites for a crystal's proportions.
 PROPORTIONS = 0.3
 
 
 class Measured(NamedTuple):
-    """What is measured of a solid's bulk."""
+    """Measurements of a solid's bulk."""
 
     inside: Mask
     distance: float
@@ -78,7 +77,7 @@ class Measured(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What was found, beside the ideal crystal that is most like it."""
+    """What was found, and the same of the most similar ideal crystal."""
 
     solid: System
     found: Measured
@@ -99,31 +98,31 @@ def measure(system: System, inside: Mask) -> Measured:
 
 
 def ideal_droplet(cell: str, n_particles: int) -> System:
-    """A ball of about so many particles, cut out of a perfect crystal, alone in a cubic box."""
+    """Cut a spherical droplet of about so many particles out of a perfect crystal."""
     perfect = crystal(reference_cell(cell), 4 * n_particles)
     lattice = lattice_vectors(perfect.box)
-    height = float(plane_spacings(lattice).min())
+    spacing = float(plane_spacings(lattice).min())
     volume = n_particles * float(np.linalg.det(lattice)) / len(perfect.positions)
-    ball, _ = droplet(perfect, min(1.0, 2 * (3 * volume / (4 * np.pi)) ** (1 / 3) / height))
-    edge = 2 * height
+    ball, _ = droplet(perfect, min(1.0, 2 * (3 * volume / (4 * np.pi)) ** (1 / 3) / spacing))
+    edge = 2 * spacing
     return ball._replace(box=np.array([edge, edge, edge, 0, 0, 0]))
 
 
 def gather(
     last: System, potential: PairPotential, known: KnownSites, rng: np.random.Generator
 ) -> Evidence:
-    """Quench the last frame of an assembly and measure it.
+    """Find the inherent structure of the last frame of an assembly and measure it.
 
     Raises
     ------
     InputError
-        If it has no bulk.
+        If it has too little bulk.
     """
     solid = quench(last, potential, seed=1)
     inside = bulk(solid)
     if inside.sum() < AT_LEAST:
         raise InputError(
-            f"{inside.sum()} of {len(inside)} particles lie in the bulk of what has condensed; "
+            f"only {inside.sum()} of {len(inside)} particles are in the bulk of a condensed phase; "
             "simulate more particles or cool further."
         )
     matches = match_cells(solid, inside, known)
@@ -141,25 +140,25 @@ def gather(
 
 
 def is_icosahedral(order: BondOrder) -> bool:
-    """Whether common bond order is of degrees that icosahedral symmetry allows, and no other."""
+    """Whether common bond order has only degrees that icosahedral symmetry allows."""
     strongest = max(order.common[degree] for degree in ICOSAHEDRAL_DEGREES)
     others = max(order.common[degree] for degree in OTHER_DEGREES)
     return strongest > ICOSAHEDRAL and others < FORBIDDEN * strongest
 
 
 def verdict(evidence: Evidence) -> str:
-    """What the solid is, in words, by rules that look at the evidence alone."""
+    """Identification of the solid, by rules on the evidence alone."""
     best = evidence.matches[0]
     icosahedral = is_icosahedral(evidence.found.order)
     tenfold = evidence.views[1].symmetry[10] > TENFOLD
     pattern = evidence.views[0].symmetry
     if pattern[12] > max(TWELVEFOLD, pattern[4] - BEHIND, pattern[6] - BEHIND):
-        # first, as the sites are those of tP30-CrFe, made of the same squares and triangles
+        # first, as the local environments are those of tP30-CrFe, of the same squares and triangles
         return "dodecagonal order"
     if best.distance < NEAR and best.proportions < PROPORTIONS:
         return best.cell
     if evidence.close_packed > LAYERED:
-        # before icosahedral order, which twins of tetrahedra about a common edge have as well
+        # before icosahedral order, which twinned tetrahedra around a common edge have as well
         return CLOSE_PACKED
     if icosahedral and tenfold:
         return "icosahedral quasicrystal"
@@ -173,7 +172,7 @@ def verdict(evidence: Evidence) -> str:
 
 
 def _shares(counts: NDArray[np.int64]) -> str:
-    """Coordinations and their shares, the most frequent first."""
+    """Coordination numbers and their shares, the most frequent first."""
     values, numbers = np.unique(counts, return_counts=True)
     order = np.argsort(-numbers)[:4]
     total = len(counts)
@@ -181,7 +180,7 @@ def _shares(counts: NDArray[np.int64]) -> str:
 
 
 def row(evidence: Evidence) -> dict[str, Any]:
-    """The evidence in numbers, for a table: what was found, and of the ideal crystal beside it."""
+    """Tabulate the evidence in numbers: of what was found, and of the ideal crystal."""
     found, ideal = evidence.found, evidence.ideal
     best = evidence.matches[0]
     others = [it for it in evidence.matches if prototype(it.cell) != prototype(best.cell)]
@@ -226,12 +225,12 @@ def row(evidence: Evidence) -> dict[str, Any]:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Keep a row as JSON."""
+    """Write a row as JSON."""
     with replacing(path) as part:
         part.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What :func:`write` wrote."""
+    """Read a row that :func:`write` wrote."""
     content: dict[str, Any] = json.loads(path.read_text())
     return content

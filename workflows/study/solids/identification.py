@@ -1,6 +1,6 @@
-"""What a simulated solid is: its bulk compared with the sites of all unit cells, and templates.
+"""Identification of a simulated solid by the local environments of unit cells, and by templates.
 
-No network takes part: what is found here is what labels are checked against.
+No network takes part: labels are checked against what is found here.
 """
 
 from collections import Counter
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import sympy
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
@@ -23,38 +22,38 @@ from study.simulation import engines
 from study.solids import references
 from study.solids.order import Mask
 
-#: Timesteps without heat that bring a solid to the nearest minimum of its energy.
+#: Timesteps at kT = 0 that bring a solid to the nearest minimum of its energy.
 QUENCH_STEPS = 3000
 
-#: Largest unit cell whose sites are compared.
+#: Largest unit cell whose local environments are compared.
 MAX_PARTICLES = 60
 
-#: Largest cell that is compared at other axial ratios as well, and those ratios.
+#: Largest cell that is compared at other axial ratios as well, and these ratios.
 MAX_STRETCHED, AXIAL_RATIOS = 4, np.exp(np.arange(np.log(0.5), np.log(2.0), 0.025))
 
-#: Stands between the name of a cell and the axial ratio that it was brought to.
+#: Between the name of a cell and its axial ratio where that is another.
 _RATIO = " c/a="
 
-#: Weight of wrong proportions of sites, as a distance of descriptors.
+#: Weight of off-stoichiometry, as a distance of descriptors.
 _PROPORTIONS = 0.2
 
-#: How much farther than the best a cell may be to explain a solid as well.
+#: Difference of scores within which two cells explain a solid equally well.
 _ALIKE = 0.01
 
-#: Mean distance of descriptors up to which a solid is said to be a crystal of a unit cell. For
-#: scale: cubic and hexagonal diamond are 0.2 apart, cF4-Cu and cI2-W 0.4; a liquid stays further
+#: Largest mean distance of descriptors of a solid that is identified as a unit cell's crystal. For
+#: scale: cubic and hexagonal diamond differ by 0.2, cF4-Cu and cI2-W by 0.4; a liquid is farther
 #: than this from every cell.
 NEAR = 0.12
 
 
 def quench(system: System, potential: PairPotential, seed: int) -> System:
-    """Take the heat out of a solid: what is left are its structure and defects."""
+    """Quench a solid to its inherent structure, which keeps its defects."""
     still = engines.pick().solid(system, potential, seed)
     return make_system(still(0.0, QUENCH_STEPS), system.box)
 
 
 def energies(system: System, potential: PairPotential) -> Array:
-    """Potential energy of each particle, (N,): half of that of its pairs."""
+    """Potential energy of each particle, (N,): half the energy of its pairs."""
     tree = PeriodicTree.build(system.positions, system.box)
     n = 60
     while True:
@@ -63,21 +62,18 @@ def energies(system: System, potential: PairPotential) -> Array:
         if r[:, -1].min() >= potential.r_cut:
             break
         n *= 2
-    symbol = sympy.Symbol("r", positive=True)
-    function = sympy.lambdify(symbol, sympy.sympify(potential.expression, locals={"r": symbol}))
-    near = r < potential.r_cut
-    return np.where(near, function(np.where(near, r, 1.0)), 0.0).sum(axis=1) / 2
+    return np.asarray(potential.energy(r).sum(axis=1) / 2)
 
 
 class KnownSites(NamedTuple):
-    """The kinds of sites of unit cells.
+    """The local environments of unit cells.
 
     Attributes
     ----------
     cell : (S,) str
-        Unit cell of each site.
+        Unit cell of each environment.
     share : (S,) float64
-        Share of the cell's particles that sit on it.
+        Share of the cell's particles that have it.
     descriptor : (S, D) float64
         See :func:`hoomd_gala.crystals.sites.descriptors`.
     """
@@ -88,7 +84,7 @@ class KnownSites(NamedTuple):
 
 
 def reference_cell(name: str) -> UnitCell:
-    """A unit cell of the database, or one of them at another axial ratio: ``hP2-Mg c/a=0.64``."""
+    """Return a unit cell of the database, perhaps at another axial ratio: ``hP2-Mg c/a=0.64``."""
     known, at, ratio = name.partition(_RATIO)
     cell = unit_cell(known)
     if not at:
@@ -100,14 +96,14 @@ def reference_cell(name: str) -> UnitCell:
 
 
 def prototype(name: str) -> str:
-    """The database's name of a cell that :func:`reference_cell` gives."""
+    """Name in the database of a cell of :func:`reference_cell`."""
     return name.partition(_RATIO)[0]
 
 
 def stretched(name: str) -> list[str]:
     """Names of a cell at other axial ratios, if it is hexagonal, trigonal or tetragonal.
 
-    These keep its symmetry; isotropic particles often prefer another ratio than the element does.
+    These keep its symmetry; isotropic particles often prefer another ratio than the element.
     Only small cells of one element are stretched.
     """
     cell = unit_cell(name)
@@ -118,7 +114,7 @@ def stretched(name: str) -> list[str]:
 
 
 def collect_sites(names: Sequence[str] | None = None) -> KnownSites:
-    """Sites of some unit cells, or of all that are not too large, types ignored."""
+    """Local environments of some unit cells, or of all that are not too large, types ignored."""
     chosen = names or [
         name for name, it in unit_cells().items() if len(it.system.positions) <= MAX_PARTICLES
     ]
@@ -134,13 +130,13 @@ def collect_sites(names: Sequence[str] | None = None) -> KnownSites:
 
 
 def write_sites(path: Path, known: KnownSites) -> None:
-    """Keep sites as a NumPy archive."""
+    """Write local environments as a NumPy archive."""
     with replacing(path) as part, open(part, "wb") as file:
         np.savez(file, **known._asdict())
 
 
 def read_sites(path: Path) -> KnownSites:
-    """What :func:`write_sites` wrote."""
+    """Read what :func:`write_sites` wrote."""
     with np.load(path) as archive:
         return KnownSites(*(archive[name] for name in KnownSites._fields))
 
@@ -153,9 +149,10 @@ class CellMatch(NamedTuple):
     cell : str
         Name of the unit cell.
     distance : float
-        Mean distance of a particle's descriptor to that of the nearest site of the cell.
+        Mean distance of a particle's descriptor from the nearest one of the cell.
     proportions : float
-        Share of particles that would have to sit on other sites for the cell's proportions.
+        Off-stoichiometry: share of particles that would have to be on other sites for the cell's
+        proportions.
     """
 
     cell: str
@@ -164,7 +161,7 @@ class CellMatch(NamedTuple):
 
     @property
     def score(self) -> float:
-        """What matches are ranked by, the smallest first."""
+        """Score that matches are ranked by, the smallest first."""
         return self.distance + _PROPORTIONS * self.proportions
 
 
@@ -183,8 +180,8 @@ def match_cells(system: System, inside: Mask, known: KnownSites) -> list[CellMat
         matches.append(CellMatch(cell, float(distance[:, own].min(axis=1).mean()), wrong))
     best = min(match.score for match in matches)
     cells = {cell: reference_cell(cell) for cell in set(known.cell.tolist())}
-    # of cells that explain it alike, being the same but for types or a slight strain, the simplest
-    # and most symmetric comes first
+    # of cells that explain it equally well, as they differ in types or a slight strain only, the
+    # simplest and most symmetric comes first
     return sorted(
         matches,
         key=lambda it: (
@@ -199,9 +196,9 @@ def match_cells(system: System, inside: Mask, known: KnownSites) -> list[CellMat
 
 
 def templates(system: System, inside: Mask) -> tuple[dict[str, tuple[str, float]], float]:
-    """What methods say of the bulk that know a few structures.
+    """Most frequent structures in the bulk by methods that know a few.
 
-    Polyhedral template matching with OVITO's default cut-off, and common neighbor analysis with its
+    Polyhedral template matching with OVITO's default cutoff, and common neighbor analysis with its
     variant for diamond.
 
     Returns
@@ -210,7 +207,7 @@ def templates(system: System, inside: Mask) -> tuple[dict[str, tuple[str, float]
         Most frequent answer of each method and its share; and the share that template matching
         finds in close-packed layers, however stacked.
     """
-    matched, _ = references.template_matching(system, references.DEFAULT_CUTOFF)
+    matched = references.template_matching(system, references.DEFAULT_CUTOFF).label
     methods = {"PTM": matched, "CNA": references.common_neighbor_analysis(system)}
     answers: dict[str, tuple[str, float]] = {}
     for method, names in methods.items():

@@ -1,43 +1,39 @@
 """Which unit cells have the lowest energy under a pair potential.
 
-Cells keep their shape and grow or shrink as a whole; types are ignored. This is no phase diagram:
-it says where in the space of parameters which structures are worth looking for.
+Cells are scaled as a whole; types are ignored. This is no phase diagram: it shows which structures
+are worth looking for where in parameter space.
 """
 
 import functools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import sympy
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from tqdm.auto import tqdm
 
-from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals.potentials import PairPotential, ljg, opp
 from hoomd_gala.crystals.prototypes import unit_cell, unit_cells
 from hoomd_gala.systems import System, lattice_vectors, plane_spacings
-from study.figures.analysis import plt, save_figure
 
 #: Largest unit cell compared.
 MAX_PARTICLES = 170
 
-#: Distances up to which pairs count, in units of the shortest, and the width of a bin of them.
+#: Largest distance of pairs, in units of the shortest, and width of a bin.
 REACH, WIDTH = 4.2, 0.002
 #: Edges of the bins; the shortest distance, 1, lies within the first.
 _EDGES = np.arange(1 - WIDTH / 2, REACH, WIDTH)
 
-#: Shortest distances that are tried, in units of the potential's length.
+#: Shortest distances to try, in units of the potential's length.
 SCALES = np.arange(0.75, 2.3, 0.01)
 
-#: Energy per particle within which two cells are taken for the same structure.
+#: Largest difference of energy per particle of two cells of the same structure.
 SAME_ENERGY = 4e-3
 
 
 class LatticeEnergy(NamedTuple):
-    """The best that a unit cell can do under a potential.
+    """The lowest energy of a unit cell under a potential.
 
     Attributes
     ----------
@@ -96,16 +92,12 @@ def _cells() -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]
 
 
 def lattice_energies(potential: PairPotential) -> list[LatticeEnergy]:
-    """Energies of all unit cells at their best, the lowest first."""
+    """Lowest energies of all unit cells, sorted."""
     names, pairs, densities = _cells()
-    r = sympy.Symbol("r", positive=True)
-    function = sympy.lambdify(r, sympy.sympify(potential.expression, locals={"r": r}))
     middle = (_EDGES[:-1] + _EDGES[1:]) / 2
-    # scales at which the pairs that are counted do not reach the cut-off would lack some
+    # at smaller scales, pairs within the cutoff would be missing
     scales = SCALES[middle[-1] * SCALES >= potential.r_cut]
-    distances = scales[:, None] * middle
-    values = np.where(distances < potential.r_cut, function(distances), 0.0)
-    energies = values @ pairs.T
+    energies = potential.energy(scales[:, None] * middle) @ pairs.T
     best = energies.argmin(axis=0)
     found = [
         LatticeEnergy(
@@ -116,14 +108,14 @@ def lattice_energies(potential: PairPotential) -> list[LatticeEnergy]:
         )
         for column, (name, i) in enumerate(zip(names, best, strict=True))
     ]
-    # of cells that are the same but for types, the smallest comes first
+    # of cells that differ in types only, the smallest comes first
     size = {name: len(unit_cell(name).system.positions) for name in names}
     kinds = {name: len(set(unit_cell(name).system.types)) for name in names}
     return sorted(found, key=lambda it: (round(it.energy, 3), kinds[it.cell], size[it.cell]))
 
 
 def lowest(potential: PairPotential, n: int) -> list[LatticeEnergy]:
-    """The ``n`` structures of lowest energy, one cell for each."""
+    """Return the ``n`` structures of lowest energy, one cell for each."""
     kept: list[LatticeEnergy] = []
     for entry in lattice_energies(potential):
         if all(abs(entry.energy - other.energy) > SAME_ENERGY for other in kept):
@@ -141,7 +133,7 @@ def grid(
 ) -> Iterator[tuple[str, float, float, PairPotential]]:
     """Potentials of both families, with the family and its two parameters.
 
-    OPP without a second attractive minimum are left out.
+    OPPs without a second attractive minimum are left out.
     """
     for first in k:
         for second in phi:
@@ -155,7 +147,7 @@ def grid(
 
 
 def map_grid(points: Sequence[tuple[str, float, float, PairPotential]]) -> list[dict[str, Any]]:
-    """The two lowest cells of each potential, as rows of a table."""
+    """Tabulate the two lowest cells of each potential."""
     rows = []
     for family, first, second, potential in tqdm(points, desc="lattice energies", unit="potential"):
         best, after = lowest(potential, 2)
@@ -172,34 +164,3 @@ def map_grid(points: Sequence[tuple[str, float, float, PairPotential]]) -> list[
             }
         )
     return rows
-
-
-def draw_grid(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Which cell is lowest, over the parameters of either family."""
-    names = list(dict.fromkeys(row["cell"] for row in rows))
-    # the most frequent ones get a color of their own
-    names.sort(key=lambda name: -sum(row["cell"] == name for row in rows))
-    figure, axes = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
-    labels = {"opp": ("k", "phi", "OPP"), "ljg": ("epsilon", "r0", "LJG")}
-    for part, (family, (first, second, title)) in zip(axes, labels.items(), strict=True):
-        for i, name in enumerate(names):
-            chosen = [row for row in rows if row["potential"] == family and row["cell"] == name]
-            part.scatter(
-                [row["k or epsilon"] for row in chosen],
-                [row["phi or r0"] for row in chosen],
-                marker="s",
-                s=60,
-                color=structure_color(name) if i < 20 else "0.8",
-            )
-        part.set(xlabel=first, ylabel=second, title=f"{title}: unit cell of lowest energy")
-    # depths of the Gaussian well span decades
-    depths = sorted({row["k or epsilon"] for row in rows if row["potential"] == "ljg"})
-    axes[1].set_xscale("log")
-    axes[1].set_xticks(depths, [f"{depth:g}" for depth in depths])
-    axes[1].minorticks_off()
-    handles = [
-        plt.Line2D([], [], marker="s", ls="", color=structure_color(name), label=name)
-        for name in names[:20]
-    ]
-    figure.legend(handles=handles, loc="outside right center", frameon=False)
-    save_figure(path, figure)

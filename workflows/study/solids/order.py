@@ -1,6 +1,6 @@
-"""Order of a simulated solid by methods that learn nothing: shells, bonds, diffraction.
+"""Order of a simulated solid by methods without learning: shells, bonds, diffraction.
 
-What is measured is the bulk: particles so deep in a droplet that their surroundings are whole.
+It is measured in the bulk: particles deep enough in a droplet to have complete environments.
 """
 
 from typing import NamedTuple
@@ -18,25 +18,25 @@ from hoomd_gala.systems import Array, System, lattice_vectors, plane_spacings
 
 Mask = NDArray[np.bool_]
 
-#: Neighbors whose weighted mean direction says how whole surroundings are, and the length of that
-#: mean up to which a particle is bulk.
+#: Neighbors whose weighted mean direction measures how complete an environment is, and the largest
+#: length of that mean in the bulk.
 _SURROUNDING, WHOLE = 60, 0.08
 
-#: Particles whose neighbors are farther, in units of the median distance, have evaporated.
+#: Particles whose neighbors are farther, in units of the lower quartile, are vapor.
 _CONDENSED = 1.5
 
-#: Distances are smeared by this, in units of the nearest neighbor's, to find the first shell: what
-#: thermal motion would merge is one shell.
+#: Width of the Gaussian, in units of the nearest-neighbor distance, that g(r) is smoothed with to
+#: find the first shell: distances that thermal motion would merge are one shell.
 _SMEAR = 0.08
 
-#: Voronoi faces below this share of a cell's surface make no neighbors.
+#: Smallest share of a Voronoi cell's surface that makes a neighbor.
 _FACE = 0.02
 
 #: Degrees of bond-orientational order.
 DEGREES = (2, 4, 6, 8, 10, 12)
 
-#: Rotations that diffraction patterns are compared under, as n of 2 pi / n. Every pattern has the
-#: twofold one, so that a fivefold axis shows as a tenfold one.
+#: Rotations by 2 pi / n that diffraction patterns are tested for. Every pattern has the twofold
+#: one, so a fivefold axis shows as a tenfold one.
 FOLDS = (4, 6, 8, 10, 12)
 
 
@@ -51,22 +51,23 @@ def nearest_distance(system: System) -> float:
 
 
 def rescaled(system: System, scale: float) -> System:
-    """A system with all lengths multiplied."""
+    """Return a system with all lengths multiplied by ``scale``."""
     box = system.box.copy()
     box[:3] *= scale
     return system._replace(positions=system.positions * scale, box=box)
 
 
 def condensed(system: System) -> Mask:
-    """Particles of the liquid or solid, (N,): their 20 nearest are about as near as most's."""
+    """Particles of the liquid or solid, (N,), by the mean distance of 20 neighbors."""
     bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds
     distance = np.linalg.norm(bonds, axis=-1).mean(axis=1)
-    # from the dense half: in a gas most particles are far from each other
-    return distance < _CONDENSED * np.quantile(distance, 0.25)
+    # relative to the densest quarter: in a gas most particles are far from each other
+    found: Mask = distance < _CONDENSED * np.quantile(distance, 0.25)
+    return found
 
 
 def bulk(system: System) -> Mask:
-    """Particles whose surroundings are whole, (N,).
+    """Particles with complete environments, (N,).
 
     The mean of the directions to 60 neighbors, weighted so that they fade out with distance,
     vanishes in the bulk of a crystal, a quasicrystal or a liquid, and points inward at a surface.
@@ -78,7 +79,24 @@ def bulk(system: System) -> Mask:
     weight = np.where(scaled < reach, 0.5 + 0.5 * np.cos(np.pi * scaled / reach), 0.0)
     mean = (weight[..., None] * bonds / r[..., None]).sum(axis=1)
     asymmetry = np.linalg.norm(mean, axis=1) / weight.sum(axis=1)
-    return (asymmetry < WHOLE) & condensed(system)
+    found: Mask = (asymmetry < WHOLE) & condensed(system)
+    return found
+
+
+#: Length of the mean bond vector, in mean bond lengths, above which a particle lies at a surface.
+_SURFACE = 0.2
+
+
+def surrounded(system: System) -> Mask:
+    """Particles with neighbors on all sides, (N,), in any structure.
+
+    Less strict than :func:`bulk`, whose measure does not vanish in crystals of low symmetry or
+    uneven density: of warm crystals of the database it accepts about three quarters.
+    """
+    bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds
+    lengths = np.linalg.norm(bonds, axis=-1).mean(axis=1)
+    found: Mask = np.linalg.norm(bonds.mean(axis=1), axis=-1) < _SURFACE * lengths
+    return found
 
 
 class Shells(NamedTuple):
@@ -93,7 +111,7 @@ class Shells(NamedTuple):
     coordination : (m,) int64
         Neighbors of each within the first shell.
     voronoi : (m,) int64
-        Neighbors of each that share a face of some size with its Voronoi cell.
+        Neighbors of each that share a large enough face of its Voronoi cell.
     """
 
     r: Array
@@ -142,8 +160,8 @@ class BondOrder(NamedTuple):
     local : dict of int to float
         Mean over particles of Steinhardt's order parameter.
     common : dict of int to float
-        The same of all bonds together: vanishes unless the particles agree on directions. An
-        icosahedral sample has none of degree 2, 4 and 8, which every other one may have.
+        The same of all bonds together: vanishes unless the particles have directions in common.
+        Icosahedral symmetry allows none of degree 2, 4 and 8.
     """
 
     local: dict[int, float]
@@ -176,7 +194,7 @@ _REACH = 2.4
 
 
 def cluster(system: System) -> Array:
-    """Positions of what has condensed, in one piece around the origin."""
+    """Positions of the condensed particles, in one piece around the origin, (M, 3)."""
     box, points = _box(system), system.positions[condensed(system)]
     fractional = box.make_fractional(points)
     middle = np.angle(np.exp(2j * np.pi * fractional).mean(axis=0)) / (2 * np.pi)
@@ -184,12 +202,12 @@ def cluster(system: System) -> Array:
 
 
 def diffraction(points: Array, distance: float, grid: int) -> NDArray[np.float64]:
-    """Diffraction pattern along z, by freud, of points that fill no box.
+    """Diffraction pattern of a droplet along z, by freud.
 
     Parameters
     ----------
     points : (M, 3)
-        A droplet.
+        Its particles.
     distance : float
         Of nearest neighbors: wave vectors reach up to _REACH * 2 pi / distance.
     grid : int
@@ -223,9 +241,9 @@ def _ring(pattern: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def symmetry(pattern: NDArray[np.float64]) -> dict[int, float]:
-    """Correlation of a pattern with itself turned by 2 pi / n, for each n of FOLDS.
+    """Correlation of a pattern with itself rotated by 2 pi / n, for each n of FOLDS.
 
-    Radially symmetric parts do not count: each radius is compared with its own mean.
+    Radially symmetric parts do not count: the mean at each radius is subtracted.
     """
     ring, _ = _ring(pattern)
     ring = np.sqrt(ring)
@@ -235,14 +253,14 @@ def symmetry(pattern: NDArray[np.float64]) -> dict[int, float]:
 
 
 class View(NamedTuple):
-    """A direction to look at a solid from.
+    """A viewing direction of a solid.
 
     Attributes
     ----------
     rotation : Rotation
-        Turns it so that one looks along z.
+        Rotates the direction onto z.
     intensity : float
-        Mean over the pattern, without its center: a plane full of reflections is bright.
+        Mean over the pattern, without its center: large where many reflections lie in the plane.
     symmetry : dict of int to float
         See :func:`symmetry`.
     """
@@ -252,12 +270,12 @@ class View(NamedTuple):
     symmetry: dict[int, float]
 
 
-#: Directions tried first and pixels of a pattern meanwhile; directions tried around the best.
+#: Directions tried first, pixels of their patterns, and directions tried around the best.
 _N_DIRECTIONS, _COARSE, _N_REFINED = 500, 192, 60
 
 
 def _directions(n: int) -> Array:
-    """Directions evenly spread over half a sphere, (n, 3), on a Fibonacci spiral."""
+    """Directions spread evenly over half a sphere, (n, 3), on a Fibonacci spiral."""
     i = np.arange(n) + 0.5
     z, azimuth = i / n, np.pi * (1 + 5**0.5) * i
     ring = np.sqrt(1 - z**2)
@@ -273,10 +291,10 @@ def _look(points: Array, distance: float, direction: Array) -> View:
 
 
 def views(system: System, rng: np.random.Generator) -> tuple[View, View]:
-    """The direction of the brightest diffraction, and that of the most tenfold pattern.
+    """Return the direction of the brightest diffraction, and that of the most tenfold pattern.
 
-    The second is taken from the brighter fifth of all directions: those that show no reflections
-    have no symmetry to speak of.
+    The second is taken from the brightest fifth of all directions: a pattern without reflections
+    has no meaningful symmetry.
     """
     points, distance = cluster(system), nearest_distance(system)
     tried = [_look(points, distance, direction) for direction in _directions(_N_DIRECTIONS)]

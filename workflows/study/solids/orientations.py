@@ -1,24 +1,24 @@
 """Orientations in a polycrystal, by the frames of an autoencoder and by template matching.
 
-The autoencoder turns every environment into a frame that turns along with it: two vectors, made
-right-handed and orthonormal. What such a vector can be is a matter of the site's symmetry. It is a
-sum of bonds and of cross products of bonds, of a polar and an axial part, and must stay as it is
-under the proper rotations of the site's point group. Three things are possible. At sites of the
-point groups 1, m and -1, which have none, the vectors may point anywhere, and the frame is fixed to
-the crystal. At sites with a single axis (2, 3, mm2, 3m, -4, ...) both vectors lie along it, so that
-the frame is fixed but for a turn about the axis, which is left to heat. At all others (those of
-cF4-Cu, cI2-W, hP2-Mg, cF8-C) the vectors vanish, and only heat and the choice of the twentieth
-neighbor decide. But these know of the crystal, too: frames prefer some directions of it to others,
-and many together tell an orientation that one does not. Where symmetry fixes a frame, it is still
-up to the network how much heat it bears.
+The autoencoder gives every environment a frame that rotates with it: two vectors, made right-handed
+and orthonormal. What such a vector can be depends on the site symmetry. It is a sum of bonds and of
+cross products of bonds, of a polar and an axial part, and must be invariant under the proper
+rotations of the site's point group. Three cases are possible. At sites of the point groups 1, m and
+-1, which have no proper rotations, the vectors may point anywhere, and the frame is fixed to the
+crystal. At sites with a single axis (2, 3, mm2, 3m, -4, ...) both vectors lie along it, and the
+frame is fixed up to a rotation about the axis, which thermal motion decides. At all others (those
+of cF4-Cu, cI2-W, hP2-Mg, cF8-C) the vectors vanish, and only thermal motion and the choice of the
+twentieth neighbor decide. Still, these depend on the crystal: frames prefer some directions to
+others, and many together determine an orientation that one does not. Even where symmetry fixes a
+frame, how well it withstands thermal motion is up to the network.
 
-One procedure serves all three. From a crystal that is not turned it is learned how the frames of
-each kind of site are distributed; the orientation of a particle is the one under which the frames
-around it fit that distribution best. Sites are of one kind if proper operations of the space group
-take them into each other. An improper one changes the sign of a vector's polar part and not of its
-axial part, and so makes a frame that no rotation of the crystal makes of the first.
+One procedure serves all three cases. A crystal in its reference orientation shows how the frames at
+each inequivalent site are distributed. The orientation of a particle is the one under which the
+frames around it fit that distribution best. Sites are equivalent if proper operations of the space
+group map them onto each other. An improper operation changes the sign of a vector's polar part and
+not of its axial part, so the frames it relates are not related by any rotation.
 
-The bonds' own directions go through the same procedure, to tell what the network adds to them.
+The bonds' own directions go through the same procedure, to show what the network adds to them.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ovito.modifiers import PolyhedralTemplateMatchingModifier
 from scipy.spatial.transform import Rotation
 from scipy.special import sph_harm_y_all
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -38,24 +37,24 @@ from hoomd_gala.neighbors.environments import PeriodicTree, scale_bonds
 from hoomd_gala.networks import Autoencoder, encode_types
 from hoomd_gala.systems import Array, System
 from study.solids.polycrystals import Integers, Polycrystal, single_crystal, symmetry
-from study.solids.references import TEMPLATES, ovito_data
+from study.solids.references import DEFAULT_CUTOFF, TEMPLATES, template_matching
 
 Floats = NDArray[np.float32]
 
-#: Particles, at least, of the crystal that distributions are learned from.
+#: Fewest particles of the crystal from which distributions are learned.
 _N_LEARNED = 2000
 
 #: Highest degree of the spherical harmonics that distributions are expanded in.
 _L_MAX = 6
 
-#: Where the harmonics of each degree stand.
+#: Columns of the harmonics of each degree.
 _DEGREES = [slice(degree**2 - 1, degree * (degree + 2)) for degree in range(1, _L_MAX + 1)]
 
-#: Angle in degrees whose cube is the share of each orientation that is tried.
+#: Angle in degrees whose cube is the volume of rotations for each trial orientation.
 _STEP = 5.0
 
 
-# ---- what orientations are read from ----
+# ---- directions in each environment ----
 
 
 def harmonics(vectors: Array) -> Floats:
@@ -79,14 +78,14 @@ def harmonics(vectors: Array) -> Floats:
 
 
 class Described(NamedTuple):
-    """What a method makes of each environment.
+    """Description of each environment by a method.
 
     Attributes
     ----------
     directions : (N, d, 48) float32
-        Harmonics of d directions that turn with it.
+        Harmonics of d directions that rotate with it.
     summary : (N, D) float32
-        Numbers that do not turn, which tell kinds of sites apart.
+        Invariant numbers, which distinguish inequivalent sites.
     """
 
     directions: Floats
@@ -96,12 +95,17 @@ class Described(NamedTuple):
 def describe_by_frames(model: Model, system: System) -> Described:
     """Frames as five directions: the axes, and the diagonals of the first two.
 
-    The first two axes lie evenly about the bisector of the network's two vectors, so that where
-    these are parallel it is a diagonal that they fix, and not an axis.
+    The first two axes lie symmetrically about the bisector of the network's two vectors. Where
+    these are parallel, they fix a diagonal and not an axis.
+
+    Raises
+    ------
+    InputError
+        If the model is not an autoencoder.
     """
     network, info = model.network, model.info
     if not isinstance(network, Autoencoder):
-        raise InputError(f"the model is trained on {info.task}; orientations take an autoencoder.")
+        raise InputError(f"orientations need an autoencoder; this model is trained on {info.task}.")
     bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds
     scaled = torch.as_tensor(scale_bonds(bonds, info.length_scale), dtype=torch.float32)
     blind = torch.zeros(bonds.shape[:2], dtype=torch.int64)
@@ -118,7 +122,7 @@ def describe_by_frames(model: Model, system: System) -> Described:
 
 
 def describe_by_bonds(system: System) -> Described:
-    """The directions of the bonds, all alike, and their lengths."""
+    """Directions of the bonds, averaged over all of them, and their lengths."""
     bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds
     lengths = np.linalg.norm(bonds, axis=-1).astype(np.float32)
     return Described(harmonics(bonds).mean(axis=1, keepdims=True), lengths)
@@ -128,7 +132,7 @@ def describe_by_bonds(system: System) -> Described:
 
 
 def trial_rotations(group: Rotation, seed: int) -> Rotation:
-    """Random rotations, of all that a symmetry makes equivalent the smallest."""
+    """Random rotations, the smallest of all that symmetry makes equivalent."""
     # all rotations fill 8 pi^2 where those by a small vector fill the vector's volume
     count = int(8 * np.pi**2 / np.deg2rad(_STEP) ** 3)
     drawn = Rotation.random(count, rng=np.random.default_rng(seed))
@@ -136,22 +140,25 @@ def trial_rotations(group: Rotation, seed: int) -> Rotation:
     return drawn[abs(drawn.as_quat()[:, 3]) >= cosines.max(axis=1) - 1e-9]
 
 
-def turning(turns: Rotation) -> list[Floats]:
-    """Matrices (t, 2l + 1, 2l + 1) that harmonics of each degree are multiplied by when turned."""
-    # of each degree, harmonics of turned points are those of the points times the matrix
+def wigner_matrices(rotations: Rotation) -> list[Floats]:
+    """Real Wigner D-matrices (t, 2l + 1, 2l + 1) of t rotations, for each degree l.
+
+    Harmonics of rotated vectors are those of the vectors times the matrix.
+    """
+    # solved for from the harmonics of random points before and after
     points = np.random.default_rng(0).normal(size=(3 * _L_MAX, 3))
     before = harmonics(points)
     after = np.concatenate(
         [
-            harmonics(points @ turns[start : start + 1000].as_matrix().transpose(0, 2, 1))
-            for start in range(0, len(turns), 1000)
+            harmonics(points @ rotations[start : start + 1000].as_matrix().transpose(0, 2, 1))
+            for start in range(0, len(rotations), 1000)
         ]
     )
     return [np.linalg.pinv(before[:, part]) @ after[:, :, part] for part in _DEGREES]
 
 
-def turn(matrices: list[Floats], means: Floats) -> Floats:
-    """Mean harmonics (m, 48) of distributions after each of t rotations, (t, m, 48)."""
+def rotate(matrices: list[Floats], means: Floats) -> Floats:
+    """Rotate m distributions, given by mean harmonics (m, 48), by t rotations: (t, m, 48)."""
     parts = [means[:, part] @ each for part, each in zip(_DEGREES, matrices, strict=True)]
     return np.concatenate(parts, axis=2)
 
@@ -161,63 +168,63 @@ class Learned(NamedTuple):
 
     Attributes
     ----------
-    turns : Rotation
+    trials : Rotation
         t orientations.
     expected : (t, kinds * d * 48) float32
-        Mean harmonics of the d directions at each kind of site under each.
+        Mean harmonics of the d directions at each inequivalent site, for each orientation.
     n_kinds : int
-        Kinds of sites.
+        Number of inequivalent sites.
     classifier : LinearDiscriminantAnalysis or None
-        Tells kinds apart where there are several.
+        Distinguishes inequivalent sites where there are several.
     """
 
-    turns: Rotation
+    trials: Rotation
     expected: Floats
     n_kinds: int
     classifier: Any
 
     def kinds(self, found: Described) -> Integers:
-        """Kind of each environment's site, (N,), from what does not turn."""
+        """Inequivalent site of each environment, (N,), from invariants."""
         if self.classifier is None:
             return np.zeros(len(found.summary), np.int64)
         return np.asarray(self.classifier.predict(found.summary))
 
     def orient(self, found: Described, around: Integers) -> Rotation:
-        """Orientations under which directions fit best, taking (N, n) particles for each."""
+        """Best-fitting orientations, each from the environments of (N, n) particles."""
         own = np.eye(self.n_kinds, dtype=np.float32)[self.kinds(found)]
         rows = np.einsum("nk,ndh->nkdh", own, found.directions).reshape(len(own), -1)
         best = [
             (rows[around[start : start + 500]].sum(axis=1) @ self.expected.T).argmax(axis=1)
             for start in range(0, len(rows), 500)
         ]
-        return self.turns[np.concatenate(best)]
+        return self.trials[np.concatenate(best)]
 
 
 def learn(
-    found: Described, kinds: Integers, group: Rotation, turns: Rotation, matrices: list[Floats]
+    found: Described, kinds: Integers, group: Rotation, trials: Rotation, matrices: list[Floats]
 ) -> Learned:
-    """Learn from a crystal that is not turned.
+    """Learn from a crystal in its reference orientation.
 
     Parameters
     ----------
     found : Described
         Its environments.
     kinds : (N,) int64
-        Kind of each site.
+        Inequivalent site of each particle.
     group : Rotation
         Rotations of its point group.
-    turns : Rotation
-        Orientations that are to be tried.
+    trials : Rotation
+        Orientations to try.
     matrices : list
-        :func:`turning` of these.
+        :func:`wigner_matrices` of these.
     """
     n_kinds = int(kinds.max()) + 1
     means = [found.directions[kinds == kind].mean(axis=0) for kind in range(n_kinds)]
-    # what the crystal's rotations make of it is as likely
-    symmetric = turn(turning(group), np.concatenate(means)).mean(axis=0)
-    expected = turn(matrices, symmetric).reshape(len(turns), -1)
+    # all that are related by the crystal's rotations are equally likely
+    symmetric = rotate(wigner_matrices(group), np.concatenate(means)).mean(axis=0)
+    expected = rotate(matrices, symmetric).reshape(len(trials), -1)
     classifier = LinearDiscriminantAnalysis().fit(found.summary, kinds) if n_kinds > 1 else None
-    return Learned(turns, expected, n_kinds, classifier)
+    return Learned(trials, expected, n_kinds, classifier)
 
 
 class Oriented(NamedTuple):
@@ -227,34 +234,28 @@ class Oriented(NamedTuple):
     ----------
     rows : (m,) int64
         Particles.
-    turned : Rotation
+    rotation : Rotation
         Orientation of each of these.
     """
 
     rows: Integers
-    turned: Rotation
+    rotation: Rotation
 
 
 def match_templates(sample: Polycrystal) -> Oriented:
-    """Orientations by polyhedral template matching with OVITO's cut-off, (x, y, z, w) in OVITO.
+    """Orientations by polyhedral template matching with OVITO's default cutoff.
 
     A template's axes are not those of the unit cell: they are compared in a perfect crystal.
     """
-    kind = {name: kind for kind, name in TEMPLATES.items()}[sample.cell]
 
     def match(system: System) -> Oriented:
-        modifier = PolyhedralTemplateMatchingModifier(output_orientation=True)
-        for each in TEMPLATES:
-            modifier.structures[getattr(modifier.Type, each)].enabled = True
-        data = ovito_data(system)
-        data.apply(modifier)
-        wanted = int(getattr(modifier.Type, kind))
-        rows = np.flatnonzero(np.asarray(data.particles["Structure Type"]) == wanted)
-        return Oriented(rows, Rotation.from_quat(np.asarray(data.particles["Orientation"])[rows]))
+        found = template_matching(system, DEFAULT_CUTOFF)
+        rows = np.flatnonzero(found.label == sample.cell)
+        return Oriented(rows, Rotation.from_quat(found.orientation[rows]))
 
     perfect = match(single_crystal(sample.cell, 1000, 0.0, 0).system)
     found = match(sample.system)
-    return Oriented(found.rows, found.turned * perfect.turned[0].inv())
+    return Oriented(found.rows, found.rotation * perfect.rotation[0].inv())
 
 
 def orientations(
@@ -265,15 +266,15 @@ def orientations(
     Parameters
     ----------
     sample : Polycrystal
-        Whose orientations are looked for.
+        The particles.
     model : Model
         An autoencoder.
     noise : float
-        Displacement in the crystal that is learned from.
+        Displacement in the crystal from which distributions are learned.
     around : int
-        Nearest neighbors that tell the orientation of a particle along with it.
+        Nearest neighbors whose environments count for a particle as well.
     seed : int
-        Of that crystal and of the orientations that are tried.
+        Of that crystal and of the trial orientations.
     """
     known = symmetry(sample.cell)
     perfect = single_crystal(sample.cell, _N_LEARNED, noise, seed)
@@ -282,15 +283,15 @@ def orientations(
     tree = PeriodicTree.build(sample.system.positions, sample.system.box)
     together = np.hstack([own, tree.nearest(n=around).neighbors])
 
-    turns = trial_rotations(known.group, seed)
-    matrices = turning(turns)
+    trials = trial_rotations(known.group, seed)
+    matrices = wigner_matrices(trials)
     methods: dict[str, Callable[[System], Described]] = {
         "frames": lambda system: describe_by_frames(model, system),
         "bonds": describe_by_bonds,
     }
     found = {}
     for method, describe in methods.items():
-        learned = learn(describe(perfect.system), kinds, known.group, turns, matrices)
+        learned = learn(describe(perfect.system), kinds, known.group, trials, matrices)
         described = describe(sample.system)
         found[method] = Oriented(own[:, 0], learned.orient(described, own))
         found[f"{method} around"] = Oriented(own[:, 0], learned.orient(described, together))

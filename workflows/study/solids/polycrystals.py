@@ -1,9 +1,9 @@
-"""Polycrystals of known grains, and the rotations that leave their crystals as they are."""
+"""Polycrystals of known grains, and the rotational symmetry of their crystals."""
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
+import spglib
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
@@ -14,12 +14,12 @@ from hoomd_gala.systems import Array, System, lattice_vectors, plane_spacings
 
 Integers = NDArray[np.int64]
 
-#: Particles of different grains that come closer than this are one.
+#: Of particles of different grains that are closer than this, one is removed.
 _TOO_CLOSE = 0.75
 
-#: Distance, in units of the cube root of the volume per particle, within which a symmetry takes a
-#: particle onto another: coordinates in the database are rounded.
-_ONTO = 0.03
+#: Tolerance for positions, in units of the cube root of the volume per particle: coordinates in
+#: the database are rounded.
+_TOLERANCE = 0.03
 
 
 # ---- symmetry ----
@@ -33,9 +33,10 @@ class Symmetry(NamedTuple):
     group : Rotation
         Rotations of the crystal's point group.
     kinds : (n,) int64
-        Kind of each site of the cell, from 0.
+        For each particle of the cell, which of the inequivalent sites it is on, from 0.
     freedom : tuple of int
-        For each kind, dimensions of what an equivariant vector can be there: 3, 1 or 0.
+        For each inequivalent site, dimensions of what an equivariant vector can be there: 3, 1
+        or 0.
     """
 
     group: Rotation
@@ -44,34 +45,29 @@ class Symmetry(NamedTuple):
 
 
 def symmetry(cell: str) -> Symmetry:
-    """Find the proper operations of a unit cell's space group.
+    """Find the proper operations of a unit cell's space group, by spglib.
 
-    Isometries of the lattice are matrices of -1, 0 and 1 in the basis of a conventional cell; each
-    is tried with all translations that take the first particle onto one.
+    Sites are equivalent here if proper operations map them onto each other, which are fewer than
+    spglib calls equivalent.
     """
     positions, box, _ = unit_cell(cell).system
     lattice = lattice_vectors(box)
     inverse = np.linalg.inv(lattice)
     fractional = positions @ inverse
     size = np.cbrt(np.linalg.det(lattice) / len(positions))
-    candidates = np.array(list(itertools.product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
-    metric = lattice @ lattice.T
-    strain = abs(candidates @ metric @ candidates.transpose(0, 2, 1) - metric).max(axis=(1, 2))
-    proper = np.linalg.det(candidates) > 0
-    turns, onto = [], []
-    for candidate in candidates[proper & (strain < _ONTO * metric.diagonal().min())]:
-        image = fractional @ candidate
-        for shift in fractional - image[0]:
-            apart = (image + shift)[:, None] - fractional
-            distances = np.linalg.norm((apart - np.round(apart)) @ lattice, axis=-1)
-            if (distances.min(axis=1) < _ONTO * size).all():
-                turns.append((inverse @ candidate @ lattice).T)
-                onto.append(distances.argmin(axis=1))
-    matrices, targets = np.array(turns), np.array(onto)
+    cell_without_types = (lattice.tolist(), fractional.tolist(), [0] * len(positions))
+    found = spglib.get_symmetry(cell_without_types, symprec=_TOLERANCE * size)
+    assert found is not None
+    proper = np.linalg.det(found["rotations"]) > 0
+    rotations, shifts = found["rotations"][proper], found["translations"][proper]
+    images = fractional @ rotations.transpose(0, 2, 1) + shifts[:, None]
+    apart = images[:, :, None] - fractional
+    targets = np.linalg.norm((apart - np.round(apart)) @ lattice, axis=-1).argmin(axis=-1)
+    matrices = lattice.T @ rotations @ inverse.T
     _, first, kinds = np.unique(targets.min(axis=0), return_index=True, return_inverse=True)
     fixed = [matrices[targets[:, site] == site].mean(axis=0) for site in first]
     # translations make the same rotation appear several times
-    _, distinct = np.unique(np.round(matrices, 2), axis=0, return_index=True)
+    _, distinct = np.unique(rotations, axis=0, return_index=True)
     return Symmetry(
         Rotation.from_matrix(matrices[distinct]),
         kinds.astype(np.int64),
@@ -80,7 +76,7 @@ def symmetry(cell: str) -> Symmetry:
 
 
 def misorientation(first: Rotation, second: Rotation, group: Rotation) -> Array:
-    """Smallest angle in degrees between orientations, as a crystal's rotations leave it open.
+    """Smallest angle in degrees between orientations, over a crystal's rotations.
 
     Parameters
     ----------
@@ -93,11 +89,8 @@ def misorientation(first: Rotation, second: Rotation, group: Rotation) -> Array:
     -------
     (m,) float64
     """
-    # the product of a group's quaternion with another has their dot product for its scalar part,
-    # but for inverses, which are in the group as well; it is the cosine of half the angle
-    between = (first.inv() * second).as_quat()
-    cosines = abs(between @ group.as_quat().T).max(axis=1)
-    return np.rad2deg(2 * np.arccos(np.minimum(cosines, 1)))
+    between = (first.inv() * second).reduce(left=group)
+    return np.asarray(np.rad2deg(between.magnitude()))
 
 
 # ---- the sample ----
@@ -116,24 +109,24 @@ class Polycrystal(NamedTuple):
         Particle of the unit cell that each is a copy of.
     grain : (N,) int64
         Grain of each.
-    turned : Rotation
-        Orientation of each grain: what takes the unit cell's axes to its own.
+    orientation : Rotation
+        Orientation of each grain: rotates the unit cell's axes to the grain's.
     """
 
     cell: str
     system: System
     site: Integers
     grain: Integers
-    turned: Rotation
+    orientation: Rotation
 
     @property
     def truth(self) -> Rotation:
         """Orientation of each particle."""
-        return self.turned[self.grain]
+        return self.orientation[self.grain]
 
 
 def single_crystal(cell: str, n_particles: int, noise: float, seed: int) -> Polycrystal:
-    """A polycrystal of one grain that is not turned."""
+    """Return a polycrystal of one grain in the orientation of the unit cell."""
     system = crystal(unit_cell(cell), n_particles)
     total = len(system.positions)
     site = np.arange(total) % len(unit_cell(cell).system.positions)
@@ -159,12 +152,13 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
     """
     if n_grains < 1 or not edge > 0:
         raise InputError(
-            f"a cube of edge {edge:g} with {n_grains} grains cannot be made; both must be positive."
+            f"a polycrystal needs a positive edge and number of grains, not {edge:g} and "
+            f"{n_grains}."
         )
     rng = np.random.default_rng(seed)
     centers = rng.uniform(0, edge, (n_grains, 3))
-    turned = Rotation.random(n_grains, rng=rng)
-    # enough of a crystal to fill the cube whichever way it is turned
+    orientation = Rotation.random(n_grains, rng=rng)
+    # enough of a crystal to fill the cube in any orientation
     block = single_crystal(cell, 1, 0.0, 0)
     lattice = lattice_vectors(block.system.box)
     reach = np.sqrt(3) / 2 * edge
@@ -173,11 +167,11 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
     shifts = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3) @ lattice
     points = (block.system.positions + shifts[:, None]).reshape(-1, 3)
     sites = np.tile(block.site, len(shifts))
-    # distances to the centers, periodic as the cube is
+    # distances to the centers, periodic like the cube
     tree = KDTree(centers, boxsize=edge)
     positions, site, grain = [], [], []
     for index in range(n_grains):
-        own = turned[index].apply(points)
+        own = orientation[index].apply(points)
         inside = np.flatnonzero((abs(own) < edge / 2).all(axis=1))
         own = np.mod(own[inside] + centers[index], edge)
         nearest = tree.query(own)[1] == index
@@ -194,5 +188,5 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
         displace(system, noise, rng),
         np.concatenate(site)[kept],
         np.concatenate(grain)[kept],
-        turned,
+        orientation,
     )

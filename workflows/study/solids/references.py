@@ -1,7 +1,7 @@
-"""Labels by methods that have nothing to do with ours, through OVITO."""
+"""Labels by independent methods, through OVITO."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ from ovito.modifiers import (
 
 from hoomd_gala.systems import Array, System, lattice_vectors
 
-#: The label of a particle that a method takes for none of its structures.
+#: Label of a particle that a method assigns none of its structures.
 OTHER = "other"
 
-#: Structures of polyhedral template matching, by OVITO's names, and what we call them.
+#: Structures of polyhedral template matching: OVITO's names, and ours.
 TEMPLATES = {
     "FCC": "cF4-Cu",
     "HCP": "hP2-Mg",
@@ -32,18 +32,18 @@ TEMPLATES = {
 #: Structures of common neighbor analysis.
 COMMON_NEIGHBORS = {"FCC": "cF4-Cu", "HCP": "hP2-Mg", "BCC": "cI2-W", "ICO": "icosahedral"}
 
-#: Structures of its variant for diamonds; a first or second neighbor of a particle with a whole
-#: environment counts.
+#: Structures of its variant for diamond; first and second neighbors of a particle with a complete
+#: environment count.
 DIAMONDS = {
     kind + shell: name
     for kind, name in (("CUBIC_DIAMOND", "cF8-C"), ("HEX_DIAMOND", "hP4-C.3"))
     for shell in ("", "_FIRST_NEIGHBOR", "_SECOND_NEIGHBOR")
 }
 
-#: RMSD above which OVITO's template matching calls a particle other, unless told otherwise.
+#: Default RMSD cutoff of OVITO's template matching.
 DEFAULT_CUTOFF = 0.1
 
-#: RMSD up to which template matching counts a particle of a hot crystal as crystalline.
+#: RMSD cutoff of template matching for particles of a hot crystal.
 HOT_CUTOFF = 0.15
 
 #: Templates that make a particle crystalline.
@@ -53,7 +53,7 @@ Labels = NDArray[np.str_]
 
 
 def ovito_data(system: System) -> DataCollection:
-    """A system as OVITO has it."""
+    """Return a system as an OVITO data collection."""
     lattice = lattice_vectors(system.box)
     origin = -lattice.sum(axis=0) / 2
     data = DataCollection()
@@ -63,8 +63,32 @@ def ovito_data(system: System) -> DataCollection:
     return data
 
 
-def template_matching(system: System, cutoff: float = 0.0) -> tuple[Labels, Array]:
-    """Polyhedral template matching with all of OVITO's structures.
+class TemplateMatch(NamedTuple):
+    """Polyhedral template matching of all particles.
+
+    Attributes
+    ----------
+    label : (N,) str
+        Best template, by our names.
+    rmsd : (N,) float64
+        Deviation from it, in units of the mean neighbor distance.
+    orientation : (N, 4) float64
+        Rotation (x, y, z, w) from the template to the particle's environment.
+    """
+
+    label: Labels
+    rmsd: Array
+    orientation: Array
+
+    def within(self, cutoff: float) -> Labels:
+        """Labels under an RMSD cutoff, (N,); 0 for no limit."""
+        return np.where((self.rmsd <= cutoff) | (cutoff == 0), self.label, OTHER)
+
+
+def template_matching(
+    system: System, cutoff: float = 0.0, templates: Iterable[str] = TEMPLATES
+) -> TemplateMatch:
+    """Polyhedral template matching by OVITO.
 
     Parameters
     ----------
@@ -72,36 +96,31 @@ def template_matching(system: System, cutoff: float = 0.0) -> tuple[Labels, Arra
         The particles.
     cutoff : float
         RMSD above which a particle is other; 0 for no limit.
-
-    Returns
-    -------
-    labels : (N,) str
-        Best template, by our names.
-    rmsd : (N,) float64
-        Deviation from it, in units of the mean neighbor distance. :func:`within` applies any
-        cut-off to labels that were had without.
+    templates : iterable of str
+        Templates to try, by OVITO's names; all of them by default.
     """
-    modifier = PolyhedralTemplateMatchingModifier(rmsd_cutoff=cutoff, output_rmsd=True)
+    modifier = PolyhedralTemplateMatchingModifier(
+        rmsd_cutoff=cutoff, output_rmsd=True, output_orientation=True
+    )
+    chosen = set(templates)
     for kind in TEMPLATES:
-        modifier.structures[getattr(modifier.Type, kind)].enabled = True
+        modifier.structures[getattr(modifier.Type, kind)].enabled = kind in chosen
     data = ovito_data(system)
     data.apply(modifier)
-    return _labels(data, modifier, TEMPLATES), np.array(data.particles["RMSD"])
-
-
-def within(labels: Labels, rmsd: Array, cutoff: float) -> Labels:
-    """Labels of template matching under a cut-off; 0 for no limit."""
-    return np.where((rmsd <= cutoff) | (cutoff == 0), labels, OTHER)
+    return TemplateMatch(
+        _labels(data, modifier, TEMPLATES),
+        np.array(data.particles["RMSD"]),
+        np.array(data.particles["Orientation"]),
+    )
 
 
 def crystalline(system: System) -> float:
-    """Fraction of particles that template matching finds in a crystal, which may be hot."""
-    labels, _ = template_matching(system, HOT_CUTOFF)
-    return float(np.isin(labels, CRYSTALLINE).mean())
+    """Fraction of crystalline particles by template matching, in a crystal that may be hot."""
+    return float(np.isin(template_matching(system, HOT_CUTOFF).label, CRYSTALLINE).mean())
 
 
 def common_neighbor_analysis(system: System) -> Labels:
-    """Common neighbor analysis: the variant for diamonds, else the adaptive cut-off."""
+    """Labels by common neighbor analysis, (N,): the variant for diamond, else adaptive cutoff."""
     data = ovito_data(system)
     second = IdentifyDiamondModifier()
     data.apply(second)
@@ -115,4 +134,5 @@ def _labels(data: DataCollection, modifier: Any, names: Mapping[str, str]) -> La
     kinds = {int(getattr(modifier.Type, kind)): name for kind, name in names.items()}
     structure = np.asarray(data.particles["Structure Type"])
     table = np.array([kinds.get(i, OTHER) for i in range(structure.max() + 1)])
-    return table[structure]
+    found: Labels = table[structure]
+    return found

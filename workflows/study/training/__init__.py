@@ -1,1 +1,1 @@
-"""How the models that come with hoomd-gala learn."""
+"""How networks of the studies and the shipped models learn."""

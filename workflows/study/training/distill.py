@@ -1,7 +1,7 @@
 """How the shipped model ``structures-fast`` learns: from the same data, and from ``structures``.
 
-A smaller network learns half from where particles were taken from and half from what the larger one
-says of them (Hinton, Vinyals and Dean, arXiv 1503.02531), in the same two stages.
+A smaller network learns half from the labels and half from the output of the larger network
+(Hinton, Vinyals and Dean, arXiv 1503.02531), in the same two stages.
 """
 
 import dataclasses
@@ -18,14 +18,14 @@ from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.learning.datasets import Data, to_tensors
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from study.training import shipped
-from study.training.shipped import Surroundings, soft_cross_entropy
+from study.training.surroundings import Surroundings, soft_cross_entropy
 
-#: Size of the network: half the hidden units make a third of the work for every pair.
+#: Size of the network: with half the hidden units, every pair takes a third of the work.
 CORE = CoreConfig(width=32, hidden=16, blocks=2, tied=True)
 #: Hidden units through which neighbors' embeddings reach the label.
 CONTEXT = 32
 
-#: Passes over the data for each of the larger network's: it is small, and learns for longer.
+#: Factor on the larger network's number of epochs: a small network takes longer to learn.
 EPOCHS = 2
 
 #: Environments in a network at a time.
@@ -52,7 +52,7 @@ def label_logits(teacher: Model, around: Surroundings) -> Tensor:
     with torch.inference_mode():
         parts = [
             teacher.network.name(embedding[rows], embedding[neighbors[rows]]).half()
-            for rows in torch.arange(len(embedding)).split(_CHUNK)
+            for rows in torch.split(torch.arange(len(embedding)), _CHUNK)
         ]
     return torch.cat(parts)
 

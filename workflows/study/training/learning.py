@@ -11,12 +11,12 @@ from hoomd_gala.files.cards import write_card
 from hoomd_gala.files.models import pick_device, save_model
 from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.learning import datasets
+from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.fitting import fit
-from hoomd_gala.learning.training import TrainingConfig
 from hoomd_gala.neighbors.environments import mean_bond_length
 from hoomd_gala.networks import CoreConfig
 from hoomd_gala.plotting.plots import draw_curve
-from hoomd_gala.results import UNKNOWN_BELOW
+from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
 from hoomd_gala.systems import as_system
 
 #: Environments of each trajectory frame that a frame model learns from.
@@ -37,7 +37,7 @@ def structure_model(
     fluids : sequence of Path
         Trajectories whose environments are all disordered.
     data : mapping
-        What the card is to say of the data.
+        Description of the data, for the card.
     """
     rng = np.random.default_rng(parameters["seed"])
     structures = list(parameters["structures"])
@@ -56,7 +56,7 @@ def structure_model(
     model, curve = fit(
         "frame-classification",
         datasets.join(frames),
-        [*structures, "disordered"],
+        [*structures, DISORDERED],
         CoreConfig(
             width=parameters["width"],
             hidden=parameters["hidden"],
@@ -80,7 +80,7 @@ def structure_model(
 
 
 def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> None:
-    """Train a network to tell the frames of a trajectory apart."""
+    """Train a network to distinguish the frames of a trajectory."""
     rng = np.random.default_rng(seed)
     with open_trajectory(trajectory_path) as trajectory:
         names = [str(frame.configuration.step) for frame in trajectory]

@@ -1,4 +1,4 @@
-"""Pictures of the evidence for a structure: distances, coordination, directions, diffraction."""
+"""Figures of the evidence for a structure: distances, coordination, directions, diffraction."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from hoomd_gala.systems import Array, System
-from study.figures.analysis import plt, render_discs, save_figure
+from study.reports.canvas import plt, save_figure
+from study.reports.particles import render_discs
 from study.solids.evidence import Evidence
 from study.solids.order import (
     cluster,
@@ -25,10 +26,10 @@ from study.solids.order import (
 #: Bins of a bond-orientational order diagram: around the axis and away from it.
 _BINS = (90, 45)
 
-#: Pixels of a diagram, and radians that its density is averaged over.
+#: Pixels of a diagram, and angle in radians over which its density is averaged.
 _DISC, _BLUR = 90, 0.06
 
-#: Numbers of neighbors that the overview's legend explains.
+#: Coordination numbers in the overview's legend.
 _COORDINATIONS = range(7, 17)
 
 #: Pixels of a diffraction pattern.
@@ -43,20 +44,20 @@ def bond_diagram(system: System, inside: Any, radius: float, rotation: Rotation)
     system : System
         The particles.
     inside : (N,) bool
-        Those whose bonds count.
+        Particles whose bonds count.
     radius : float
-        Length of a bond at most.
+        Largest length of a bond.
     rotation : Rotation
-        Turns the system to how it is looked at, along z.
+        Rotates the system into the view, along z.
 
     Returns
     -------
     (azimuth, polar) float64
-        Density of bond directions, in units of an even one.
+        Density of bond directions, in units of a uniform one.
     """
     neighbors = first_shell(system, radius)
     vectors = rotation.apply(neighbors.vectors[inside[neighbors.query_point_indices]])
-    # freud takes the bonds from positions; the ends of all bonds around one center are that
+    # freud takes bonds from positions; here these are the ends of all bonds around one center
     box = freud.box.Box.cube(4 * radius)
     points = np.concatenate([np.zeros((1, 3)), vectors])
     pairs = freud.locality.NeighborList.from_arrays(
@@ -72,19 +73,20 @@ def bond_diagram(system: System, inside: Any, radius: float, rotation: Rotation)
     )
     density = np.asarray(diagram.bond_order, np.float64)
     polar = (np.arange(_BINS[1]) + 0.5) / _BINS[1] * np.pi
-    return density / (density * np.sin(polar)).mean() * np.sin(polar).mean()
+    even = (density * np.sin(polar)).mean() / np.sin(polar).mean()
+    return np.asarray(density / even)
 
 
 def smooth_diagram(diagram: Array) -> Array:
-    """Half of a bond-orientational order diagram on a disc whose areas are true to solid angle.
+    """Half of a bond-orientational order diagram as an equal-area projection.
 
     Bins near the axis are so small that their counts are noise; here each pixel is the mean over
-    a few degrees, whatever the direction. Bonds point both ways, so that one half is the other.
+    a few degrees in any direction. Bonds point both ways, so both halves are the same.
 
     Returns
     -------
     (pixels, pixels) float64
-        Density of bond directions in units of an even one, NaN beside the disc.
+        Density of bond directions in units of a uniform one, NaN outside the disc.
     """
     azimuth = (np.arange(_BINS[0]) + 0.5) / _BINS[0] * 2 * np.pi
     polar = (np.arange(_BINS[1]) + 0.5) / _BINS[1] * np.pi
@@ -100,7 +102,7 @@ def smooth_diagram(diagram: Array) -> Array:
     weight = (diagram * ring).ravel()
     side = np.linspace(-1, 1, _DISC)
     x, y = np.meshgrid(side, side)
-    # Lambert's equal-area projection of the half that looks up
+    # Lambert's equal-area projection of the upper half
     square = x**2 + y**2
     inside = square < 1
     z = 1 - square[inside]
@@ -115,7 +117,7 @@ def smooth_diagram(diagram: Array) -> Array:
 
 
 def draw_diagram(axes: Any, diagram: Array, title: str) -> None:
-    """A bond-orientational order diagram as a disc, bright where bonds point."""
+    """Draw a bond-orientational order diagram as a disc, bright where bonds point."""
     disc = smooth_diagram(diagram)
     axes.imshow(disc, cmap="magma", vmin=0, vmax=max(3.0, np.nanmax(disc)), origin="lower")
     axes.set_axis_off()
@@ -123,7 +125,7 @@ def draw_diagram(axes: Any, diagram: Array, title: str) -> None:
 
 
 def draw_diffraction(axes: Any, pattern: NDArray[np.float64], n: int, title: str) -> None:
-    """A diffraction pattern of n particles, on a logarithmic scale from the noise up."""
+    """Draw a diffraction pattern of n particles, on a logarithmic scale from the noise up."""
     axes.imshow(pattern, norm=LogNorm(1, n / 3, clip=True), cmap="gray", origin="lower")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -135,13 +137,13 @@ def _bars(axes: Any, found: NDArray[np.int64], ideal: NDArray[np.int64], label: 
     for i, (counts, name) in enumerate(((found, "found"), (ideal, "ideal"))):
         share = np.bincount(np.minimum(counts, bins[-1]), minlength=len(bins)) / len(counts)
         axes.bar(bins + 0.4 * i - 0.2, share, 0.4, label=name)
-    axes.set(xlabel=label, ylabel="share of the bulk", xlim=(2.5, 18.5))
+    axes.set(xlabel=label, ylabel="fraction of the bulk", xlim=(2.5, 18.5))
 
 
 def draw(
     path: Path, title: str, evidence: Evidence, cooling: Sequence[dict[str, float]], verdict: str
 ) -> None:
-    """All of the evidence of an assembly in one picture."""
+    """Draw all of the evidence of an assembly in one figure."""
     found, ideal = evidence.found, evidence.ideal
     cell = evidence.matches[0].cell
     figure, axes = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
@@ -177,7 +179,7 @@ def draw(
         draw_diagram(axes[1, 2 * i], diagram, f"bond directions, {name}")
         pattern = diffraction(view.rotation.apply(points), found.distance, _PIXELS)
         fold = max(view.symmetry, key=lambda n: view.symmetry[n])
-        kept = f"turned by 2π/{fold}: correlation {view.symmetry[fold]:.2f}"
+        kept = f"rotated by 2π/{fold}: correlation {view.symmetry[fold]:.2f}"
         draw_diffraction(axes[1, 2 * i + 1], pattern, len(points), f"diffraction, {kept}")
     best = evidence.matches[0]
     figure.suptitle(
@@ -191,28 +193,28 @@ def draw(
 
 
 def draw_overview(path: Path, solids: Sequence[tuple[str, System, Sequence[float]]]) -> None:
-    """All solids in one picture, each from its brightest direction, colored by coordination.
+    """Draw all solids in one figure, each along its brightest direction, colored by coordination.
 
     Parameters
     ----------
     solids : sequence of (str, System, sequence of float)
-        Title, particles, and the quaternion (x, y, z, w) that turns the solid to be looked at.
+        Title, particles, and the quaternion (x, y, z, w) that rotates the solid into the view.
     """
     columns = min(4, len(solids))
     lines = -(-len(solids) // columns)
     figure, axes = plt.subplots(
         lines, columns, figsize=(3.6 * columns, 4 * lines), squeeze=False, layout="constrained"
     )
-    # the layout does not see titles of axes that are off
+    # the layout ignores titles of axes that are off
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.1 / lines))
     for part in axes.flat:
         part.set_axis_off()
-    palette = np.asarray(plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]
+    palette = np.asarray(plt.get_cmap("tab20").colors)
     for part, (title, system, view) in zip(axes.flat, solids, strict=False):
         inside = condensed(system)
         faces = shells(system, inside).voronoi
         points = Rotation.from_quat(view).apply(cluster(system))
-        # exactly along the direction, so that columns of particles show; discs are seen along y
+        # exactly along the direction, to show columns of particles; discs are seen along y
         picture = render_discs(
             points[:, [0, 2, 1]], palette[faces % 20], 0.4 * nearest_distance(system)
         )

@@ -1,7 +1,6 @@
-"""Map of simulated structures by a model that has only seen unit cells (figure 3a of the paper)."""
+"""Embeddings of simulated solids by a model trained on unit cells only, and their scores."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,20 +9,16 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from hoomd_gala.colors import structure_color
-from hoomd_gala.crystals.prototypes import unit_cells
-from hoomd_gala.plotting.projection import project
 from hoomd_gala.systems import System
 from study.comparison.descriptors import Descriptor
-from study.figures.analysis import plt, save_figure
 from study.solids import references
 from study.solids.evidence import CLOSE_PACKED
 from study.solids.order import bulk
 
-#: Neighbors of a point whose structure is compared with its own.
+#: Neighbors of a point that are compared with it.
 N_NEAREST = 15
 
-#: What surface particles are called.
+#: Group of surface particles.
 SURFACE = "surface"
 
 
@@ -33,12 +28,12 @@ class Solid(NamedTuple):
     Attributes
     ----------
     system : System
-        Its last frame, warm as it is.
+        Its last frame, at its temperature.
     inside : (N,) bool
         Its bulk.
     structure : (N,) str
-        What each particle was identified as, by methods that learn nothing; empty for those of the
-        bulk that were not, such as defects.
+        Structure of each particle by methods without learning; empty for particles of the bulk
+        without one, such as defects.
     """
 
     system: System
@@ -47,13 +42,13 @@ class Solid(NamedTuple):
 
 
 def solid(warm: System, quenched: System, verdict: str) -> Solid:
-    """A solid whose particles are what it was identified as, one by one where that can be told.
+    """Return a solid with the structure of each particle, from its identification as a whole.
 
-    Template matching of the quenched solid tells them one by one where it knows the structure; a
-    close-packed solid may be of two. Otherwise all of the bulk is what the solid as a whole is.
+    Where template matching knows the structure, it classifies the particles of the quenched solid
+    one by one, as a close-packed solid may have two. Otherwise all have the structure of the whole.
     """
     if verdict in references.CRYSTALLINE or verdict == CLOSE_PACKED:
-        found, _ = references.template_matching(quenched, references.DEFAULT_CUTOFF)
+        found = references.template_matching(quenched, references.DEFAULT_CUTOFF).label
         structure = np.where(np.isin(found, references.CRYSTALLINE), found, "")
     else:
         structure = np.full(len(quenched.positions), verdict)
@@ -61,14 +56,14 @@ def solid(warm: System, quenched: System, verdict: str) -> Solid:
 
 
 class Points(NamedTuple):
-    """Particles of all solids, and what they are.
+    """Particles of all solids.
 
     Attributes
     ----------
     group : (M,) str
         Structure, or SURFACE.
     solid : (M,) int64
-        Which solid it is from.
+        Index of the solid.
     features : dict of str to (M, D)
         By descriptor.
     """
@@ -85,7 +80,7 @@ def collect(
     n_surface: int,
     rng: np.random.Generator,
 ) -> Points:
-    """Describe at most so many particles of the bulk and of the surface of each solid."""
+    """Describe at most ``n_bulk`` and ``n_surface`` random particles of each solid."""
     groups: list[str] = []
     origin: list[int] = []
     features: dict[str, list[NDArray[np.floating]]] = {name: [] for name in descriptors}
@@ -106,7 +101,7 @@ def collect(
 
 
 def purity(features: NDArray[np.floating], group: NDArray[np.str_]) -> float:
-    """Share of nearest neighbors of the same group, all groups with equal weight."""
+    """Mean share of nearest neighbors in the same group, with equal weight for all groups."""
     search = NearestNeighbors(n_neighbors=min(N_NEAREST + 1, len(features))).fit(features)
     near = search.kneighbors(features, return_distance=False)[:, 1:]
     same = (group[near] == group[:, None]).mean(axis=1)
@@ -135,36 +130,3 @@ def scores(points: Points) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def draw(path: Path, points: Points, first: str) -> list[dict[str, Any]]:
-    """Map of the points by the first descriptor; returns its rows for a table.
-
-    Bulk of structures that the model has learned on the left; on the right, in color, what was not
-    in its training: surfaces, and structures without a unit cell.
-    """
-    place, method = project(np.asarray(points.features[first], np.float32))
-    known = unit_cells()
-    names = [name for name in dict.fromkeys(points.group.tolist()) if name != SURFACE]
-    color = {name: structure_color(name) for name in names}
-    figure, axes = plt.subplots(
-        1, 2, figsize=(13, 5.5), sharex=True, sharey=True, layout="constrained"
-    )
-    for part, shown in ((axes[0], True), (axes[1], False)):
-        part.scatter(*place.T, s=3, color="0.88", linewidths=0)
-        for name in names:
-            if (name in known) == shown:
-                chosen = points.group == name
-                part.scatter(*place[chosen].T, s=8, color=color[name], label=name, linewidths=0)
-        part.set(xlabel=f"{method} 1", ylabel=f"{method} 2")
-    surface = points.group == SURFACE
-    axes[1].scatter(*place[surface].T, s=6, color="k", alpha=0.5, label=SURFACE, linewidths=0)
-    axes[0].set_title("bulk of structures among the unit cells learned")
-    axes[1].set_title("what was not learned")
-    for part in axes:
-        part.legend(frameon=False, markerscale=2.5, fontsize=8)
-    save_figure(path, figure)
-    return [
-        {"x": float(x), "y": float(y), "group": group, "solid": int(solid)}
-        for (x, y), group, solid in zip(place, points.group, points.solid, strict=True)
-    ]

@@ -1,4 +1,4 @@
-"""Figures of how accurate methods are, and how well they know it."""
+"""Figures of the accuracy of methods, and of the calibration of models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.comparison import measures
-from study.figures.analysis import plt, save_figure
+from study.reports.canvas import plt, save_figure
 from study.simulation.thermal import STRUCTURES
 
-#: Line and marker of each kind of hot crystal; pair potentials have the last.
+#: Line and marker of each kind of hot crystal, and of those with pair potentials.
 STYLES = {"Gaussian": ("-", "o"), "elastic network": ("--", "s")}
 POTENTIAL_STYLE = (":", "^")
 
@@ -22,7 +22,7 @@ def draw_accuracy(
     means: Sequence[dict[str, Any]],
     names: Sequence[str],
 ) -> None:
-    """Accuracy against displacement: a panel for each structure, and one for their mean."""
+    """Draw accuracy against displacement: a panel for each structure, and one for their mean."""
     structures = list(dict.fromkeys(row["structure"] for row in rows))
     panels = [[row for row in rows if row["structure"] == structure] for structure in structures]
     titles = [f"{structure}, {STRUCTURES[structure]}" for structure in structures]
@@ -36,7 +36,7 @@ def draw_accuracy(
         squeeze=False,
         layout="constrained",
     )
-    shown = [*zip(titles, panels, strict=True), ("mean, 0 for what is not known", list(means))]
+    shown = [*zip(titles, panels, strict=True), ("mean, 0 outside the repertoire", list(means))]
     palette = dict(zip(names, plt.get_cmap("tab10").colors, strict=False))
     for part, (title, panel) in zip(axes.flat, shown, strict=False):
         for kind in dict.fromkeys(row["kind"] for row in panel):
@@ -54,14 +54,14 @@ def draw_accuracy(
                     color=palette[name],
                 )
         if not part.lines or not any(len(line.get_xdata()) for line in part.lines):
-            part.text(0.5, 0.5, "in no repertoire", ha="center", transform=part.transAxes)
+            part.text(0.5, 0.5, "in no method's repertoire", ha="center", transform=part.transAxes)
         part.set_title(title, fontsize=10)
         part.set(xlim=(0, 13.5), ylim=(-3, 103))
         part.grid(alpha=0.3)
     for part in axes.flat[len(shown) :]:
         part.set_axis_off()
     figure.supxlabel("rms displacement per direction / % of the neighbor distance")
-    figure.supylabel("particles labelled right / %")
+    figure.supylabel("correctly labeled particles / %")
     handles = [plt.Line2D([], [], color=palette[name], lw=2, label=name) for name in names]
     kinds = {**STYLES, "pair potential": POTENTIAL_STYLE}
     handles += [
@@ -73,14 +73,14 @@ def draw_accuracy(
 
 
 def _outside(row: Mapping[str, Any]) -> list[str]:
-    """Methods that do not know a row's structure; a mean counts them all."""
+    """Methods without a row's structure in their repertoire; none for a mean."""
     return str(row.get("not in repertoire", "")).split("; ")
 
 
 def draw_reliability(
     path: Path, judgments: Mapping[str, tuple[NDArray[np.floating], NDArray[np.bool_]]]
 ) -> None:
-    """Accuracy against confidence, and how many particles have which confidence."""
+    """Draw accuracy against confidence, and the distribution of confidence."""
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(5, 5.5), sharex=True, height_ratios=[3, 1], layout="constrained"
     )
@@ -92,7 +92,7 @@ def draw_reliability(
         filled = counts > 0
         top.plot(mean[filled], accuracy[filled], "o-", label=f"{name}, error {error:.3f}")
         bottom.stairs(counts / counts.sum(), edges, lw=1.5)
-    top.set(ylabel="fraction labelled right", ylim=(0, 1.02), title="reliability")
+    top.set(ylabel="accuracy", ylim=(0, 1.02), title="reliability")
     top.legend(frameon=False)
     bottom.set(xlabel="confidence", ylabel="fraction of\nparticles", xlim=(0, 1), yscale="log")
     save_figure(path, figure)

@@ -1,4 +1,4 @@
-"""The course of a cooling run: temperature, energy and density."""
+"""Temperature, energy and density along a cooling run."""
 
 from pathlib import Path
 

@@ -1,10 +1,10 @@
-"""The evidence of all assemblies as a table to read."""
+"""Table of the evidence of all assemblies, for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.comparison.shipped_labels import COLUMN
-from study.figures.text_tables import markdown
+from study.reports.markdown import markdown
 from study.solids.evidence import ICOSAHEDRAL_DEGREES, OTHER_DEGREES
 from study.solids.references import CRYSTALLINE
 
@@ -19,14 +19,14 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
                     f"{row['particles']}, {row['timesteps']}, {row['seed']}"
                 ),
                 "identified as": row["verdict"],
-                "nearest cell (distance; sites misplaced)": (
+                "nearest cell (distance; off-stoichiometry)": (
                     f"{row['nearest cell']} ({row['distance']}; {row['proportions']})"
                 ),
                 "other evidence": _other(row),
                 "liquid, solid from kT": (
                     f"{row['condensation, kT']:.2f}, {row['freezing, kT']:.2f}"
                 ),
-                "shipped model says of the bulk, warm": row[COLUMN],
+                "labels of the bulk by the shipped model": row[COLUMN],
             }
             for row in rows
         ]
@@ -34,20 +34,20 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _other(row: Mapping[str, Any]) -> str:
-    """The evidence beside the unit cells that counts most for a solid of its kind."""
+    """Return the most important evidence besides unit cells, which depends on the structure."""
     if row["PTM"] in CRYSTALLINE:
         text = f"PTM {row['PTM']} {100 * row['PTM share']:.0f} %"
         other = row["PTM, close-packed"] - row["PTM share"]
-        return text if other < 0.01 else f"{text}, {100 * other:.0f} % stacked otherwise"
+        return text if other < 0.01 else f"{text}, {100 * other:.0f} % in other stackings"
     if row["verdict"].startswith("icosahedral"):
         return (
             f"tenfold diffraction ({row['tenfold']}); common bond order of degrees "
-            f"{_degrees(row, ICOSAHEDRAL_DEGREES)} beside {_degrees(row, OTHER_DEGREES)}"
+            f"{_degrees(row, ICOSAHEDRAL_DEGREES)} against {_degrees(row, OTHER_DEGREES)}"
         )
     fold = max(("fourfold", "sixfold", "twelvefold"), key=lambda name: row[name])
     return (
         f"first shell {_first(row['first shell'], 1)}; Voronoi {_first(row['Voronoi'], 3)} "
-        f"({_first(row['Voronoi, ideal'], 3)} in the cell); diffraction {fold} by {row[fold]}"
+        f"({_first(row['Voronoi, ideal'], 3)} in the cell); diffraction {fold} ({row[fold]})"
     )
 
 
@@ -56,5 +56,5 @@ def _degrees(row: Mapping[str, Any], degrees: Sequence[int]) -> str:
 
 
 def _first(shares: str, n: int) -> str:
-    """The first of the shares of coordinations: ``14: 54 %, 12: 36 %``."""
+    """Return the first n shares of coordination numbers: ``14: 54 %, 12: 36 %``."""
     return ", ".join(shares.split(", ")[:n])

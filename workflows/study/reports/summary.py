@@ -1,4 +1,4 @@
-"""The summary of a study: what ran, what came of it, and where everything lies."""
+"""The summary of a study: what ran, the results, and where everything lies."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import read_table, write_table
-from study.figures.text_tables import markdown
 from study.flow.jobs import VIEW
+from study.reports.markdown import markdown
 
 
 def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str:
-    """Write a study's tables as CSV into a folder, and return the whole as Markdown."""
+    """Write a study's tables as CSV into a folder, and return the summary as Markdown."""
     simulations, fractions, checks, files = [], [], [], []
     for job in jobs:
         where = os.path.relpath(job.path)

@@ -1,0 +1,60 @@
+"""Close-packed layers in random stacking, of spheres and of diamond."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..systems import System, make_system
+
+#: Layers of a stacking sequence, and particles along each side of a layer.
+_LAYERS, _SIDE = 12, 10
+
+
+def _sequence(rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Random close-packed sequence: position 0, 1 or 2 of each layer, and whether it is cubic."""
+    while True:
+        fault = rng.uniform(0.1, 0.6)
+        steps = np.cumprod(np.where(rng.random(_LAYERS) < fault, -1, 1))
+        if steps.sum() % 3 == 0:  # the sequence closes on itself across the periodic boundary
+            break
+    stacking = np.concatenate(([0], np.cumsum(steps)[:-1])) % 3
+    return stacking, steps == np.roll(steps, 1)
+
+
+def random_stacking(cubic: int, hexagonal: int, diamond: bool, rng: np.random.Generator) -> System:
+    """Layers in random cubic and hexagonal stacking, of spheres or of diamond.
+
+    A layer is cubic if the layers above and below it differ, else hexagonal, as template matching
+    and common neighbor analysis classify twins and stacking faults. The shortest distance is 1.
+
+    Parameters
+    ----------
+    cubic, hexagonal : int
+        Labels of particles in cubic and in hexagonal layers.
+    diamond : bool
+        Put the two particles of the diamond structure on each site, one above the other.
+    rng : numpy.random.Generator
+        Of the sequence.
+
+    Returns
+    -------
+    System
+        Its ``types`` are the labels.
+    """
+    stacking, is_cubic = _sequence(rng)
+    a1, a2 = np.array([1.0, 0, 0]), np.array([0.5, np.sqrt(3) / 2, 0])
+    spacing = np.sqrt(2 / 3)
+    i, j = np.meshgrid(np.arange(_SIDE), np.arange(_SIDE), indexing="ij")
+    layer = i.reshape(-1, 1) * a1 + j.reshape(-1, 1) * a2
+    shift = (a1 + a2) / 3
+    points = np.concatenate(
+        [layer + s * shift + [0, 0, k * spacing] for k, s in enumerate(stacking)]
+    )
+    labels = np.repeat(np.where(is_cubic, cubic, hexagonal), len(layer))
+    if diamond:
+        points = np.concatenate((points, points + np.array([0, 0, spacing * 0.75])))
+        labels = np.concatenate((labels, labels))
+    box = [_SIDE, _SIDE * np.sqrt(3) / 2, _LAYERS * spacing, 1 / np.sqrt(3), 0, 0]
+    system = make_system(points, box, labels)
+    scale = np.sqrt(8 / 3) if diamond else 1.0  # the shortest distance becomes 1
+    system.box[:3] *= scale
+    return system._replace(positions=system.positions * scale)

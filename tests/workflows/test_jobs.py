@@ -1,0 +1,90 @@
+"""Operations run alone, once, and after their conditions."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import signac
+from study.flow import jobs
+
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+
+#: An operation that takes its time, run on the job in a folder.
+CODE = """
+import sys, time
+import signac
+from study.flow.jobs import alone, has
+
+@alone(has("done"))
+def work(job):
+    with open(job.fn("begun"), "a") as file:
+        file.write("x")
+    time.sleep(float(sys.argv[2]))
+    open(job.fn("done"), "w").close()
+
+work(signac.get_job(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    return signac.init_project(tmp_path).open_job({"study": "none"}).init()
+
+
+def start(job, seconds):
+    command = [sys.executable, "-c", CODE, job.path, str(seconds)]
+    return subprocess.Popen(command, cwd=WORKFLOWS, stdout=subprocess.PIPE, text=True)
+
+
+def begin(job, seconds):
+    """Start an operation and return its process when it works."""
+    process = start(job, seconds)
+    deadline = time.monotonic() + 60
+    while not job.isfile("begun"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def test_an_operation_waits_for_another_process_and_finds_the_work_done(job):
+    first, second = begin(job, 3), start(job, 3)
+    assert "waiting for the process" in second.communicate(timeout=60)[0]
+    assert first.communicate(timeout=60)[0] == ""
+    assert Path(job.fn("begun")).read_text() == "x"
+
+
+def test_a_process_that_dies_lets_others_work(job):
+    first = begin(job, 60)
+    first.kill()
+    first.communicate()
+    second = start(job, 0)
+    assert second.communicate(timeout=30)[0] == ""
+    assert job.isfile("done")
+    assert Path(job.fn("begun")).read_text() == "xx"
+
+
+def test_conditions_are_looked_at_in_order(job, monkeypatch):
+    """A condition may rely on those before it, as of the kind of job."""
+    seen = []
+
+    def condition(name, answer):
+        def look(job):
+            seen.append(name)
+            return answer
+
+        return look
+
+    class Project(jobs.Study):
+        pass
+
+    monkeypatch.setattr(jobs, "Study", Project)
+
+    @jobs.operation(condition("first", True), condition("second", False), post=jobs.has("x"))
+    def nothing(job):
+        raise AssertionError
+
+    project = Project.get_project(job.project.path)
+    project.run()
+    assert seen == ["first", "second"]

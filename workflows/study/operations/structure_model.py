@@ -1,0 +1,53 @@
+"""The operation on the study's structure model, which labels simulations while they run."""
+
+from pathlib import Path
+from typing import Any
+
+from hoomd_gala.threads import cores, spare_threads
+from study.flow.jobs import DIRECTIVES, TRAJECTORY, Condition, find_file, has, kind, operation
+from study.operations.simulations import fluids, has_fluids, title
+
+MODEL = "structures.safetensors"
+MODEL_CARD = "structures.json"
+
+
+def structure_model(job: Any) -> Path | None:
+    """Path of the study's structure model, or None while it is not trained."""
+    return find_file(job, "structure_model", MODEL)
+
+
+def has_structure_model(job: Any) -> bool:
+    """Condition: the study's structure model is trained."""
+    return structure_model(job) is not None
+
+
+@operation(
+    kind("structure_model"),
+    has_fluids,
+    post=has(MODEL, MODEL_CARD),
+    directives=DIRECTIVES | {"np": 2},
+)
+def train_structures(job: Any) -> None:
+    """Train the network that names structures, on unit cells and simulated disorder."""
+    import torch
+
+    from study.training import learning
+
+    torch.set_num_threads(spare_threads(cores()))
+    data = {
+        "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), replicated, strained by 1 %, "
+        "displaced, with and without surfaces",
+        "noise_levels": list(job.sp.noise_levels),
+        "disordered": [
+            f"{title(fluid)} at number density {fluid.sp.number_density}, quenched from kT = "
+            f"{fluid.sp.gas_kT} to {fluid.sp.end_kT} on {fluid.doc.simulation['engine']} "
+            f"{fluid.doc.simulation['version']}"
+            for fluid in fluids(job)
+        ],
+    }
+    paths = [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job)]
+    learning.structure_model(Path(job.path), job.sp, paths, data)
+
+
+#: When all operations on a job of a kind are done.
+FINISHED: dict[str, Condition] = {"structure_model": has(MODEL_CARD)}

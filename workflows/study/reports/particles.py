@@ -1,0 +1,90 @@
+"""Pictures of particles, by OVITO or by Matplotlib."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.reports.canvas import plt
+
+
+def centered(positions: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Positions in an orthorhombic box, (N, 3), shifted to center the condensed phase."""
+    angles = 2 * np.pi * positions / edges
+    middle = np.angle(np.exp(1j * angles).mean(axis=0)) / (2 * np.pi)
+    fractional = positions / edges - middle
+    shifted: NDArray[np.float64] = (fractional - np.round(fractional)) * edges
+    return shifted
+
+
+def render_particles(
+    positions: NDArray[np.float64],
+    rgb: NDArray[np.float64],
+    radius: float,
+    box: NDArray[np.floating],
+) -> NDArray[np.uint8]:
+    """Render particles of given (N, 3) colors in an orthorhombic box, (rows, columns, 3).
+
+    By OVITO where it finds the graphics driver that it needs, otherwise by Matplotlib.
+    """
+    try:
+        return _render_ovito(positions, rgb, radius, box)
+    except RuntimeError as error:
+        print(f"OVITO cannot render ({str(error).splitlines()[0]}); Matplotlib draws instead.")
+        return render_discs(positions, rgb, radius)
+
+
+def _render_ovito(
+    positions: NDArray[np.float64],
+    rgb: NDArray[np.float64],
+    radius: float,
+    box: NDArray[np.floating],
+) -> NDArray[np.uint8]:
+    from ovito.data import DataCollection, Particles, SimulationCell
+    from ovito.pipeline import Pipeline, StaticSource
+    from ovito.vis import TachyonRenderer, Viewport
+
+    data = DataCollection()
+    cell = SimulationCell(pbc=(True, True, True))
+    cell[:, :3] = np.diag(box[:3])
+    cell[:, 3] = -box[:3] / 2
+    cell.vis.line_width = 0.04
+    particles = Particles()
+    particles.create_property("Position", data=positions)
+    particles.create_property("Color", data=rgb)
+    particles.vis.radius = radius
+    data.objects.append(cell)
+    data.objects.append(particles)
+    pipeline = Pipeline(source=StaticSource(data=data))
+    pipeline.add_to_scene()
+    try:
+        view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-0.45, 1, -0.35))
+        view.zoom_all(size=(900, 900))
+        image = view.render_image(size=(900, 900), background=(1, 1, 1), renderer=TachyonRenderer())
+    finally:
+        pipeline.remove_from_scene()
+    image = image.convertToFormat(image.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+def render_discs(
+    positions: NDArray[np.float64], rgb: NDArray[np.float64], radius: float
+) -> NDArray[np.uint8]:
+    """Draw discs as seen along the y axis, the nearest on top and brightest, (rows, columns, 3)."""
+    depth = positions[:, 1]
+    order = np.argsort(-depth)
+    light = np.interp(depth, (depth.min(), depth.max()), (1.0, 0.5))[order, None]
+    figure, axes = plt.subplots(figsize=(6, 6), dpi=150)
+    span = np.ptp(positions[:, [0, 2]], axis=0).max() + 2 * radius
+    size = (2 * radius / span * 0.77 * 6 * 72) ** 2  # square points of area
+    axes.scatter(
+        positions[order, 0], positions[order, 2], s=size, c=rgb[order] * light, ec="k", lw=0.3
+    )
+    seen = positions[:, [0, 2]]
+    middle = (seen.min(axis=0) + seen.max(axis=0)) / 2
+    axes.set(xlim=middle[0] + span * np.array([-0.5, 0.5]), aspect="equal")
+    axes.set(ylim=middle[1] + span * np.array([-0.5, 0.5]))
+    axes.set_axis_off()
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    plt.close(figure)
+    return pixels

@@ -1,0 +1,108 @@
+"""Phases along a cooling run: the histogram of predicted frames, measures, and snapshots."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.files.trajectories import open_trajectory
+from hoomd_gala.systems import System, as_system
+from study.reports.canvas import plt, save_figure
+from study.reports.evidence import bond_diagram, draw_diagram
+from study.reports.particles import centered, render_particles
+from study.solids.changes import PHASES
+from study.solids.order import condensed, nearest_distance, shells
+from study.solids.phases import Changes
+
+#: Colors of the measures in figures.
+_COLORS = {"predicted frames": "tab:red", "energy and density": "tab:blue", "PTM": "tab:green"}
+
+
+def draw(
+    path: Path,
+    title: str,
+    histogram: NDArray[np.float64],
+    learned: NDArray[np.int64],
+    course: Sequence[dict[str, float]],
+    solid: NDArray[np.float64],
+    changes: Sequence[Changes],
+) -> None:
+    """Draw the histogram of predicted frames, independent measures, and the changes of each.
+
+    ``learned`` are the timesteps of the frames that the network distinguishes.
+    """
+    time = np.array([row["timestep"] for row in course]) / 1000
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(7, 8), sharex=True, height_ratios=[3, 2], layout="constrained"
+    )
+    half = (time[1] - time[0]) / 2
+    low, high = learned[[0, -1]] / 1000
+    margin = (high - low) / (2 * (len(learned) - 1))
+    image = top.imshow(
+        np.log10(histogram.T + 1e-3),
+        origin="lower",
+        extent=(time[0] - half, time[-1] + half, low - margin, high + margin),
+        aspect="auto",
+        cmap="magma",
+    )
+    top.set_ylabel("predicted timestep / 1000")
+    top.set_title(title, pad=20)
+    figure.colorbar(image, ax=top, label="log₁₀ fraction of particles")
+    bounds = [time[0] - half, *(time[i] - half for i in changes[0][1:] if i), time[-1] + half]
+    for phase, start, end in zip(PHASES, bounds[:-1], bounds[1:], strict=True):
+        top.text((start + end) / 2, high + margin, phase, ha="center", va="bottom")
+    for label, key in (("energy per particle", "energy"), ("median density", "density")):
+        values = np.array([row[key] for row in course])
+        scaled = (values - values.min()) / np.ptp(values)
+        line = "-" if key == "energy" else "--"
+        bottom.plot(time, scaled, line, color="tab:blue", label=label)
+    bottom.plot(time, solid, color="tab:green", label="crystalline by PTM")
+    bottom.set(xlabel="timestep / 1000", ylabel="fraction, or scaled to [0, 1]")
+    bottom.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), frameon=False, fontsize=8)
+    for i, change in enumerate(changes):
+        for frame in (change.condensation, change.freezing):
+            if frame is not None:
+                for axes in (top, bottom):
+                    axes.axvline(
+                        time[frame] - half, color=_COLORS[change.measure], ls=":", lw=1.5 + i
+                    )
+    save_figure(path, figure)
+
+
+def draw_snapshots(path: Path, trajectory: Path, analyzer: Analyzer, chosen: Sequence[int]) -> None:
+    """Draw a snapshot and a bond-orientational order diagram of each phase.
+
+    Particles are colored by their predicted frame.
+    """
+    figure, axes = plt.subplots(2, len(chosen), figsize=(4 * len(chosen), 8), layout="constrained")
+    total = len(analyzer.class_names)
+    for column, (phase, index) in enumerate(zip(PHASES, chosen, strict=True)):
+        with open_trajectory(trajectory) as frames:
+            frame = frames[index]
+        system = as_system(frame)
+        label = analyzer.analyze_system(system).label
+        rgb = np.asarray(colormaps["viridis"](label / max(total - 1, 1)))[:, :3]
+        radius = 0.5 * nearest_distance(system)
+        points = centered(system.positions, system.box[:3])
+        axes[0, column].imshow(render_particles(points, rgb, radius, system.box))
+        axes[0, column].set_axis_off()
+        axes[0, column].set_title(f"{phase}, timestep {frame.configuration.step}")
+        draw_diagram(axes[1, column], _diagram(system), "bond directions")
+    scale = plt.cm.ScalarMappable(cmap="viridis")
+    names = [int(name) for name in analyzer.class_names]
+    scale.set_clim(names[0], names[-1])
+    figure.colorbar(scale, ax=axes[0], label="predicted timestep", shrink=0.7)
+    save_figure(path, figure)
+
+
+def _diagram(system: System) -> NDArray[np.float64]:
+    """Bond-orientational order diagram of the condensed phase, or of all particles of a gas."""
+    inside = condensed(system)
+    if inside.mean() < 0.5:
+        inside = np.full(len(inside), True)
+    radius = shells(system, inside).radius
+    return bond_diagram(system, inside, radius, Rotation.identity())

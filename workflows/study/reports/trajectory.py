@@ -1,0 +1,70 @@
+"""Figures of a labeled trajectory: fractions of structures, and a frame."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hoomd_gala.colors import structure_color
+from hoomd_gala.files import decode_strings, open_trajectory
+from hoomd_gala.neighbors.environments import nearest_neighbors
+from hoomd_gala.results import UNKNOWN_NAME
+from hoomd_gala.schema import NAMESPACE
+from study.reports.canvas import plt, save_figure
+from study.reports.particles import centered, render_particles
+from study.simulation.protocol import Protocol
+
+
+def draw_fractions(
+    path: Path, title: str, names: list[str], rows: list[dict[str, float]], protocol: Protocol
+) -> None:
+    """Draw fractions of structures, potential energy and temperature against time."""
+    time = np.array([row["timestep"] for row in rows]) / 1000
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(7, 5), sharex=True, height_ratios=[2, 1], layout="constrained"
+    )
+    shares = [[row[name] for row in rows] for name in names]
+    colors = [structure_color(name) for name in names]
+    # disordered is nearly white: its outline shows it
+    top.stackplot(time, shares, labels=names, colors=colors, edgecolor="0.35", linewidth=0.3)
+    top.set(ylabel="fraction of particles", ylim=(0, 1), xlim=(time[0], time[-1]), title=title)
+    top.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, reverse=True)
+    bottom.plot(time, [row["energy"] for row in rows], "k-")
+    bottom.set(xlabel="timestep / 1000", ylabel="potential energy\nper particle")
+    twin = bottom.twinx()
+    twin.plot(time, [row["kT"] for row in rows], color="tab:red")
+    twin.set_ylabel("kT", color="tab:red")
+    twin.set_ylim(bottom=0)
+    for axes in (top, bottom):
+        axes.axvline(protocol.gas_steps / 1000, color="k", lw=0.8, ls=":")
+    save_figure(path, figure)
+
+
+def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
+    """Draw a frame, whole and cut open, particles colored by structure.
+
+    OVITO renders it where it finds the graphics driver that it needs (which works without a GPU:
+    Debian's libvulkan1 and mesa-vulkan-drivers); otherwise Matplotlib does.
+    """
+    with open_trajectory(trajectory) as frames:
+        shown = frames[frame]
+    names = [*decode_strings(shown.log[f"{NAMESPACE}/names"]), UNKNOWN_NAME]
+    label = shown.log[f"particles/{NAMESPACE}/label"] % len(names)  # -1 is the last: unknown
+    rgb = np.array([structure_color(name) for name in names])
+    box = shown.configuration.box
+    positions = centered(shown.particles.position, box[:3])
+    nearest = nearest_neighbors(positions, box, n=1).bonds
+    radius = 0.52 * float(np.median(np.linalg.norm(nearest, axis=-1)))
+    images = []
+    for visible in (np.full(len(label), True), positions[:, 1] > 0):
+        images.append(render_particles(positions[visible], rgb[label[visible]], radius, box))
+    figure, axes = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
+    for part, image, title in zip(axes, images, ("whole", "cut open"), strict=True):
+        part.imshow(image)
+        part.set_axis_off()
+        part.set_title(title)
+    handles = [
+        plt.Line2D([], [], marker="o", ls="", ms=12, color=rgb[i], mec="0.35", label=names[i])
+        for i in np.unique(label)
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False)
+    save_figure(path, figure)

@@ -1,0 +1,101 @@
+"""Classes of the shipped model: local environments that a network confuses become one."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hoomd_gala.files.models import Model
+from hoomd_gala.learning.datasets import Frames, to_tensors
+from hoomd_gala.results import DISORDERED
+from study.training.kinds import Kinds
+
+
+def measure_confusion(model: Model, frames: Frames, n_outputs: int) -> NDArray[np.float64]:
+    """Share of each label's environments that the network gives each of its outputs, as rows."""
+    data = to_tensors(frames, 1, None)
+    predicted = []
+    with torch.inference_mode():
+        for start in range(0, len(data["labels"]), 64):
+            logits, _ = model.network(
+                data["bonds"][start : start + 64], data["types"][start : start + 64]
+            )
+            predicted.append(logits.argmax(-1))
+    counts = np.zeros((n_outputs, n_outputs))
+    np.add.at(counts, (frames.labels, torch.cat(predicted).numpy()), 1)
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares
+
+
+def merge(confusion: NDArray[np.float64], above: float) -> NDArray[np.int64]:
+    """Merge environments that are confused, the worst pair first, down to a limit of confusion.
+
+    The confusion of two environments is the share of errors among their predictions as one of the
+    two; of two groups, that of their sums.
+
+    Parameters
+    ----------
+    confusion : (K, K)
+        Share of each environment that is predicted as each, as rows.
+    above : float
+        Pairs with at most this confusion are not merged.
+
+    Returns
+    -------
+    (K,) int64
+        For each environment, the lowest number in its group.
+    """
+    table = confusion.copy()
+    group = np.arange(len(table))
+    while True:
+        own = np.diag(table)
+        wrong = table + table.T
+        share = wrong / np.maximum(wrong + own[:, None] + own[None, :], 1e-12)
+        np.fill_diagonal(share, 0)
+        first, second = sorted(np.unravel_index(share.argmax(), share.shape))
+        if share[first, second] <= above:
+            return group
+        group[group == second] = first
+        # rows and columns add up; the emptied ones are never chosen again
+        table[first] += table[second]
+        table[:, first] += table[:, second]
+        table[second], table[:, second] = 0, 0
+
+
+class Classes(NamedTuple):
+    """Classes of local environments.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Name of each class, "disordered" last.
+    of_label : (K + 2,) int64
+        Class of each environment, of OTHER (the number of names) and of DISORDERED.
+    members : dict
+        For each class that several unit cells share, these cells.
+    """
+
+    names: tuple[str, ...]
+    of_label: NDArray[np.int64]
+    members: dict[str, list[str]]
+
+    @property
+    def unknown(self) -> int:
+        """Output for structures without a name."""
+        return len(self.names)
+
+
+def make_classes(kinds: Kinds, group: NDArray[np.int64]) -> Classes:
+    """Name groups of environments for the first cell that has one of them."""
+    titles = [kinds.cells[representative] for representative in group]
+    names = (*dict.fromkeys(titles), DISORDERED)
+    index = [names.index(title) for title in titles]
+    of_label = np.array([*index, len(names), len(names) - 1])
+    members: dict[str, list[str]] = {}
+    for cell in kinds.labels:
+        own = {titles[kind] for kind in kinds.labels[cell] if 0 <= kind < len(kinds.cells)}
+        for title in own:
+            members.setdefault(title, []).append(cell)
+    shared = {title: cells for title, cells in members.items() if cells != [title]}
+    return Classes(names, of_label, shared)

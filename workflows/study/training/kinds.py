@@ -1,0 +1,159 @@
+"""Local environments that the shipped model distinguishes, and what each unit cell has."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import gsd.hoomd
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, unit_cell, unit_cells
+from hoomd_gala.crystals.sites import Site, descriptors, nearest_site, sites
+from hoomd_gala.files.atomic import replacing
+from hoomd_gala.files.trajectories import make_frame, open_trajectory
+from hoomd_gala.systems import as_system
+
+#: Label of particles that a sample leaves out, as their environment is ambiguous.
+IGNORED = -1
+
+#: Distances of descriptors. Below SAME two environments are one; environments without a name that
+#: are closer than UNLIKE to a named one are no examples of the unknown; cells with all environments
+#: beyond STRANGE may be left out of training, to test detection of the unknown. For scale: cubic
+#: and hexagonal diamond differ by 0.2, cF4-Cu and cI2-W by 0.4.
+SAME, UNLIKE, STRANGE = 0.01, 0.12, 0.2
+
+
+class Kinds(NamedTuple):
+    """The local environments that are distinguished, and those of each unit cell's particles.
+
+    Attributes
+    ----------
+    cells : tuple of str
+        For each environment, the unit cell that it is named for: the simplest that has it.
+    labels : dict of str to (n,) int array
+        For each unit cell, the environment of every particle, ``other`` or IGNORED.
+    left_out : tuple of str
+        Unit cells left out of training, to test detection of the unknown.
+    """
+
+    cells: tuple[str, ...]
+    labels: dict[str, NDArray[np.int64]]
+    left_out: tuple[str, ...]
+
+    @property
+    def other(self) -> int:
+        """Label of a crystalline environment without a name."""
+        return len(self.cells)
+
+    @property
+    def disordered(self) -> int:
+        """Label of particles in gases, liquids, glasses and at surfaces."""
+        return len(self.cells) + 1
+
+
+def one_element_cells() -> list[str]:
+    """Return unit cells with particles of one type."""
+    return [name for name, cell in unit_cells().items() if len(set(cell.system.types)) == 1]
+
+
+def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return unit cells with names, the common ones first, then from small to large.
+
+    All cells of one element are among them. An environment that several cells have is named for
+    the first.
+    """
+    rest = list(dict.fromkeys([*one_element_cells(), *others]))
+    rest.sort(key=lambda name: len(unit_cell(name).system.positions))
+    return [*common, *(name for name in rest if name not in common)]
+
+
+def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) -> Kinds:
+    """Compare the local environments of all unit cells.
+
+    Parameters
+    ----------
+    named : sequence of str
+        Unit cells whose environments have names. Each is named for the first that has it.
+    n_left_out : int
+        Number of unit cells to leave out, of those without an environment like a named one.
+    """
+    known: list[Site] = []
+    labels: dict[str, NDArray[np.int64]] = {}
+    strangers = []
+    rest = [name for name in unit_cells() if name not in named]
+    for name in tqdm([*named, *rest], desc="compare sites", unit="cell"):
+        row = np.empty(len(unit_cell(name).system.positions), np.int64)
+        distances = []
+        for site in sites(name):
+            kind, distance = nearest_site(site.descriptor, known) if known else (0, np.inf)
+            distances.append(distance)
+            if distance < SAME:
+                row[list(site.members)] = kind
+            elif name in named:
+                row[list(site.members)] = len(known)
+                known.append(site)
+            else:
+                # numbered when the number of environments is known
+                row[list(site.members)] = -2 if distance > UNLIKE else IGNORED
+        labels[name] = row
+        if min(distances) > STRANGE:
+            strangers.append(name)
+    for row in labels.values():
+        row[row == -2] = len(known)
+    candidates = [name for name in strangers if name in rest]
+    left_out = rng.choice(candidates, n_left_out, replace=False)
+    return Kinds(tuple(site.cell for site in known), labels, tuple(sorted(left_out.tolist())))
+
+
+def known_sites(kinds: Kinds) -> list[Site]:
+    """Return a site with each environment."""
+    found: dict[int, Site] = {}
+    for name in dict.fromkeys(kinds.cells):
+        for site in sites(name):
+            found.setdefault(int(kinds.labels[name][site.members[0]]), site)
+    return [found[kind] for kind in range(len(kinds.cells))]
+
+
+def label_sites(cell: UnitCell, kinds: Kinds, known: Sequence[Site]) -> NDArray[np.int64]:
+    """Labels of the particles of a unit cell by their environment, (n,)."""
+    grown = crystal(cell, 512)
+    labels = []
+    for row in descriptors(grown, np.arange(len(cell.system.positions))):
+        kind, distance = nearest_site(row, known)
+        unlike = kinds.other if distance > UNLIKE else IGNORED
+        labels.append(kind if distance < SAME else unlike)
+    return np.array(labels)
+
+
+def write_kinds(path: Path, kinds: Kinds) -> None:
+    """Write the local environments as JSON."""
+    content = {
+        "cells": kinds.cells,
+        "labels": {name: row.tolist() for name, row in kinds.labels.items()},
+        "left_out": kinds.left_out,
+    }
+    with replacing(path) as part:
+        part.write_text(json.dumps(content))
+
+
+def read_kinds(path: Path) -> Kinds:
+    """Read what :func:`write_kinds` wrote."""
+    content = json.loads(path.read_text())
+    labels = {name: np.array(row) for name, row in content["labels"].items()}
+    return Kinds(tuple(content["cells"]), labels, tuple(content["left_out"]))
+
+
+def write_cells(path: Path, cells: Iterable[UnitCell]) -> None:
+    """Write unit cells as frames of a GSD file."""
+    with replacing(path) as part, gsd.hoomd.open(part, "w") as file:
+        for step, cell in enumerate(cells):
+            file.append(make_frame(cell.system, step))
+
+
+def read_cells(path: Path) -> list[UnitCell]:
+    """Read what :func:`write_cells` wrote; the names are numbers."""
+    with open_trajectory(path) as frames:
+        return [UnitCell(str(i), 1, as_system(frame)) for i, frame in enumerate(frames)]
