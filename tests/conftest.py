@@ -63,7 +63,7 @@ SLOW = {
     "test_examples.py",
     "test_threads.py::test_commands_let_threads_sleep_while_they_wait",
     "test_unrun.py",
-    "workflows/test_grains.py::test_frames_of_a_neighborhood_tell_grains_that_one_frame_does_not",
+    "workflows/test_grains.py::test_frames_of_a_neighborhood_distinguish_grains_that_one_frame_does_not",
     "workflows/test_identification.py",
     "workflows/test_paper.py",
     "workflows/test_quality.py::test_pair_potential_is_heated_until_it_melts",
