@@ -38,10 +38,11 @@ def run(layer, vectors, values):
 
 
 #: How far every hidden unit of the clouds that tests use is from its bend. Nearer to it, rounding
-#: decides whether the unit is active, and single gradients of a correct kernel differ.
-MARGIN = 5e-5
-#: Largest error relative to the largest number of an array, twice what a correct kernel reaches:
-#: products of bfloat16 on matrix units are less precise.
+#: decides whether the unit is active, and single gradients of a correct kernel differ. Products of
+#: bfloat16 on matrix units round by up to 7e-5.
+MARGIN = 5e-5 if passes.TILE == 4 else 1e-4
+#: Largest error relative to the largest number of an array: twice what a correct kernel reaches in
+#: vector registers, and five times the rounding of products of bfloat16.
 CLOSE = 4e-6 if passes.TILE == 4 else 1e-4
 
 
