@@ -1,11 +1,11 @@
 # make run      the default study, from simulation to pictures
 # make test     all tests
-# make quick    the tests that take little time: less than two minutes in all
+# make quick    the fast tests: less than two minutes in all
 # make lint     style and types, and the workflow of CI where actionlint is installed
 # make bench    speed, side by side with the libraries compared against
 # make lowest   the lowest versions that pyproject.toml declares, installed and tested
 # make package  the wheel and the sdist, and what the wheel does in an empty environment
-# make gpu      what only an NVIDIA GPU can prove, and its speed beside the library's
+# make gpu      the tests that need an NVIDIA GPU, and its speed beside other libraries
 
 PYTHON ?= python3
 # HOOMD-blue is on conda-forge and not on the Python package index; a wheel in this folder is used
