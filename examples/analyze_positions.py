@@ -1,4 +1,4 @@
-"""Label positions that are at hand as arrays: a warm bcc crystal, then a random gas."""
+"""Label positions given as arrays: a warm bcc crystal, then a random gas."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
 """Heat a Lennard-Jones crystal in HOOMD-blue and watch it melt, labeled while it runs.
 
 Writes ``labeled.gsd`` by the classifier itself, which OVITO shows with names and colors of
-structures as it is, and ``run.gsd`` by HOOMD's GSD writer, which ``hoomd-gala view run.gsd`` makes
-such a file of.
+structures as it is, and ``run.gsd`` by HOOMD's GSD writer, which ``hoomd-gala view run.gsd``
+converts to such a file.
 """
 
 import hoomd

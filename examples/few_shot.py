@@ -1,8 +1,8 @@
 """Teach a model names of your own with 20 labeled particles of each structure.
 
-The sample is a droplet of σ, a Frank-Kasper phase, in a gas. Someone has looked at 40 particles and
-written down which of them sit in which: that is ``labels.csv``. The new model ``mine.safetensors``
-names all the others.
+The sample is a droplet of σ, a Frank-Kasper phase, in a gas. ``labels.csv`` stands for labels given
+by hand: 20 particles of the droplet and 20 of the gas. The new model ``mine.safetensors`` names all
+others.
 """
 
 import csv
@@ -21,7 +21,7 @@ rng = np.random.default_rng(1)
 ball = displace(droplet(crystal(unit_cell("tP30-CrFe"), 4000), 0.8).system, 0.04, rng)
 box = ball.box * [1.5, 1.5, 1.5, 1, 1, 1]
 gas = (rng.random((2000, 3)) - 0.5) * box[:3]
-# the droplet's own place in the gas is empty
+# no gas where the droplet is
 gas = gas[np.linalg.norm(gas, axis=1) > np.linalg.norm(ball.positions, axis=1).max() + 1]
 positions = np.concatenate((ball.positions, gas))
 system = System(positions, box, np.zeros(len(positions), int))

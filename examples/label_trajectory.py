@@ -1,4 +1,4 @@
-"""Label a trajectory that exists already.
+"""Label an existing trajectory.
 
 ``old.gsd`` stands for yours: a bcc crystal that loses its order. The same from a shell:
 ``hoomd-gala label old.gsd labeled.gsd``. OVITO shows names and colors of structures in

@@ -45,7 +45,13 @@ def announce(project: Study, study: str) -> None:
 
 
 def take_study(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """Split ``--study NAME`` off the arguments; the rest is signac-flow's."""
+    """Split ``--study NAME`` off the arguments; the rest is signac-flow's.
+
+    Raises
+    ------
+    InputError
+        If the name is missing.
+    """
     rest, study = [], None
     iterator = iter(arguments)
     for argument in iterator:
@@ -61,7 +67,13 @@ def take_study(arguments: list[str]) -> tuple[str | None, list[str]]:
 
 
 def main() -> None:
-    """Run the command line: ``init`` and ``--study`` here, everything else by signac-flow."""
+    """Run the command line: ``init`` and ``--study`` here, everything else by signac-flow.
+
+    Raises
+    ------
+    InputError
+        If there is no such study, or none that the command can work on.
+    """
     study, rest = take_study(sys.argv[1:])
     command = rest[0] if rest else None
     if command in (None, "-h", "--help"):

@@ -54,6 +54,6 @@ def test_templates_count_where_there_is_one():
 
 def test_a_quasicrystal_is_told_by_its_symmetry():
     assert cells(ROW | {"verdict": "icosahedral quasicrystal"})[4] == (
-        "tenfold diffraction (0.78); common bond order of degrees 6 (0.06), 10 (0.1), 12 (0.12) "
+        "tenfold diffraction (0.78); global bond order of degrees 6 (0.06), 10 (0.1), 12 (0.12) "
         "against 2 (0.02), 4 (0.04), 8 (0.08)"
     )

@@ -1,4 +1,4 @@
-"""The map of simulated solids: what is scored, and who is what."""
+"""The map of simulated solids: scores, and the group of each particle."""
 
 import sys
 

@@ -53,7 +53,7 @@ def made_up(losses):
 
 @pytest.fixture
 def rows():
-    """Of two tasks: one transfer clearly helps, one clearly harms, one is too noisy to say."""
+    """Of two tasks: one transfer helps, one harms, one is too noisy to be significant."""
     return made_up(
         {
             # hard and easy data: what is gained is the same
@@ -95,7 +95,7 @@ def test_means_and_standard_errors(table):
     assert np.isnan(single["loss, standard error"])
 
 
-def test_gains_are_told_from_chance(rows):
+def test_gains_are_distinguished_from_chance(rows):
     found = comparison.gains(rows)
     assert len(found) == 4
     expected = [(4 * 4.1 * 3.8) ** (1 / 3), (7 * 7.1 / 12 * 6.9 / 5) ** (1 / 3), 1, 0.496]
@@ -106,8 +106,8 @@ def test_gains_are_told_from_chance(rows):
 
 def test_summary_counts_and_names(rows):
     text = report.summary(comparison.gains(rows), 3)
-    assert "1 of 2 clearly help and 0 clearly harm with the core frozen" in text
-    assert "0 of 2 clearly help and 1 clearly harm with the core free" in text
+    assert "1 of 2 help significantly and 0 harm with the core frozen" in text
+    assert "0 of 2 help significantly and 1 harm with the core free" in text
     assert "With the core frozen, 2 of 2 transfers end at a smaller loss." in text
     assert "over sources: noisy-bonds 1.00, denoising 0.50; and over targets:" in text
     pair = "noisy-bonds → denoising"
@@ -117,7 +117,7 @@ def test_summary_counts_and_names(rows):
     assert "does not beat the best guess at noisy-bonds:" in text
 
 
-def test_nothing_is_clear_of_one_replica():
+def test_one_replica_gives_no_significance():
     rows = made_up(
         {
             ("denoising", "", "direct", 16): [4.0],

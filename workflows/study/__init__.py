@@ -13,7 +13,7 @@ Packages import one way, each only from those before it:
 ``comparison``
     How good labels, embeddings and orientations are, as numbers.
 ``reports``
-    Figures, tables and texts for people.
+    Figures, Markdown tables and summaries of results.
 ``operations``
     Operations of the workflow, one module for each kind of job.
 """

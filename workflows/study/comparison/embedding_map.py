@@ -101,7 +101,15 @@ def collect(
 
 
 def purity(features: NDArray[np.floating], group: NDArray[np.str_]) -> float:
-    """Mean share of nearest neighbors in the same group, with equal weight for all groups."""
+    """Mean share of nearest neighbors in the same group, with equal weight for all groups.
+
+    Parameters
+    ----------
+    features : (M, D) float
+        Coordinates in the space of a descriptor.
+    group : (M,) str
+        Structure of each particle.
+    """
     search = NearestNeighbors(n_neighbors=min(N_NEAREST + 1, len(features))).fit(features)
     near = search.kneighbors(features, return_distance=False)[:, 1:]
     same = (group[near] == group[:, None]).mean(axis=1)

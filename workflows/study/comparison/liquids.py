@@ -114,7 +114,16 @@ def kept_neighbors(first: System, last: System) -> float:
 
 
 class Table(NamedTuple):
-    """Features of particles, one row each."""
+    """Features of particles, one row each.
+
+    Attributes
+    ----------
+    features : (M, D) float64
+    structure : (M,) str
+        Structure that the particle's liquid forms.
+    run : (M,) int64
+        Simulation that the particle is from.
+    """
 
     features: NDArray[np.float64]
     structure: NDArray[np.str_]
@@ -157,7 +166,7 @@ def run_accuracies(table: Table, predicted: NDArray[np.str_]) -> NDArray[np.floa
 
 
 def margin(values: NDArray[np.float64]) -> float:
-    """Half the width of Student's confidence interval of a mean over runs."""
+    """Half the width of Student's confidence interval of the mean of (runs,) values."""
     factor = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
     return float(factor * stats.sem(values))
 

@@ -11,7 +11,13 @@ N_BINS = 15
 
 
 def area_under_roc(high: ArrayLike, low: ArrayLike) -> float:
-    """Probability that a value of ``high`` exceeds one of ``low``; a tie counts one half."""
+    """Probability that a value of ``high`` exceeds one of ``low``; a tie counts one half.
+
+    Raises
+    ------
+    InputError
+        If either has no values.
+    """
     first, second = np.asarray(high), np.asarray(low)
     if not len(first) or not len(second):
         raise InputError("the area under a ROC curve needs values on both sides.")
@@ -25,6 +31,13 @@ def reliability(
     """Mean confidence, accuracy and number of particles in each bin, (N_BINS,) each.
 
     Means of an empty bin are NaN.
+
+    Parameters
+    ----------
+    confidence : (N,) float
+        In [0, 1].
+    correct : (N,) bool
+        Whether each particle's label is correct.
     """
     bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
     counts = np.bincount(bins, minlength=N_BINS)
@@ -34,7 +47,10 @@ def reliability(
 
 
 def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error: mean |accuracy - confidence| of particles' bins."""
+    """Return the expected calibration error: mean |accuracy - confidence| of particles' bins.
+
+    Takes what :func:`reliability` takes.
+    """
     mean, accuracy, counts = reliability(confidence, correct)
     filled = counts > 0
     return float((abs(accuracy - mean) * counts)[filled].sum() / counts.sum())

@@ -59,7 +59,7 @@ def crystalline_table(
 
 
 def known_confidence(crystals: Sequence[HotCrystal], method: Method) -> Array:
-    """Confidence of all particles of structures in a method's repertoire."""
+    """Confidence of all particles, (M,), of structures in a method's repertoire."""
     parts = [
         confidence
         for hot, confidence in zip(crystals, method.confidence[: len(crystals)], strict=True)
@@ -103,7 +103,7 @@ def unknown_table(
 def judged(
     crystals: Sequence[HotCrystal], liquids: Iterable[slice], method: Method
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Confidence of all labeled particles, and whether the label is correct.
+    """Confidence of all labeled particles, (M,), and whether the label is correct, (M,).
 
     These are particles of crystals in the method's repertoire, and of liquids, where only
     ``disordered`` is correct.

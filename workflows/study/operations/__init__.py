@@ -1,1 +1,1 @@
-"""Operations of the workflow, one module for each kind of job; :mod:`summary` imports them all."""
+"""Operations of the workflow, one module for each kind of job; ``summary`` imports them all."""

@@ -10,7 +10,13 @@ from study.flow.jobs import ON_CPU, Condition, has, kind, operation, publish, th
 
 @operation(kind("grains"), post=has("grains.csv", "grains.png"), directives=ON_CPU)
 def map_grains(job: Any) -> None:
-    """Find orientations in polycrystals by the autoencoder's frames and by template matching."""
+    """Find orientations in polycrystals by the autoencoder's frames and by template matching.
+
+    Raises
+    ------
+    InputError
+        If polycrystals are to be drawn that are not computed.
+    """
     import torch
     from tqdm.auto import tqdm
 

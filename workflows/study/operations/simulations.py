@@ -10,14 +10,20 @@ from study.flow.jobs import Condition, every, kind, of_kind, operation, siblings
 
 
 def title(job: Any) -> str:
-    """Name of a simulated system, for people."""
+    """Name of a simulated system in figures, tables and messages."""
     from study.simulation import protocol
 
     return protocol.pair_potential(job.sp).name
 
 
 def run_simulation(job: Any, model: Path | None) -> None:
-    """Carry a job's simulation to its end and note what ran it."""
+    """Run a job's simulation to its end, and record the engine that ran it.
+
+    Raises
+    ------
+    InputError
+        If the box is too small for the potential, or the simulation fails.
+    """
     import torch
     from tqdm.auto import tqdm
 

@@ -1,1 +1,1 @@
-"""Figures, tables and texts for people."""
+"""Figures, Markdown tables and summaries of results."""

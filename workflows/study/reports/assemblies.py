@@ -1,4 +1,4 @@
-"""Table of the evidence of all assemblies, for people."""
+"""Markdown table of the evidence of all assemblies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from study.solids.references import CRYSTALLINE
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of :func:`evidence.row`, with what a study adds to them, as a Markdown table."""
+    """Markdown table of rows of :func:`study.solids.evidence.row` and what a study adds to them."""
     return markdown(
         [
             {
@@ -41,7 +41,7 @@ def _other(row: Mapping[str, Any]) -> str:
         return text if other < 0.01 else f"{text}, {100 * other:.0f} % in other stackings"
     if row["verdict"].startswith("icosahedral"):
         return (
-            f"tenfold diffraction ({row['tenfold']}); common bond order of degrees "
+            f"tenfold diffraction ({row['tenfold']}); global bond order of degrees "
             f"{_degrees(row, ICOSAHEDRAL_DEGREES)} against {_degrees(row, OTHER_DEGREES)}"
         )
     fold = max(("fourfold", "sixfold", "twelvefold"), key=lambda name: row[name])

@@ -11,7 +11,7 @@ from hoomd_gala.files.models import Model, load_model, save_model
 
 
 def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Read the numbers of a model, and of the other methods, from tables of :mod:`quality`."""
+    """Read the numbers of a model, and of other methods, from tables that ``quality`` wrote."""
 
     def read(table: str) -> list[dict[str, str]]:
         return read_table(folder / f"{table}.csv")

@@ -134,7 +134,7 @@ def draw_diffraction(axes: Any, pattern: NDArray[np.float64], n: int, title: str
 
 def _bars(axes: Any, found: NDArray[np.int64], ideal: NDArray[np.int64], label: str) -> None:
     bins = np.arange(0, 22)
-    for i, (counts, name) in enumerate(((found, "found"), (ideal, "ideal"))):
+    for i, (counts, name) in enumerate(((found, "simulated"), (ideal, "ideal"))):
         share = np.bincount(np.minimum(counts, bins[-1]), minlength=len(bins)) / len(counts)
         axes.bar(bins + 0.4 * i - 0.2, share, 0.4, label=name)
     axes.set(xlabel=label, ylabel="fraction of the bulk", xlim=(2.5, 18.5))
@@ -150,29 +150,30 @@ def draw(
     kT = [row["kT"] for row in cooling]
     axes[0, 0].plot(kT, [row["energy"] for row in cooling], "k-")
     axes[0, 0].invert_xaxis()
-    axes[0, 0].set(xlabel="kT, cooling to the right", ylabel="potential energy per particle")
+    axes[0, 0].set(xlabel="kT (cooling to the right)", ylabel="potential energy per particle")
     twin = axes[0, 0].twinx()
     twin.plot(kT, [row["density"] for row in cooling], color="tab:blue")
     twin.set_ylabel("median local density", color="tab:blue")
 
     g = found.shells.g * (found.shells.r > 0)
-    axes[0, 1].plot(found.shells.r / found.distance, g / g.max(), label="found")
+    axes[0, 1].plot(found.shells.r / found.distance, g / g.max(), label="simulated")
     scaled = ideal.shells.g / ideal.shells.g.max()
     axes[0, 1].plot(ideal.shells.r / ideal.distance, -scaled, label=f"ideal {cell}")
     axes[0, 1].axvline(found.shells.radius / found.distance, color="0.6", ls=":")
-    axes[0, 1].set(xlabel="distance / nearest", ylabel="g(r), found up, ideal down", xlim=(0.7, 4))
+    axes[0, 1].set(xlabel="r / nearest-neighbor distance", ylabel="g(r), ideal crystal inverted")
+    axes[0, 1].set_xlim(0.7, 4)
     axes[0, 1].set_yticks([])
     axes[0, 1].legend(frameon=False, fontsize=8)
     _bars(axes[0, 2], found.shells.voronoi, ideal.shells.voronoi, "Voronoi neighbors")
     axes[0, 2].legend(frameon=False, fontsize=8)
     degrees = list(found.order.common)
-    for i, (order, name) in enumerate(((found.order, "found"), (ideal.order, "ideal"))):
+    for i, (order, name) in enumerate(((found.order, "simulated"), (ideal.order, "ideal"))):
         places = np.arange(len(degrees)) + 0.4 * i - 0.2
         axes[0, 3].bar(places, order.common.values(), 0.4, label=name)
     axes[0, 3].set_xticks(range(len(degrees)), degrees)
-    axes[0, 3].set(xlabel="degree", ylabel="bond order common to the bulk")
+    axes[0, 3].set(xlabel="degree", ylabel="global bond order of the bulk")
 
-    names = ("brightest view", "most tenfold view")
+    names = ("brightest direction", "best tenfold direction")
     points = cluster(evidence.solid)
     for i, (view, name) in enumerate(zip(evidence.views, names, strict=True)):
         diagram = bond_diagram(evidence.solid, found.inside, found.shells.radius, view.rotation)

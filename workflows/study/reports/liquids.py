@@ -28,8 +28,8 @@ def draw(path: Path, comparison: Comparison) -> None:
         )
     axes[0].axhline(1 / len(names), color="0.5", ls=":", label="chance")
     axes[0].set_xticks(places, list(confusion), rotation=25, ha="right")
-    axes[0].set(ylabel="accuracy on runs not trained on", ylim=(0, 1.15))
-    axes[0].set_title("structure that a liquid will form")
+    axes[0].set(ylabel="accuracy on held-out runs", ylim=(0, 1.15))
+    axes[0].set_title("prediction of the structure that a liquid forms")
     axes[0].set_yticks(np.arange(0, 1.01, 0.2))
     axes[0].legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
     # the first descriptor, and that of the paper
@@ -41,5 +41,5 @@ def draw(path: Path, comparison: Comparison) -> None:
             part.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", color=color, size=8)
         part.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
         part.set_yticks(range(len(names)), names, fontsize=8)
-        part.set(xlabel="predicted", ylabel="liquid that forms", title=descriptor)
+        part.set(xlabel="predicted structure", ylabel="liquid that forms", title=descriptor)
     save_figure(path, figure)

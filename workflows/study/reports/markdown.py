@@ -1,4 +1,4 @@
-"""Tables and numbers for people."""
+"""Tables and numbers in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -33,7 +33,22 @@ def draw(
 ) -> None:
     """Draw the histogram of predicted frames, independent measures, and the changes of each.
 
-    ``learned`` are the timesteps of the frames that the network distinguishes.
+    Parameters
+    ----------
+    path : Path
+        PNG file to write.
+    title : str
+        Title of the figure.
+    histogram : (frames, classes) float64
+        Distribution of predicted frames in each frame.
+    learned : (classes,) int64
+        Timesteps of the frames that the network distinguishes.
+    course : sequence of dict
+        See :func:`study.solids.cooling.course`.
+    solid : (frames,) float64
+        Fraction that template matching finds crystalline.
+    changes : sequence of Changes
+        Changes of phase by each measure.
     """
     time = np.array([row["timestep"] for row in course]) / 1000
     figure, (top, bottom) = plt.subplots(

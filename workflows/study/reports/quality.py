@@ -60,7 +60,7 @@ def structure_markdown(
 
 
 def read_frames(paths: Sequence[Path]) -> dict[str, list[System]]:
-    """All frames of files, by file name."""
+    """All frames of files, by file name; InputError for a file without frames."""
     files = {}
     for path in paths:
         with open_trajectory(path) as frames:
@@ -71,7 +71,13 @@ def read_frames(paths: Sequence[Path]) -> dict[str, list[System]]:
 
 
 def load_analyzers(models: Sequence[str], structures: Sequence[str]) -> dict[str, Analyzer]:
-    """Models by file name without suffix; each must have one of the structures as a class."""
+    """Models by file name without suffix.
+
+    Raises
+    ------
+    InputError
+        If two have the same name, or one has none of the structures as a class.
+    """
     analyzers = {Path(model).stem: Analyzer(model) for model in models}
     if len(analyzers) < len(models):
         raise InputError(f"the models {', '.join(models)} need different file names.")

@@ -11,7 +11,7 @@ from hoomd_gala.learning.tasks import TASKS
 from study.reports.canvas import plt, save_figure
 from study.training.transfer import DIRECT, FREE, FROZEN
 
-#: Significance level of clear differences.
+#: False discovery rate of significant differences.
 CLEAR = 0.05
 
 
@@ -22,8 +22,8 @@ def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
     clear = [row for row in found if row["p"] < CLEAR]
     paragraphs = [
         f"Losses are compared with those of direct training on the same environments, over "
-        f"{replicas} replicas; differences are clear if a paired t test is significant at a false "
-        f"discovery rate of {CLEAR:g}."
+        f"{replicas} replicas; significance is that of a paired t test at a false discovery rate "
+        f"of {CLEAR:g}."
     ]
     for amount in amounts:
         counts = []
@@ -32,8 +32,8 @@ def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
             ratios = [row["times smaller"] for row in rows]
             sure = [row["times smaller"] for row in rows if row["p"] < CLEAR]
             counts.append(
-                f"{sum(ratio > 1 for ratio in sure)} of {len(ratios)} clearly help and "
-                f"{sum(ratio < 1 for ratio in sure)} clearly harm with the core {mode} "
+                f"{sum(ratio > 1 for ratio in sure)} of {len(ratios)} help significantly and "
+                f"{sum(ratio < 1 for ratio in sure)} harm with the core {mode} "
                 f"(median: {_times(np.median(ratios))})"
             )
         paragraphs[0] += f" With {amount} environments, {', '.join(counts)}."
@@ -48,7 +48,7 @@ def summary(found: Sequence[Mapping[str, Any]], replicas: int) -> str:
         )
     gained = [row for row in clear if row["times smaller"] > 1]
     lost = [row for row in reversed(clear) if row["times smaller"] < 1]
-    paragraphs.append(f"The largest clear gains: {_list(gained)}. Losses: {_list(lost)}.")
+    paragraphs.append(f"The largest significant gains: {_list(gained)}. Losses: {_list(lost)}.")
     poor = sorted({row["target"] for row in most if row["direct loss"] >= row["baseline"]})
     if poor:
         paragraphs.append(

@@ -64,7 +64,7 @@ def run(
     threads: int,
     bar: tqdm,
 ) -> dict[str, str]:
-    """Run a simulation to its end; see :func:`engines.pick`."""
+    """Run a simulation to its end; see :func:`study.simulation.engines.pick`."""
     simulation = hoomd.Simulation(_device(), seed=protocol.seed)
     if restarts.resume(folder) is None:
         snapshot = hoomd.Snapshot()
@@ -119,7 +119,7 @@ def run(
 def solid(
     crystal: System, interaction: Springs | PairPotential, seed: int
 ) -> Callable[[float, int], Array]:
-    """Set up a crystal for simulation at given temperatures; see :func:`engines.pick`."""
+    """Set up a crystal to be heated: see :func:`study.simulation.engines.pick`."""
     frame = make_frame(crystal, 0)
     snapshot = hoomd.Snapshot()
     snapshot.configuration.box = frame.configuration.box

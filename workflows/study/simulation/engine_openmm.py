@@ -80,7 +80,7 @@ def run(
     threads: int,
     bar: tqdm,
 ) -> dict[str, str]:
-    """Run a simulation to its end; see :func:`engines.pick`."""
+    """Run a simulation to its end; see :func:`study.simulation.engines.pick`."""
     system = openmm.System()
     for _ in range(protocol.n_particles):
         system.addParticle(1.0)
@@ -147,7 +147,7 @@ def _reduced(box: Array) -> Array:
 def solid(
     crystal: System, interaction: Springs | PairPotential, seed: int
 ) -> Callable[[float, int], Array]:
-    """Set up a crystal for simulation at given temperatures; see :func:`engines.pick`."""
+    """Set up a crystal to be heated: see :func:`study.simulation.engines.pick`."""
     system = openmm.System()
     for _ in crystal.positions:
         system.addParticle(1.0)

@@ -140,7 +140,7 @@ def gather(
 
 
 def is_icosahedral(order: BondOrder) -> bool:
-    """Whether common bond order has only degrees that icosahedral symmetry allows."""
+    """Whether global bond order has only degrees that icosahedral symmetry allows."""
     strongest = max(order.common[degree] for degree in ICOSAHEDRAL_DEGREES)
     others = max(order.common[degree] for degree in OTHER_DEGREES)
     return strongest > ICOSAHEDRAL and others < FORBIDDEN * strongest

@@ -160,8 +160,8 @@ class BondOrder(NamedTuple):
     local : dict of int to float
         Mean over particles of Steinhardt's order parameter.
     common : dict of int to float
-        The same of all bonds together: vanishes unless the particles have directions in common.
-        Icosahedral symmetry allows none of degree 2, 4 and 8.
+        Global order parameter, of all bonds together: vanishes unless bond directions are
+        correlated between particles. Icosahedral symmetry allows none of degree 2, 4 and 8.
     """
 
     local: dict[int, float]
@@ -241,7 +241,7 @@ def _ring(pattern: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def symmetry(pattern: NDArray[np.float64]) -> dict[int, float]:
-    """Correlation of a pattern with itself rotated by 2 pi / n, for each n of FOLDS.
+    """Correlation of a (grid, grid) pattern with itself rotated by 2 pi / n, for each n of FOLDS.
 
     Radially symmetric parts do not count: the mean at each radius is subtracted.
     """
@@ -291,7 +291,7 @@ def _look(points: Array, distance: float, direction: Array) -> View:
 
 
 def views(system: System, rng: np.random.Generator) -> tuple[View, View]:
-    """Return the direction of the brightest diffraction, and that of the most tenfold pattern.
+    """Return the directions of the brightest diffraction and of the strongest tenfold symmetry.
 
     The second is taken from the brightest fifth of all directions: a pattern without reflections
     has no meaningful symmetry.

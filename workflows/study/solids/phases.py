@@ -25,7 +25,7 @@ RISE = 0.1
 
 
 def crystalline(trajectory: Path) -> NDArray[np.float64]:
-    """Fraction of particles that template matching finds crystalline, frame by frame."""
+    """Fraction of particles that template matching finds crystalline, (frames,)."""
     with open_trajectory(trajectory) as frames:
         shares = [
             references.crystalline(as_system(frame))
@@ -92,7 +92,7 @@ def phase_changes(
     histogram : (frames, classes)
         Distribution of predicted frames in each frame.
     course : sequence of dict
-        See :func:`cooling.course`.
+        See :func:`study.solids.cooling.course`.
     solid : (frames,)
         Fraction that template matching finds crystalline.
     """

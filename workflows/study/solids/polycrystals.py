@@ -149,6 +149,11 @@ def polycrystal(cell: str, n_grains: int, edge: float, noise: float, seed: int) 
         Standard deviation of the displacement in each direction, in the same units.
     seed : int
         Of points, orientations and displacements.
+
+    Raises
+    ------
+    InputError
+        If the edge or the number of grains is not positive.
     """
     if n_grains < 1 or not edge > 0:
         raise InputError(

@@ -13,7 +13,7 @@ from study.training.kinds import Kinds
 
 
 def measure_confusion(model: Model, frames: Frames, n_outputs: int) -> NDArray[np.float64]:
-    """Share of each label's environments that the network gives each of its outputs, as rows."""
+    """(n, n) shares of each label's environments that are predicted as each output, as rows."""
     data = to_tensors(frames, 1, None)
     predicted = []
     with torch.inference_mode():
@@ -87,7 +87,7 @@ class Classes(NamedTuple):
 
 
 def make_classes(kinds: Kinds, group: NDArray[np.int64]) -> Classes:
-    """Name groups of environments for the first cell that has one of them."""
+    """Name groups of environments, (K,), for the first cell that has one of them."""
     titles = [kinds.cells[representative] for representative in group]
     names = (*dict.fromkeys(titles), DISORDERED)
     index = [names.index(title) for title in titles]

@@ -58,7 +58,7 @@ def label_logits(teacher: Model, around: Surroundings) -> Tensor:
 
 
 def site_loss(network: nn.Module, batch: Data) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of a batch of environments, and the accuracy."""
+    """Loss of a batch of environments, and the accuracy: for :func:`~.train`."""
     logits, _ = network(batch["bonds"], batch["types"])
     accuracy = (logits.argmax(-1) == batch["labels"]).float().mean()
     return soft_cross_entropy(logits, batch), {"accuracy": accuracy}

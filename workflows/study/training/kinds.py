@@ -20,9 +20,9 @@ from hoomd_gala.systems import as_system
 IGNORED = -1
 
 #: Distances of descriptors. Below SAME two environments are one; environments without a name that
-#: are closer than UNLIKE to a named one are no examples of the unknown; cells with all environments
-#: beyond STRANGE may be left out of training, to test detection of the unknown. For scale: cubic
-#: and hexagonal diamond differ by 0.2, cF4-Cu and cI2-W by 0.4.
+#: are closer than UNLIKE to a named one are not examples of the unknown; cells whose environments
+#: are all beyond STRANGE may be left out of training, to test detection of the unknown. For scale:
+#: cubic and hexagonal diamond differ by 0.2, cF4-Cu and cI2-W by 0.4.
 SAME, UNLIKE, STRANGE = 0.01, 0.12, 0.2
 
 

@@ -159,7 +159,22 @@ def train_context(
 ) -> tuple[FrameClassifier, list[dict[str, float]]]:
     """Second stage: predict classes from embeddings and those of the neighbors.
 
-    ``teacher`` holds logits of another network for all particles, to learn from as well.
+    Parameters
+    ----------
+    sites : Model
+        The network of the first stage, whose core and pooling layer are taken.
+    around : Surroundings
+        Embeddings and labels of M particles.
+    classes : Classes
+        Class of each local environment.
+    context : int
+        Hidden units through which neighbors' embeddings reach the label.
+    config : TrainingConfig
+        How to train.
+    checkpoint : Path
+        Where an interrupted training continues.
+    teacher : (M, K), optional
+        Logits of another network for all particles, to learn from as well.
     """
     torch.manual_seed(config.seed)
     network = FrameClassifier(sites.info.core, len(classes.names) + 1, context, len(classes.names))
@@ -198,7 +213,7 @@ def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
 
 
 def write_confusion(path: Path, kinds: Kinds, confusion: NDArray[np.float64]) -> None:
-    """Write which environments are predicted as which, above one percent."""
+    """Write the entries of a (K, K) confusion matrix above one percent."""
     names = [*kinds.cells, "other", DISORDERED]
     rows = [
         {"kind": a, "cell": names[a], "taken for": b, "of cell": names[b], "share": round(share, 4)}
@@ -283,7 +298,7 @@ def sample_sites(plan: Plan, parameters: Mapping[str, Any], rng: np.random.Gener
 def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
     """Merge environments that are confused, and train the network that predicts classes.
 
-    Writes ``structures.safetensors``, whose card :func:`publish` completes.
+    Writes ``structures.safetensors``, whose card :func:`study.reports.card.publish` completes.
     """
     rng = np.random.default_rng([parameters["seed"], 2])
     plan = read_plan(folder, parameters, fluids)
@@ -309,7 +324,7 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
 def find_classes(
     sites: Model, kinds: Kinds, rng: np.random.Generator
 ) -> tuple[Classes, NDArray[np.float64]]:
-    """Classes of environments that the first network confuses, and the confusion matrix."""
+    """Classes of environments that the first network confuses, and the (K, K) confusion matrix."""
     crystals = [(name, MERGE_NOISE, False) for name in dict.fromkeys(kinds.cells) for _ in range(2)]
     warm = samples.environments(crystals, kinds, {"named": 40}, (), rng)
     confusion = measure_confusion(sites, warm, len(kinds.cells) + 2)

@@ -28,6 +28,7 @@ class Surroundings(NamedTuple):
     Attributes
     ----------
     embedding : (M, width) float32
+        Of each particle.
     neighbors : (M, n) int32
         Rows of the neighbors.
     labels : (M,) int64
@@ -55,7 +56,7 @@ def surroundings(analyzers: Sequence[Analyzer], systems: Iterable[System]) -> li
 
 
 def soft_cross_entropy(logits: Tensor, batch: Data) -> Tensor:
-    """Cross-entropy with the labels and, if there is a teacher, as much with its output."""
+    """Cross-entropy of (B, K) logits with the labels or, if there is a teacher, half with each."""
     hard = cross_entropy(logits, batch["labels"])
     if "teacher" not in batch:
         return hard
@@ -80,7 +81,7 @@ def context_loss(around: Surroundings) -> Loss:
 def hidden_units(
     network: FrameClassifier, around: Surroundings, classes: Classes
 ) -> tuple[Tensor, Tensor]:
-    """Hidden units of the head, and classes, of all particles that have one."""
+    """Hidden units of the head, (M, size), and classes, (M,), of all particles that have one."""
     rows = np.flatnonzero(around.labels != IGNORED)
     with torch.inference_mode():
         parts = [
@@ -98,7 +99,16 @@ def learn_familiarity(
     learned: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
 ) -> None:
-    """Fit the classes in the space of hidden units, and the distance beyond which is unfamiliar."""
+    """Fit the classes in the space of hidden units, and the distance beyond which is unfamiliar.
+
+    Parameters
+    ----------
+    familiarity : Familiarity
+        Fitted in place.
+    learned, held_out : ((M, size) Tensor, (M,) Tensor)
+        Hidden units and classes: those that the classes are fitted to, and those that the distance
+        is.
+    """
     assert familiarity is not None
     n_classes = len(familiarity.centers)
     hidden, labels = learned
