@@ -49,10 +49,10 @@ def take_turns(
     what: str,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, Speed]:
-    """Speeds of functions that take turns.
+    """Time functions alternately, so that all are disturbed alike.
 
-    What runs on one core is best timed by the processor's clock, which other jobs disturb less.
-    The ratio is the median of the ratios of each round.
+    CPU time suits what runs on one core: other jobs disturb it less than wall time. Ratios are
+    medians of the ratios of each round.
 
     Parameters
     ----------
@@ -62,6 +62,11 @@ def take_turns(
         For the progress bar.
     clock : callable
         Gives the time in seconds.
+
+    Returns
+    -------
+    dict of str to Speed
+        By name.
     """
     for function in functions.values():
         function()
@@ -88,7 +93,10 @@ def matrix_rate(size: int = 1024) -> float:
 
 
 def lattice_system(n: int, noise: float = 0.05, seed: int = 1) -> System:
-    """Make a body-centered cubic crystal of about n particles, displaced at random."""
+    """Make a body-centered cubic crystal of about n particles, displaced at random.
+
+    The unit of length, also of the noise in each direction, is the lattice constant.
+    """
     cells = max(3, round((n / 2) ** (1 / 3)))
     grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), -1).reshape(-1, 3)
     points = np.concatenate((grid, grid + 0.5)) - cells / 2
@@ -111,7 +119,14 @@ def _peak_memory() -> float:
 
 
 def scaling(analyzer: Analyzer, sizes: Sequence[int]) -> list[dict[str, float]]:
-    """Time and memory of labeling systems of several sizes, smallest first."""
+    """Time and memory of labeling systems of several sizes, smallest first.
+
+    Returns
+    -------
+    list of dict
+        For each size, the particles, wall and CPU time in seconds, particles per second of wall
+        time, and by how many MiB the peak memory of the process grew.
+    """
     analyzer.analyze_system(lattice_system(1000))
     rows = []
     for n in tqdm(sorted(sizes), desc="sizes"):

@@ -24,9 +24,9 @@ COLORS = {
     UNKNOWN_NAME: (0.55, 0.55, 0.55),
 }
 
-#: Structures in the order in which OVITO, which colors the types of a GSD file by their number and
-#: has nine colors for them, gives them about the colors above: white, red, blue, yellow, magenta,
-#: green, pale green, purple, cyan. There is no gray among these: unknown particles are pale green.
+#: Structures in the order that gives them about the colors above in OVITO, which colors the types
+#: of a GSD file by number, with nine colors: white, red, blue, yellow, magenta, green, pale green,
+#: purple, cyan. There is no gray among these: unknown particles are pale green.
 OVITO_TYPE_ORDER = (
     DISORDERED,
     "hP2-Mg",
@@ -39,7 +39,7 @@ OVITO_TYPE_ORDER = (
     "cF8-C",
 )
 
-#: Those whose colors no other structure repeats as long as others are left.
+#: Structures whose colors others share only if no other color is left.
 _UNMISTAKABLE = {DISORDERED, "hP2-Mg", "cI2-W", "cF4-Cu", UNKNOWN_NAME}
 
 
@@ -48,10 +48,10 @@ def structure_types(
 ) -> list[str]:
     """Particle types that stand for structures, in an order that OVITO colors well.
 
-    OVITO takes the name of a number from whatever frame it read first, so that a list only ever
-    grows. It ends with the last structure that occurs; those before that do not occur are there
-    for the numbers of the others. Classes that have no number of their own take those of structures
-    that the model does not know, and then come after all, where OVITO's colors repeat.
+    OVITO takes the name of a number from the frame that it read first, so a list may only grow. It
+    ends with the last structure that occurs; those before it that do not occur keep the numbers of
+    the others fixed. Classes without a number of their own get the numbers of structures that the
+    model does not know, and after these the numbers from nine on, where OVITO's colors repeat.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def structure_types(
 
 
 def structure_color(name: str) -> tuple[float, float, float]:
-    """Color of a structure; one that has none of its own gets one from its name."""
+    """Red, green and blue of a structure; if it has no color, one is derived from its name."""
     if name in COLORS:
         return COLORS[name]
     number = zlib.crc32(name.encode())

@@ -22,12 +22,12 @@ def decide(
     Parameters
     ----------
     logits : (B, n_classes) or (B, n_classes + 1)
-        One more than there are classes if the model knows the unknown.
+        One more than there are classes if the model has an output for unknown structures.
     info : ModelInfo
-        Gives the temperature, the confidence that a label takes, and the classes that are
+        Gives the temperature, the confidence that a label requires, and the classes that are
         withheld, which count as unknown.
     familiarity : (B,), optional
-        Multiplies the probabilities of the classes; the unknown has the rest.
+        Multiplies the probabilities of the classes; the rest is that of an unknown structure.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def label_embeddings(
     embedded : Embedded
         Of m particles.
     compiled : bool
-        Whether compiled kernels may stand for the context on the CPU.
+        Whether compiled kernels may replace the context on the CPU.
 
     Returns
     -------

@@ -118,7 +118,7 @@ class SystemEmbedder:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether compiled kernels stand for the network on the CPU."""
+        """Whether compiled kernels replace the network on the CPU."""
         return self._on_cpu is not None
 
     def embed(

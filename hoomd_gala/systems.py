@@ -45,7 +45,7 @@ class System(NamedTuple):
 
 
 def lattice_vectors(box: ArrayLike) -> Array:
-    """Lattice vectors, as rows, of a box ``[Lx, Ly, Lz, xy, xz, yz]``."""
+    """Lattice vectors, as the rows of (3, 3), of a box ``[Lx, Ly, Lz, xy, xz, yz]``."""
     lx, ly, lz, xy, xz, yz = np.asarray(box, dtype=np.float64)
     return np.array([[lx, 0, 0], [xy * ly, ly, 0], [xz * lz, yz * lz, lz]])
 
@@ -68,7 +68,7 @@ def plane_spacings(vectors: ArrayLike) -> Array:
 
 
 def box_from_lattice(vectors: ArrayLike) -> Array:
-    """Box ``[Lx, Ly, Lz, xy, xz, yz]`` of right-handed lattice vectors, given as rows.
+    """Box ``[Lx, Ly, Lz, xy, xz, yz]`` of right-handed lattice vectors, the rows of (3, 3).
 
     The lattice is rotated so that a lies along x and b in the xy plane; fractional coordinates stay
     what they are.

@@ -34,7 +34,7 @@ def idle_cores(seconds: float = 0.5) -> int:
     Parameters
     ----------
     seconds : float
-        Length of the look.
+        Time over which this is measured.
     """
     if not (_STATISTICS.is_file() and hasattr(os, "sched_getaffinity")):
         busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -66,7 +66,7 @@ def idle_times(statistics: str) -> dict[int, IdleTime]:
 def idle_share(
     before: Mapping[int, IdleTime], after: Mapping[int, IdleTime], allowed: set[int]
 ) -> float:
-    """Count idle cores among some between two looks, with fractions for those idle at times."""
+    """Count idle cores between two measurements; cores idle part of the time count as fractions."""
     total = 0.0
     for core in allowed:
         (idle, everything), (later_idle, later_everything) = before[core], after[core]
@@ -75,9 +75,9 @@ def idle_share(
 
 
 def spare_threads(most: int) -> int:
-    """As many threads as there are idle cores, at least one and at most a given number.
+    """Return the number of idle cores, at least one and at most a given number.
 
-    Training waits at so many barriers that two threads which share a core are slower than one.
+    Training has so many barriers that two threads which share a core are slower than one.
     """
     return 1 if most <= 1 else max(1, min(most, idle_cores()))
 
@@ -93,9 +93,23 @@ if hasattr(os, "register_at_fork"):
 
 
 def share_out(work: Callable[[tuple[int, int]], Any], total: int, threads: int) -> list[Any]:
-    """Collect results of work on consecutive ranges of a number of things, one for each thread.
+    """Apply work to consecutive ranges of items, one for each thread, and collect the results.
 
     Unlike OpenMP's threads, these cost nothing while they wait and leave the cores to a simulation.
+
+    Parameters
+    ----------
+    work : callable
+        Takes the first item of a range and the one after its last.
+    total : int
+        Number of items.
+    threads : int
+        Most threads to use.
+
+    Returns
+    -------
+    list
+        Results in the order of the ranges.
     """
     count = max(1, min(threads, total))
     ends = [total * k // count for k in range(count + 1)]

@@ -1,4 +1,4 @@
-"""What ``import hoomd_gala`` gives, what it costs, and which module may import which."""
+"""What ``import hoomd_gala`` provides, what it loads, and which module may import which."""
 
 import ast
 import re
@@ -68,7 +68,7 @@ def test_packages_import_one_way():
     assert not wrong
 
 
-def test_no_module_imports_itself_around_a_corner():
+def test_there_are_no_import_cycles():
     known = modules()
     edges = {}
     for name, path in known.items():

@@ -178,7 +178,7 @@ def test_ase_atoms():
     atoms = ase_atoms(SYSTEM.box)
     same_environments(as_system(atoms))
     np.testing.assert_array_equal(as_system(atoms).types, np.arange(200) % 3 > 0)
-    # turned any way
+    # in any rotation
     atoms.rotate(40, (1, 2, 3), rotate_cell=True)
     same_environments(as_system(atoms))
     # a left-handed cell is the same lattice

@@ -108,7 +108,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say plainly what was not proved."""
+    """List what was not tested."""
     counts: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         whole_module = isinstance(report, pytest.CollectReport)

@@ -1,7 +1,7 @@
 """The command line: one module a command, each with ``add(commands)`` and ``run(options)``.
 
-Here is parsing and printing only. What a command computes with is imported when it runs: help and
-errors in the arguments are answered without loading torch.
+Commands only parse and print. What they compute with is imported when they run, so that help and
+errors in the arguments do not load torch.
 """
 
 import argparse

@@ -45,7 +45,19 @@ def compare(
     what: str,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, float]:
-    """Items per second of functions that take turns, printed with their ratios to the first."""
+    """Time functions alternately, and print and return how many items each does per second.
+
+    Parameters
+    ----------
+    functions : mapping
+        By name; the first is what the others are compared with.
+    items : int
+        Items that a call works on.
+    what : str
+        Title of the comparison.
+    clock : callable
+        Gives the time in seconds.
+    """
     from ..benchmark import take_turns
 
     speeds = take_turns(functions, what, clock)

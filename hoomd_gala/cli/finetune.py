@@ -13,7 +13,7 @@ examples:
   hoomd-gala finetune denoising --task frame-classification --output few.safetensors \\
       --gsd run.gsd --limit 500 --freeze-core
   hoomd-gala train --task frame-classification --output direct.safetensors \\
-      --gsd run.gsd --limit 500                          # the same without what MODEL has learned
+      --gsd run.gsd --limit 500                          # the same without pretraining
   hoomd-gala finetune structures --gsd run.gsd --labels labels.csv --output mine.safetensors
 """
 
@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="leave what is taken from MODEL as it is, and train the new head only",
     )
-    # options that cannot be used with --labels are not passed over in silence
+    # options that cannot be used with --labels are refused instead of ignored
     others = {
         action.dest: action.default
         for action in finetune._actions
@@ -61,7 +61,13 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, others: dict[str, object]) -> None:
-    """Train on a task, or learn from labels."""
+    """Train on a task, or learn from labels.
+
+    Raises
+    ------
+    InputError
+        If there is neither a task nor a file of labels, or options of both are given.
+    """
     if options.labels:
         for name, default in others.items():
             if getattr(options, name) != default:

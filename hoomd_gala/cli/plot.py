@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
     plot = commands.add_parser(
         "plot",
         help="draw embeddings and learning curves",
-        description="Draws pictures, PNG files.",
+        description="Draws figures as PNG files.",
     )
     figures = plot.add_subparsers(dest="figure", required=True, metavar="FIGURE")
     _add_embedding(figures)
@@ -80,7 +80,13 @@ def _add_curve(figures: Commands) -> None:
 
 
 def plot_embedding(options: argparse.Namespace) -> None:
-    """Draw a map of embeddings, and write its coordinates beside it."""
+    """Draw a map of embeddings, and write its coordinates beside it.
+
+    Raises
+    ------
+    InputError
+        If a file exists, there are fewer than three points, or what colors show is not known.
+    """
     from ..files.atomic import check_new, write_table
     from ..plotting.plots import draw_names, draw_values, new_figure
     from ..plotting.projection import project
@@ -90,7 +96,7 @@ def plot_embedding(options: argparse.Namespace) -> None:
     new_figure()  # a missing Matplotlib is better noticed now
     embedding, columns = _samples(options)
     if len(embedding) < 3:
-        raise InputError(f"{len(embedding)} points make no map; take more with --points.")
+        raise InputError(f"{len(embedding)} points are too few for a map; give more with --points.")
     if options.color not in columns:
         raise InputError(
             f"nothing is known of the {options.color} of these particles; "

@@ -36,8 +36,8 @@ tasks:
   shift-identification  the particle was displaced by 0.01 to 0.3: by which vector?
   nearest-bond          all bonds but the shortest are given: where is the shortest?
   noisy-bonds           half of the bonds have been moved by noise 0.5: which?
-  frame-classification  which frame is the environment from? The one task with classes, which label
-                        then writes; after the others it writes embeddings
+  frame-classification  which frame is the environment from? The only task with classes: label then
+                        writes these, and after the other tasks embeddings alone
 Lengths are in units of the shortest distance of unit cells, or of the mean bond length of
 trajectories.
 
@@ -49,7 +49,7 @@ examples:
       --gsd run.gsd@10:50:2 other.gsd@-1 --environments 500 --patience 3
 """
 
-#: Options that may differ between a training and the one that continues it.
+#: Options that may be others when a training is continued.
 _FREE = {"command", "line", "run", "output", "checkpoint", "device"}
 
 

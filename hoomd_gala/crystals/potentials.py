@@ -29,7 +29,7 @@ class PairPotential:
     Attributes
     ----------
     name : str
-        Name with parameters, for people.
+        Name with parameters, as in figures and tables.
     expression : str
         Energy as a function of ``r`` in OpenMM's syntax, but for the power, which is written
         ``**`` here and ``^`` there.
@@ -100,7 +100,7 @@ def _ljg(r: Array, epsilon: float, r0: float, depth: float) -> tuple[Array, Arra
     return energy / depth, force / depth
 
 
-#: Distances at which extrema are looked for.
+#: Number of distances at which extrema are looked for.
 _FINEST = 100_001
 
 

@@ -1,4 +1,4 @@
-"""Crystal structures: the AFLOW prototypes, replicated, displaced, and cut open.
+"""Crystal structures: the AFLOW prototypes, replicated, displaced, strained, or cut to droplets.
 
 The unit cells are those of the AFLOW library of crystallographic prototypes (Mehl et al., Comp.
 Mat. Sci. 136, S1 (2017)) as packaged in pyriodic-aflow, named by Pearson symbol and formula.
@@ -57,7 +57,7 @@ def _threefold_sites(x: float) -> Array:
 #: coordination polyhedra of Frank-Kasper phases (of 12, 14 and 15, and of 12 and 16 neighbors).
 #: In the clathrate, 40 of 136 particles have three neighbors or none; corrected, all have four.
 _CORRECTIONS: dict[str, Mapping[int, Sequence[float]]] = {
-    # the 2a site of P4_2/mnm stands at 2b (Bergman and Shoemaker, Acta Cryst. 7, 857 (1954))
+    # the 2a site of P4_2/mnm is given at 2b (Bergman and Shoemaker, Acta Cryst. 7, 857 (1954))
     "tP30-CrFe": {28: (0.5, 0.5, 0.5), 29: (0.0, 0.0, 0.0)},
     # z of the 4e site is 0.094 (Komura and Tokunaga, Acta Cryst. B 36, 1548 (1980))
     "hP24-MgNi2": {
@@ -66,8 +66,8 @@ _CORRECTIONS: dict[str, Mapping[int, Sequence[float]]] = {
         22: (0.5, 0.5, 0.906),
         23: (0.5, 0.5, 0.406),
     },
-    # the 32e site of Fd-3m stands at x = 0.2624 and belongs to 0.2177, beside 8a (1/8, 1/8, 1/8)
-    # and 96g (0.182, 0.182, 0.370); the package has all of these moved by (1/2, 1/2, 1/2)
+    # x of the 32e site of Fd-3m is given as 0.2624 and should be 0.2177, beside 8a (1/8, 1/8, 1/8)
+    # and 96g (0.182, 0.182, 0.370); the package has all of these shifted by (1/2, 1/2, 1/2)
     "cF136-Si": dict(enumerate(_threefold_sites(0.2177) + 0.5, start=96)),
 }
 
@@ -78,6 +78,11 @@ def unit_cells() -> dict[str, UnitCell]:
 
     Cells of the same Pearson symbol and formula are distinguished by their order in the database:
     the first keeps the name, the second has ``.2`` appended.
+
+    Raises
+    ------
+    InputError
+        If pyriodic-aflow is not installed.
     """
     try:
         source = resources.files("pyriodic_aflow") / "unit_cells" / "aflow_db.json"
@@ -112,8 +117,15 @@ def unit_cell(name: str) -> UnitCell:
 def crystal(cell: UnitCell, n_particles: int = 4096) -> System:
     """Repeat a unit cell to a perfect crystal whose shortest distance is 1.
 
-    The cell is repeated along its shortest side until there are at least ``n_particles``, so that
-    the box comes out about as wide as it is long.
+    The cell is repeated along the direction in which the crystal is thinnest until there are
+    enough particles, so that the box is about as wide as it is long.
+
+    Parameters
+    ----------
+    cell : UnitCell
+        What is repeated.
+    n_particles : int
+        Fewest particles of the crystal, which has more than 20 in any case.
     """
     positions, box, types = cell.system
     lattice = lattice_vectors(box)
@@ -132,7 +144,17 @@ def crystal(cell: UnitCell, n_particles: int = 4096) -> System:
 
 
 def displace(system: System, noise: float, rng: np.random.Generator) -> System:
-    """Gaussian displacement of standard deviation ``noise`` in each direction."""
+    """Displace particles by Gaussian noise.
+
+    Parameters
+    ----------
+    system : System
+        The particles.
+    noise : float
+        Standard deviation in each direction, in the unit of the positions.
+    rng : numpy.random.Generator
+        Of the displacements.
+    """
     shifted = system.positions + rng.normal(scale=noise, size=system.positions.shape)
     return system._replace(positions=shifted)
 
@@ -176,6 +198,11 @@ def droplet(crystal: System, radius: float) -> Droplet:
         Perfect or not.
     radius : float
         Of the ball, in units of half the smallest plane spacing of the box.
+
+    Raises
+    ------
+    InputError
+        If the droplet has fewer than 21 particles.
     """
     lattice = lattice_vectors(crystal.box)
     inverse = np.linalg.inv(lattice)

@@ -1,9 +1,9 @@
 """Crystals without a name, by random structure searching: random cells, relaxed.
 
-A classifier learns to recognize the unknown from examples. Prototypes without a name are few and
-often molecular; single-component particles with isotropic interactions form other structures. Ab
-initio random structure searching (Pickard and Needs, J. Phys.: Condens. Matter 23, 053201 (2011))
-with the pair potentials of :mod:`potentials` yields any number of these.
+A classifier learns to recognize unknown structures from examples. Prototypes without a name are few
+and often molecular; single-component particles with isotropic interactions form other structures.
+Random structure searching (Pickard and Needs, J. Phys.: Condens. Matter 23, 053201 (2011)) with the
+pair potentials of :mod:`~hoomd_gala.crystals.potentials` yields any number of these.
 """
 
 import itertools
@@ -138,7 +138,7 @@ def random_crystals(n: int, rng: np.random.Generator) -> Iterator[UnitCell]:
 
 
 def _is_sound(cell: UnitCell) -> bool:
-    """Whether neither particles have collapsed nor the cell into a sheet."""
+    """Whether neither the particles nor the cell have collapsed."""
     try:
         grown = crystal(cell, 512)
         nearest = nearest_neighbors(grown.positions, grown.box).bonds

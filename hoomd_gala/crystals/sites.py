@@ -34,12 +34,12 @@ def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
     system : System
         With at least 61 particles.
     particles : (m,) int
-        Which ones.
+        Indices of the particles to describe.
 
     Returns
     -------
     (m, D) float64
-        Of unit length each.
+        Descriptors of unit length.
     """
     tree = PeriodicTree.build(system.positions, system.box)
     bonds = tree.nearest(particles, n=_CANDIDATES).bonds
@@ -89,12 +89,12 @@ SAME = 5e-3
 
 
 def sites(name: str) -> list[Site]:
-    """Find the distinct local environments of a named unit cell; see :func:`sites_of`."""
+    """Find the distinct local environments of a unit cell by its name; see :func:`sites_of`."""
     return sites_of(unit_cell(name))
 
 
 def sites_of(cell: UnitCell) -> list[Site]:
-    """Find the distinct local environments of a unit cell, whatever its symmetry and types."""
+    """Find the distinct local environments of a unit cell, without regard to symmetry and types."""
     grown = crystal(cell, 512)
     count = len(cell.system.positions)
     rows = descriptors(grown, np.arange(count))
@@ -108,6 +108,6 @@ def sites_of(cell: UnitCell) -> list[Site]:
 
 
 def nearest_site(row: Array, known: Sequence[Site]) -> tuple[int, float]:
-    """Find the local environment most similar to a descriptor: its index and distance."""
+    """Find the local environment most similar to a (D,) descriptor: its index and distance."""
     distances = np.linalg.norm(np.stack([site.descriptor for site in known]) - row, axis=1)
     return int(distances.argmin()), float(distances.min())

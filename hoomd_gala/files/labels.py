@@ -136,7 +136,7 @@ def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoo
     frame.log[OWN_TYPES] = encode_strings(own)
     shapes = particles.type_shapes or [{}]
     frame.log[OWN_SHAPES] = encode_strings([json.dumps(shape) for shape in shapes])
-    # a shape that all particles share is theirs whatever they are called
+    # a shape that all types share remains valid under other names
     shared = len(shapes) >= len(own) and all(one == shapes[0] for one in shapes)
     particles.type_shapes = [shapes[0]] * len(types) if shared else [{}]
     number = {name: k for k, name in enumerate(types)}

@@ -76,7 +76,7 @@ class ClassifierReporter:
     Parameters
     ----------
     file : str or path, optional
-        GSD file, appended to if it exists; with None, :attr:`result` is all there is.
+        GSD file, appended to if it exists; with None, only :attr:`result` is set.
     reportInterval : int
         Timesteps between frames.
     model : str or path

@@ -1,4 +1,4 @@
-"""What can be trained, and how if nothing else is asked for; loads no torch."""
+"""Tasks that networks can be trained on, and defaults of training; does not load torch."""
 
 from dataclasses import dataclass
 

@@ -66,7 +66,23 @@ def take(
 ) -> Frames:
     """At most ``n`` random environments of a system, all with the same label.
 
-    ``among`` restricts the choice to some particles.
+    Parameters
+    ----------
+    system : System
+        The particles.
+    label : int
+        Label of all of these environments.
+    n : int
+        Most environments to take.
+    rng : numpy.random.Generator
+        Of the choice.
+    among : (k,) int, optional
+        Indices of the particles to choose from; all if not given.
+
+    Raises
+    ------
+    InputError
+        If the system has no environments.
     """
     candidates = np.arange(len(system.positions)) if among is None else np.asarray(among)
     chosen = rng.permutation(candidates)[:n]
@@ -165,7 +181,13 @@ class FrameRange(NamedTuple):
 
 
 def parse_range(text: str) -> FrameRange:
-    """Read ``run.gsd``, ``run.gsd@7`` or ``run.gsd@10:50:2``, a Python index or slice of frames."""
+    """Read ``run.gsd``, ``run.gsd@7`` or ``run.gsd@10:50:2``, a Python index or slice of frames.
+
+    Raises
+    ------
+    InputError
+        If what follows the @ is neither.
+    """
     path, at, numbers = text.rpartition("@")
     if not at or Path(text).is_file():
         return FrameRange(Path(text), slice(None))

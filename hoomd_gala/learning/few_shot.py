@@ -8,8 +8,8 @@ logistic regression with a strong penalty on its weights; it is then written as 
 On crystals of five structures without a name in the model ``structures``, displaced by 0.06 and
 learned from 20 particles each of crystals displaced by 0.03, the average over the neighbors raised
 the accuracy from 0.88 to 0.99. In the last frames of cooling droplets it changed the agreement with
-that model by less than 0.01 either way. Hidden units of a model that has learned context itself did
-no better than the average.
+that model by less than 0.01 in either direction. The hidden units of a model with a context of its
+own were no better than the average.
 """
 
 from collections.abc import Iterable, Sequence
@@ -162,7 +162,7 @@ def _shift(network: FrameClassifier) -> float:
 def set_head(network: FrameClassifier, linear: LinearMap) -> None:
     """Make a classifier of :func:`few_shot` compute the logits of a linear map.
 
-    Its hidden units let features pass: embedding and context, both moved up to be positive.
+    Its hidden units pass the features on: embedding and context, both shifted to be positive.
     """
     first, last = network.classify[0], network.classify[-1]
     assert isinstance(first, nn.Linear)
@@ -174,7 +174,7 @@ def set_head(network: FrameClassifier, linear: LinearMap) -> None:
             layer.weight.zero_()
             layer.bias.zero_()
         first.weight[:n_features] = torch.eye(n_features)
-        first.bias[: n_features // 2] = shift  # the context has been moved up already
+        first.bias[: n_features // 2] = shift  # the context is shifted already
         last.weight[:, :n_features] = linear.weight.T
         last.bias.copy_(linear.bias - shift * linear.weight.sum(0))
 
@@ -213,6 +213,11 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     -------
     Model
         On the CPU. Its card has the metrics of a cross-validation over the labeled particles.
+
+    Raises
+    ------
+    InputError
+        If the source gives embeddings that are not finite, or a system has no environments.
     """
     rng = np.random.default_rng(seed)
     length_scale = source.info.length_scale

@@ -20,7 +20,7 @@ from .training import seeded, split, train
 
 
 class Fit(NamedTuple):
-    """A trained model and how it came to be.
+    """A trained model and its learning curve.
 
     Attributes
     ----------
@@ -107,13 +107,19 @@ def fit(
         Has learned something else: see :func:`~hoomd_gala.networks.inherit`. It has the size that
         ``core`` says, but for the number of types.
     frozen : bool
-        What is taken from ``start`` does not learn any further.
+        Whether what is taken from ``start`` stays as it is.
 
     Returns
     -------
     Fit
         The model, the confidence of a classifier calibrated on the validation data, and the
         learning curve.
+
+    Raises
+    ------
+    InputError
+        If there are too few environments to hold some out, the loss is not finite, or the
+        checkpoint cannot be read or is of another training.
     """
     functions = TASKS[task]
     data = to_tensors(frames, core.max_types, length_scale)

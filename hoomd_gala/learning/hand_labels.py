@@ -97,12 +97,12 @@ def _check_columns(path: Path, columns: Sequence[str], several: bool) -> None:
 
 def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line: int) -> HandLabel:
     if None in row or None in row.values():
-        raise InputError(f"{where}: there are not as many fields as in the first line.")
+        raise InputError(f"{where}: the number of fields is not that of the first line.")
     fields = {key: (value or "").strip() for key, value in row.items()}
     numbers = {}
     for key in ("frame", "particle"):
         if not fields[key].isdecimal():
-            raise InputError(f"{where}: {key} {fields[key]!r} is not a number from 0 up.")
+            raise InputError(f"{where}: {key} {fields[key]!r} is not a non-negative integer.")
         numbers[key] = int(fields[key])
     if not fields["name"]:
         raise InputError(f"{where}: the name is empty.")
@@ -116,8 +116,8 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
             i for i, text in enumerate(files) if fields["file"] == Path(text).name
         ]
         if len(matches) != 1:
-            number = "none" if not matches else "several"
-            raise InputError(f"{where}: {number} of the trajectories is {fields['file']!r}.")
+            number = "several trajectories are" if matches else "no trajectory is"
+            raise InputError(f"{where}: {number} named {fields['file']!r}.")
         file = matches[0]
     return HandLabel(file, numbers["frame"], numbers["particle"], fields["name"], line)
 
@@ -125,11 +125,11 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
 def _check_counts(path: Path, names: Sequence[str]) -> None:
     if len(set(names)) < 2:
         found = f"only {names[0]!r}" if names else "nothing"
-        raise InputError(f"{path} names {found}; give particles of two names or more.")
+        raise InputError(f"{path} names {found}; label particles of at least two structures.")
     lonely = sorted(name for name in set(names) if names.count(name) == 1)
     if lonely:
         raise InputError(
-            f"{path} has only one particle that is {lonely[0]!r}; give two or more of each name, "
+            f"{path} has only one particle named {lonely[0]!r}; label at least two of each, and "
             "better 20."
         )
 

@@ -23,8 +23,9 @@ class Source(NamedTuple):
     names : tuple of str
         Names of the frames.
     length_convention : str
+        What the length scale is; see :class:`~hoomd_gala.files.models.ModelInfo`.
     length_scale : float or None
-        What bonds are divided by; see :class:`~hoomd_gala.files.models.ModelInfo`.
+        What bonds are divided by.
     about : dict
         What the model's card says of the data.
     """

@@ -98,7 +98,7 @@ def _load_checkpoint(path: Path, device: torch.device, options: dict[str, Any]) 
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         theirs = state["options"]
-    except Exception as error:  # torch raises about anything for a damaged file
+    except Exception as error:  # torch raises exceptions of many kinds for a damaged file
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path} is not a checkpoint of a training ({reason}); remove it to start again."
@@ -106,7 +106,7 @@ def _load_checkpoint(path: Path, device: torch.device, options: dict[str, Any]) 
     other = [key for key in {**options, **theirs} if options.get(key) != theirs.get(key)]
     if other:
         raise InputError(
-            f"{path} is of a training with other options ({', '.join(other)}); repeat those, or "
+            f"{path} is of a training with other options ({', '.join(other)}); use the same, or "
             "remove it to start again."
         )
     return state
@@ -153,7 +153,7 @@ def train(
     Raises
     ------
     InputError
-        If the checkpoint cannot be read or is of another training.
+        If the checkpoint cannot be read or is of another training, or the loss is not finite.
     """
     device = next(network.parameters()).device
     total = len(next(iter(training.values())))

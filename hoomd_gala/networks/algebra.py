@@ -70,7 +70,7 @@ LONGEST = 1.5
 
 
 def compress(bonds: Tensor) -> Tensor:
-    """Shorten long bonds to at most a fixed length; those of usual length stay as they are.
+    """Shorten long (…, 3) bonds to at most a fixed length; others hardly change.
 
     In some molecular crystals the 20th neighbor is fifteen times as far away as the first, and
     products of products of such bonds would drown the training on all others.

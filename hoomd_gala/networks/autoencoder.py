@@ -79,7 +79,7 @@ class Reconstruction(NamedTuple):
     Attributes
     ----------
     bonds : (B, n, 3)
-        The bonds again.
+        Reconstructed bonds.
     mean, log_variance : (B, n, 8)
         Of the latent distribution of each bond.
     """
@@ -113,11 +113,11 @@ class Autoencoder(Network):
         self.decode = nn.Sequential(mlp(self.LATENT, hidden, width), nn.LayerNorm(width))
         self.reference_values = nn.Parameter(torch.randn(3, width))
         self.rebuild = LabeledVectorAttention(width, hidden)
-        # what these return is added to nothing: start at sizes that directions can be told from,
-        # and at bonds of about the length that they have
+        # the output of these is not added to anything: start with vectors long enough to have a
+        # direction, and with bonds of about the right length
         for layer in (self.first_vector, self.second_vector, self.rebuild):
             nn.init.normal_(layer.covariant_weights)
-        # a latent distribution as wide as it is far from zero says nothing: start with narrow ones
+        # a latent distribution as wide as its mean is large carries no information: start narrow
         spread = self.encode.get_parameter("2.bias")[self.LATENT :]
         with torch.no_grad():
             spread -= 6

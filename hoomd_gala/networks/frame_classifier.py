@@ -11,9 +11,9 @@ from .core import CoreConfig, Network
 class Context(nn.Module):
     """What surrounds an environment, from the embeddings of its neighbors.
 
-    At high temperature one environment alone may look like anything; that its neighbors all look
-    like a crystal's distinguishes it from a liquid. ``forward(embedding, around)`` takes (B, width)
-    embeddings and those of their neighbors, (B, n, width), and returns (B, size).
+    At high temperature, a single environment of a crystal may look like one of a liquid; its
+    neighbors show the difference. ``forward(embedding, around)`` takes (B, width) embeddings and
+    those of their neighbors, (B, n, width), and returns (B, size).
     """
 
     def __init__(self, width: int, size: int) -> None:
@@ -27,11 +27,11 @@ class Context(nn.Module):
 
 
 class Familiarity(nn.Module):
-    """Whether a particle is like anything that was learned.
+    """How similar a particle is to the training data.
 
-    The Mahalanobis distance from the hidden units that the logits are computed from to the nearest
-    class, under one covariance for all classes (Lee et al., arXiv 1807.03888). A classifier is as
-    sure of what it has never seen as of what it has; this distance is not small for it.
+    From the Mahalanobis distance of the hidden units that the logits are computed from to the
+    nearest class, under one covariance for all classes (Lee et al., arXiv 1807.03888). Classifiers
+    are confident even of what is unlike anything that they learned; this distance is then large.
     ``forward(hidden)`` takes (B, size) and returns (B,): 1 for the familiar, 1/2 at the limit, 0
     far beyond.
     """

@@ -1,4 +1,4 @@
-"""Networks in inference: compiled kernels in place of their modules, where they can be."""
+"""Networks in inference: compiled kernels in place of their modules, where possible."""
 
 from typing import Any
 
@@ -99,12 +99,12 @@ class DeviceEmbedder:
 
 
 def embeds(network: nn.Module) -> bool:
-    """Whether :class:`Embedder` can replace a network's own function."""
+    """Whether :class:`Embedder` can replace a network's own ``embed``."""
     return _takes_compiled(network, "cpu")
 
 
 def device_embedder(network: nn.Module, max_types: int) -> DeviceEmbedder | None:
-    """Make a :class:`DeviceEmbedder` if one can replace a network's own function on its device."""
+    """Make a :class:`DeviceEmbedder` if it can replace a network's own ``embed`` on its device."""
     if not _takes_compiled(network, "cuda"):
         return None
     assert isinstance(network, Network)

@@ -1,4 +1,4 @@
-"""The network of each task, and what one takes over from another."""
+"""The network of each task, and what one inherits from another."""
 
 from torch import Tensor, nn
 
@@ -40,7 +40,8 @@ def convert_types(weight: Tensor, max_types: int) -> Tensor:
     Parameters
     ----------
     weight : (width, 2·m)
-        Of a core that distinguishes m types, in the order of :func:`encode_types`.
+        Of a core that distinguishes m types, in the order of
+        :func:`~hoomd_gala.networks.encode_types`.
     max_types : int
         Types that the new core distinguishes.
 

@@ -17,7 +17,7 @@ from ..results import UNKNOWN_NAME
 
 
 def new_figure(**options: Any) -> Any:
-    """Make a Matplotlib figure that needs no screen; InputError if there is no Matplotlib."""
+    """Make a Matplotlib figure without a display; InputError if Matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

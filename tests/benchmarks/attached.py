@@ -116,7 +116,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     what = "wall" if chosen.wall else "processor"
     print(f"{what} time, {chosen.threads} thread(s), HOOMD-blue {hoomd.version.version}")
-    print(f"{'N':>6} {'period':>6} {'bare':>8} {'ratio':>6}   milliseconds for one labelling")
+    print(f"{'N':>6} {'period':>6} {'bare':>8} {'ratio':>6}   milliseconds of labeling once")
     print(f"{'':>6} {'':>6} {'ms':>8} {'':>6} {'search':>8} {'network':>8} {'writing':>8}")
     for n_particles in chosen.particles:
         simulation = simulate(n_particles)

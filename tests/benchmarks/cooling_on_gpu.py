@@ -1,8 +1,8 @@
 """What labels cost cooling runs on OpenMM's CUDA platform.
 
-The systems of the default study, larger, a part of their protocol: the same run bare and labelled
-every ``period`` timesteps of the study. ``python tests/benchmarks/cooling_on_gpu.py`` prints wall
-times and the labelling's share; it needs an NVIDIA GPU and OpenMM-CUDA.
+The systems of the default study, larger, for a part of their protocol: the same run bare, and
+labeled every ``period`` timesteps of the study. ``python tests/benchmarks/cooling_on_gpu.py``
+prints wall times and the share of labeling; it needs an NVIDIA GPU and OpenMM-CUDA.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(f"OpenMM {openmm.Platform.getOpenMMVersion()}, {device}, {chosen.model}")
     study = studies.load("default")
-    print(f"{'system':24} {'N':>6} {'steps':>6} {'frames':>6} {'bare':>8} {'labelled':>8} share")
+    print(f"{'system':24} {'N':>6} {'steps':>6} {'frames':>6} {'bare':>8} {'labeled':>8} share")
     for system in study["systems"]:
         point = study["protocol"] | system
         known = {field.name: point[field.name] for field in fields(Protocol)}
@@ -67,20 +67,20 @@ def main() -> None:
             )
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                for part in ("warm-up", "bare", "labelled"):
+                for part in ("warm-up", "bare", "labeled"):
                     (folder / part).mkdir()
                 # the first labels of a process compile kernels
                 short = replace(protocol, cooling_steps=protocol.period)
                 seconds(short, potential, chosen.model, folder / "warm-up")
                 bare = seconds(protocol, potential, None, folder / "bare")
-                labelled = seconds(protocol, potential, chosen.model, folder / "labelled")
-                with open_trajectory(folder / "labelled/trajectory.gsd") as frames:
+                labeled = seconds(protocol, potential, chosen.model, folder / "labeled")
+                with open_trajectory(folder / "labeled/trajectory.gsd") as frames:
                     count = len(frames)
                     assert len(frame_labels(frames[-1])[0]) == n_particles
-            share = (labelled - bare) / labelled
+            share = (labeled - bare) / labeled
             print(
                 f"{potential.name:24} {n_particles:6} {protocol.total_steps:6} {count:6} "
-                f"{bare:7.1f}s {labelled:7.1f}s {share:5.1%}",
+                f"{bare:7.1f}s {labeled:7.1f}s {share:5.1%}",
                 flush=True,
             )
 

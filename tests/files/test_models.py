@@ -1,4 +1,4 @@
-"""Model files: round trip, and clear errors for what is no model."""
+"""Model files: round trip, and clear errors for files that are not models."""
 
 import hashlib
 import json

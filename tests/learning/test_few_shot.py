@@ -177,21 +177,21 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
 
     assert "line 6: there is no frame 3" in refuses([*good, (3, 0, "a")])
     assert "line 6: there is no particle 99999 in frame 1" in refuses([*good, (1, 99999, "a")])
-    assert "line 6: particle '-1' is not a number from 0 up" in refuses([*good, (0, -1, "a")])
-    assert "line 6: frame 'x' is not a number" in refuses([*good, ("x", 1, "a")])
+    assert "line 6: particle '-1' is not a non-negative integer" in refuses([*good, (0, -1, "a")])
+    assert "line 6: frame 'x' is not a non-negative integer" in refuses([*good, ("x", 1, "a")])
     assert "line 6: the name is empty" in refuses([*good, (0, 2, " ")])
     assert "line 6: the name 'unknown' is for what" in refuses([*good, (0, 2, "unknown")])
-    assert "line 6: there are not as many fields" in refuses([*good, (0, 2)])
+    assert "line 6: the number of fields is not that of the first" in refuses([*good, (0, 2)])
     error = refuses([*good, (0, 1, "b")])
     assert "line 6: particle 1 of frame 0 is 'b' here and 'a' in line 3" in error
     assert "unknown column 'nmae'" in refuses(good, header="frame,particle,nmae")
     assert "a column twice" in refuses(good, header="frame,particle,name,name")
     assert "names only 'a'" in refuses(good[:2])
     assert "names nothing" in refuses([])
-    assert "only one particle that is 'b'" in refuses(good[:3])
+    assert "only one particle named 'b'" in refuses(good[:3])
     assert "no column file" in refuses(good, files=(run_path, tmp_path / "other.gsd"))
     error = refuses([("x.gsd", *row) for row in good], header="file,frame,particle,name")
-    assert "line 2: none of the trajectories is 'x.gsd'" in error
+    assert "line 2: no trajectory is named 'x.gsd'" in error
     assert "--task cannot be used with --labels" in refuses(good, "--task", "denoising")
     assert "--epochs cannot be used with --labels" in refuses(good, "--epochs", 3)
     path.write_bytes(b"frame,particle,name\n0,0,\xff\n")

@@ -4,6 +4,10 @@ Every task has ``corrupt(batch, generator)``, which makes input and target from 
 ``loss(network, batch)``, the loss and metrics of a corrupted batch; ``baselines(training,
 validation)``, what clean training and corrupted validation data give without a network; and
 ``LOSS``, which says what the loss is.
+
+Clean batches are dictionaries of the tensors ``bonds`` (B, n, 3), ``types`` (B, n, 2·max_types) and
+``labels`` (B,), as :func:`~hoomd_gala.learning.datasets.to_tensors` gives them; corrupted ones have
+``bonds``, ``types`` and what the task's loss takes besides. Losses and metrics are scalars.
 """
 
 from importlib import import_module

@@ -12,5 +12,5 @@ UNIT = 0.5
 
 
 def mean_squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of a component, in units of the length scale squared."""
+    """Mean squared error of a component of (…, 3) vectors, in units of the length scale squared."""
     return (predicted - target).square().mean() / UNIT**2

@@ -1,4 +1,4 @@
-"""What an attention layer does for every pair, and whole environments to embeddings.
+"""The sums over pairs of an attention layer, and whole networks from environments to embeddings.
 
 One interface, :func:`pair_sums` with its backward pass and :func:`embedder`, and behind it
 

@@ -1,4 +1,4 @@
-"""Which kernels are used: by device and precision, what the user says, and whether they work."""
+"""Which kernels are used: by device, precision, the user's choice, and whether they work."""
 
 import functools
 import importlib
@@ -91,6 +91,10 @@ def takes_compiled(
 
     Parameters
     ----------
+    device : torch.device
+        Where the tensors are.
+    dtype : torch.dtype
+        Of the tensors; kernels take float32 only.
     task : str
         What is to be verified when it is first done.
     error : callable
@@ -140,6 +144,6 @@ def _fault(device: torch.device, error: Callable[[], dict[str, float]]) -> str |
 
 def _check_gpu(device: torch.device) -> None:
     if torch.version.cuda is None:
-        raise RuntimeError("they have been tried on NVIDIA GPUs only.")
+        raise RuntimeError("they are for NVIDIA GPUs only.")
     if torch.cuda.get_device_capability(device) < (8, 0):
         raise RuntimeError("they need compute capability 8.0 or newer.")
