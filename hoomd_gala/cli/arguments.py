@@ -140,7 +140,7 @@ def add_training(command: argparse.ArgumentParser) -> Any:
         "--patience",
         type=positive,
         metavar="EPOCHS",
-        help="stop when the validation loss has not improved for so many epochs, and keep the best "
+        help="stop when the validation loss has not improved for EPOCHS epochs, and keep the best "
         "weights (default: run all epochs and keep the last)",
     )
     training.add_argument(

@@ -31,11 +31,11 @@ Interrupt it whenever you like: the same command continues after the last comple
 where an uninterrupted run would have.
 
 tasks:
-  denoising             noise 0.1 on every bond is to be removed
+  denoising             noise of 0.1 is added to every bond: remove it
   autoencoding          bonds pass through an orientation and 8 numbers each
   shift-identification  the particle was displaced by 0.01 to 0.3: by which vector?
   nearest-bond          all bonds but the shortest are given: where is the shortest?
-  noisy-bonds           half of the bonds have been moved by noise 0.5: which?
+  noisy-bonds           noise of 0.5 is added to half of the bonds: to which?
   frame-classification  which frame is the environment from? The only task with classes: label then
                         writes these, and after the other tasks embeddings alone
 Lengths are in units of the shortest distance of unit cells, or of the mean bond length of

@@ -116,7 +116,7 @@ def as_written(names: Sequence[Any]) -> list[Any]:
 
 
 def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoomd.Frame:
-    """Let the particle types of a frame stand for structures; its own types go to the log.
+    """Replace the particle types of a frame by structures; its own types go to the log.
 
     All that is kept of them is written into every frame: what a frame of a GSD file does not hold
     is taken from the file's first one.
@@ -147,7 +147,7 @@ def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoo
 
 
 def restore_types(frame: gsd.hoomd.Frame) -> gsd.hoomd.Frame:
-    """Give a frame whose types stand for structures the simulation's own types again."""
+    """Restore the simulation's own types in a frame whose types stand for structures."""
     if OWN_TYPES in frame.log:
         own, shown = own_typeid(frame), frame.particles.typeid
         del frame.log[OWN_TYPEID]

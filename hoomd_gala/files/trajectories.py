@@ -72,7 +72,7 @@ def last_system(path: str | os.PathLike[str]) -> System:
 def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame:
     """Read a frame of a GSD file with the simulation's own particle types, to continue from.
 
-    Where the types in the file stand for structures, they are put back to what they were:
+    Where the types in the file stand for structures, the simulation's own are restored:
     ``hoomd.Snapshot.from_gsd_frame(read_frame("labeled.gsd"), simulation.device.communicator)`` is
     a state to create. What labeled files have of a simulation are positions, types and the box;
     set ``simulation.timestep`` to that of the frame before.

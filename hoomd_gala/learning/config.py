@@ -43,7 +43,7 @@ class TrainingConfig:
     seed : int
         Of all random numbers: initial weights, the split, the order of batches, noise.
     patience : int, optional
-        Stop when the validation loss has not improved for so many epochs, and keep the weights of
+        Stop when the validation loss has not improved for this many epochs, and keep the weights of
         the best epoch. All epochs are run and the last weights kept if not given.
     """
 

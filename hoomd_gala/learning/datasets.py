@@ -155,7 +155,7 @@ def cell_frames(
     n : int
         Environments of each frame.
     n_particles : int
-        Cells are repeated until they have at least so many particles.
+        Cells are repeated until there are at least this many particles.
 
     Returns
     -------

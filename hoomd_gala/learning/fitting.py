@@ -98,7 +98,7 @@ def fit(
     options : mapping, optional
         What a checkpoint must have been made with, beside ``config``.
     limit : int, optional
-        Learn from so many environments at most. All that are held out still validate, so that
+        Learn from at most this many environments. All that are held out still validate, so that
         trainings on few environments can be compared.
     repeats : int
         Passes over the training data in an epoch. All held-out data are evaluated after each epoch,

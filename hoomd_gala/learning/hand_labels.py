@@ -21,7 +21,7 @@ class HandLabel(NamedTuple):
     Attributes
     ----------
     file : int
-        Which of the trajectories.
+        Index of the trajectory.
     frame, particle : int
         Indices from 0.
     name : str
@@ -56,7 +56,7 @@ def read_labels(path: str | os.PathLike[str], files: Sequence[str]) -> list[Hand
     Raises
     ------
     InputError
-        If the file cannot be read, or a line of it does not say what it must.
+        If the file cannot be read, or a line of it is not valid.
     """
     path = Path(path)
     if not path.is_file():
@@ -108,7 +108,7 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
         raise InputError(f"{where}: the name is empty.")
     if fields["name"] == UNKNOWN_NAME:
         raise InputError(
-            f"{where}: the name {UNKNOWN_NAME!r} is for what a model does not know; use another."
+            f"{where}: the name {UNKNOWN_NAME!r} is reserved for unknown structures; use another."
         )
     file = 0
     if "file" in fields:

@@ -165,7 +165,7 @@ def _portions(cells: _Cells, pending: Tensor) -> Iterator[Tensor]:
     sizes, pending = totals.cpu().numpy(), pending[by_total]
     start = 0
     while start < len(sizes):
-        # as many as can be had, all as costly as the last of them
+        # as many as fit if all are as costly as the last of them
         stop = start + max(1, PAIRS // int(sizes[start]))
         while stop > start + 1:
             allowed = start + max(1, PAIRS // int(sizes[min(stop, len(sizes)) - 1]))

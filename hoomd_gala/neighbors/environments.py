@@ -120,7 +120,7 @@ class PeriodicTree:
 
     A search looks at the cells around a particle as far as a reach, which follows from the density
     where most particles are. What has fewer neighbors within it, the vapor around a droplet, is
-    searched for in larger cells, as often as it takes. Where most particles are in so small a part
+    searched for in larger cells, as often as needed. Where most particles are in so small a part
     of the box that cells would be too many, a k-d tree is searched.
     """
 

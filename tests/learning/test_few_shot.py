@@ -180,7 +180,7 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     assert "line 6: particle '-1' is not a non-negative integer" in refuses([*good, (0, -1, "a")])
     assert "line 6: frame 'x' is not a non-negative integer" in refuses([*good, ("x", 1, "a")])
     assert "line 6: the name is empty" in refuses([*good, (0, 2, " ")])
-    assert "line 6: the name 'unknown' is for what" in refuses([*good, (0, 2, "unknown")])
+    assert "line 6: the name 'unknown' is reserved" in refuses([*good, (0, 2, "unknown")])
     assert "line 6: the number of fields is not that of the first" in refuses([*good, (0, 2)])
     error = refuses([*good, (0, 1, "b")])
     assert "line 6: particle 1 of frame 0 is 'b' here and 'a' in line 3" in error

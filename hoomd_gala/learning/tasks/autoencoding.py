@@ -30,7 +30,7 @@ def corrupt(batch: Data, generator: Generator) -> Data:
 
 
 def loss(network: nn.Module, batch: Data) -> tuple[Tensor, dict[str, Tensor]]:
-    """Squared error and weighted divergence; the metrics are the two by themselves.
+    """Squared error plus weighted divergence; the metrics are the two without the weight.
 
     A sample of the latent distribution is decoded in training, its mean in evaluation.
     """

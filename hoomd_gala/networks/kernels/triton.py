@@ -817,7 +817,7 @@ def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
     own : (m, size)
         Its map of the particles' own embeddings.
     other : (N, size)
-        Its map of everybody's.
+        Its map of the embeddings of all particles.
     neighbors : (m, n) int32
         Rows of ``other``.
     """

@@ -9,7 +9,7 @@ from ..algebra import pair_products
 from . import reference
 
 #: Sizes of what is compared, those of the shipped models; the clouds fill one block and a part of
-#: another, whatever a processor has for vector registers.
+#: another, whatever the width of a processor's vector registers.
 CLOUDS, POINTS, WIDTH, UNITS = 19, 20, 32, 32
 
 

@@ -1,4 +1,4 @@
-"""Weights of networks as the kernels take them: plain tensors, whatever module they come from."""
+"""Weights of networks as the kernels take them: plain tensors, without their modules."""
 
 import math
 from typing import NamedTuple
@@ -64,7 +64,7 @@ class BlockWeights(NamedTuple):
 
 
 class NetworkWeights(NamedTuple):
-    """All that lies between environments and their embeddings.
+    """All weights of a network from environments to their embeddings.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ def summarized(job: Any) -> bool:
 
 @operation(kind("structure_model"), study_finished, post=summarized, directives=ON_CPU)
 def summarize(job: Any) -> None:
-    """Report what ran, the results, and where everything lies."""
+    """Report what ran, the results, and where the files are."""
     from study.reports import summary
 
     folder = summary_folder(job)

@@ -1,4 +1,4 @@
-"""The summary of a study: what ran, the results, and where everything lies."""
+"""The summary of a study: what ran, the results, and where the files are."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -98,7 +98,7 @@ def measure(system: System, inside: Mask) -> Measured:
 
 
 def ideal_droplet(cell: str, n_particles: int) -> System:
-    """Cut a spherical droplet of about so many particles out of a perfect crystal."""
+    """Cut a spherical droplet of about ``n_particles`` out of a perfect crystal."""
     perfect = crystal(reference_cell(cell), 4 * n_particles)
     lattice = lattice_vectors(perfect.box)
     spacing = float(plane_spacings(lattice).min())
