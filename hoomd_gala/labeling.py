@@ -136,7 +136,7 @@ def view_trajectory(
             labels = frame_labels(frame)
             if labels is None or not labels[1]:
                 raise InputError(
-                    f"frame {i} of {source} holds no labels; use hoomd-gala label instead."
+                    f"frame {i} of {source} holds no labels; hoomd-gala label adds them."
                 )
             if len(labels[0]) != frame.particles.N:
                 raise InputError(
