@@ -24,7 +24,7 @@ ORDER = (
     {"files", "crystals"},
     {"embedding", "decision"},
     {"learning", "plotting"},
-    {"analyzer", "labeling", "sampling", "benchmark"},
+    {"analyzer", "clusters", "labeling", "sampling", "benchmark"},
     {"integrations"},
     {"cli"},
 )
