@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .errors import InputError
+from .names import find_class
 
 #: Name of particles that belong to no solid, and of those whose structure a model does not know.
 DISORDERED, UNKNOWN_NAME = "disordered", "unknown"
@@ -55,8 +56,8 @@ class Fractions(dict[str, float]):
         Parameters
         ----------
         structure : str or sequence of str, optional
-            Names of classes, or ``"unknown"``. If not given, all that are neither disordered nor
-            unknown.
+            Names of classes, such as ``"fcc"`` or ``"cF4-Cu"``, or ``"unknown"``. If not given, all
+            that are neither disordered nor unknown.
 
         Raises
         ------
@@ -122,8 +123,8 @@ class Result:
         Parameters
         ----------
         structure : str or sequence of str, optional
-            Names of classes, or ``"unknown"``. If not given, all that are neither disordered nor
-            unknown.
+            Names of classes, such as ``"fcc"`` or ``"cF4-Cu"``, or ``"unknown"``. If not given, all
+            that are neither disordered nor unknown.
 
         Raises
         ------
@@ -170,7 +171,8 @@ def class_indices(
     class_names : sequence of str
         Names of a model's classes.
     structure : str or sequence of str, optional
-        Some of them, or ``"unknown"``; if not given, all but the disordered one.
+        Some of them, by any name that :data:`~hoomd_gala.names.STRUCTURES` has for them, or
+        ``"unknown"``; if not given, all but the disordered one.
 
     Raises
     ------
@@ -181,7 +183,10 @@ def class_indices(
         return [i for i, name in enumerate(class_names) if name != DISORDERED]
     known = [*class_names, UNKNOWN_NAME]
     wanted = [structure] if isinstance(structure, str) else list(structure)
+    found: dict[int, None] = {}  # in order, each once
     for name in wanted:
-        if name not in known:
+        one = find_class(name, known)
+        if one is None:
             raise InputError(f"the model has no class {name!r}; it knows {', '.join(known)}.")
-    return [known.index(name) for name in dict.fromkeys(wanted)]
+        found[known.index(one)] = None
+    return list(found)

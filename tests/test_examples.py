@@ -105,3 +105,20 @@ def test_stop_at_nucleation(tmp_path):
             solid.append(np.isin(label, [-1, names.index("disordered")], invert=True).mean())
     assert len(solid) > 10
     assert np.mean(solid) > 0.05
+
+
+@needs_hoomd
+def test_critical_nucleus(tmp_path):
+    *sizes, stopped = run("critical_nucleus.py", tmp_path).strip().splitlines()
+    steps, particles = int(stopped.split(":")[0].split()[-1]), int(stopped.split()[-2])
+    assert 1200 < steps < 40_000
+    assert 120 <= particles < 600
+    # not yet there, for a thousand timesteps at least
+    assert int(sizes[0].partition("[")[2].split(",")[0].rstrip("]")) < 60
+    with open_trajectory(tmp_path / "nucleus.gsd") as trajectory:
+        logs = [frame.log for frame in trajectory]
+    # the trigger goes by clusters that are up to 200 timesteps old
+    largest = [int(log["hoomd_gala/Classifier/largest_cluster"][0]) for log in logs]
+    assert np.median(largest) >= 20
+    ids = logs[-1]["particles/hoomd_gala/Classifier/cluster"]
+    assert np.count_nonzero(ids == 0) == largest[-1]

@@ -18,13 +18,13 @@ PACKAGE = Path(hoomd_gala.__file__).parent
 #: Modules and packages of the library, each of which imports from its own and earlier lines only.
 ORDER = (
     {"errors"},
-    {"results", "schema", "colors", "systems", "threads", "_modules"},
+    {"names", "results", "schema", "colors", "systems", "threads", "_modules"},
     {"neighbors"},
     {"networks"},
     {"files", "crystals"},
     {"embedding", "decision"},
     {"learning", "plotting"},
-    {"analyzer", "labeling", "sampling", "benchmark"},
+    {"analyzer", "clusters", "labeling", "sampling", "benchmark"},
     {"integrations"},
     {"cli"},
 )

@@ -83,9 +83,9 @@ def add_samples(data: Any) -> None:
 
 def chosen_cells(options: argparse.Namespace) -> tuple[list[str], list[float]]:
     """Return the unit cells and noise levels of :func:`add_samples`, each once."""
-    from ..crystals.prototypes import unit_cells
+    from ..crystals.prototypes import unit_cell, unit_cells
 
-    cells = list(dict.fromkeys(options.cells or unit_cells()))
+    cells = list(dict.fromkeys(unit_cell(name).name for name in options.cells or unit_cells()))
     return cells, list(dict.fromkeys(options.noise or NOISE_LEVELS))
 
 

@@ -1,23 +1,78 @@
-"""``hoomd-gala models``: what is shipped."""
+"""``hoomd-gala models``: what is shipped, and the structures that a model names."""
 
 import argparse
+from collections.abc import Sequence
 
+from ..names import STRUCTURES, pearson_symbol, title
 from .arguments import Commands
+
+_COLUMNS = ("class", "name", "Strukturbericht", "Pearson", "space group", "coordination", "also")
+
+#: Structures of a model in its line of the list.
+_SHOWN = 4
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    models = commands.add_parser("models", help="list the shipped models")
+    models = commands.add_parser(
+        "models",
+        help="list the shipped models, or the structures that one names",
+        description="Lists the shipped models; with MODEL, the structures that it names as a table "
+        "of classes with their common names, Strukturbericht designations, Pearson symbols, space "
+        "groups and coordination numbers. Any of these names may be given where a structure is "
+        "asked for.",
+    )
+    models.add_argument("model", nargs="?", help="a shipped model's name or a model file")
     models.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the models with the structures that they name."""
-    from ..files.models import load_model, shipped_models
+    """Print the models, or the structures of one."""
+    from ..files.models import ModelInfo, load_model, shipped_models
 
+    def named(info: ModelInfo) -> list[str]:
+        return [name for name in info.class_names if name not in info.withheld]
+
+    if options.model is not None:
+        info = load_model(options.model).info
+        if info.class_names:
+            print(table(named(info)))
+        else:
+            print(f"{options.model} names no structures: it gives embeddings from {info.task}")
+        return
     for name, path in shipped_models().items():
         info = load_model(path).info
-        named = [one for one in info.class_names if one not in info.withheld]
-        print(f"{name}: {', '.join(named) or f'embeddings from {info.task}'}")
+        classes = named(info)
+        if not classes:
+            print(f"{name}: embeddings from {info.task}")
+            continue
+        known = [title(one) for one in classes if one in STRUCTURES][:_SHOWN]
+        print(f"{name}: {len(classes)} classes" + (f": {', '.join(known)}, …" if known else ""))
     if not shipped_models():
         print("no model is shipped; give the path of a model file instead")
+    else:
+        print("hoomd-gala models MODEL lists the structures that a model names.")
+
+
+def table(class_names: Sequence[str]) -> str:
+    """Lay out what is known of structures in columns, one line a class."""
+    rows: list[tuple[str, ...]] = [_COLUMNS]
+    for name in class_names:
+        known = STRUCTURES.get(name)
+        if known is None:
+            rows.append((name, *[""] * (len(_COLUMNS) - 1)))
+            continue
+        rows.append(
+            (
+                name,
+                known.name,
+                known.strukturbericht,
+                pearson_symbol(name),
+                str(known.space_group),
+                ", ".join(map(str, known.coordination)),
+                ", ".join(known.others),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join(lines)

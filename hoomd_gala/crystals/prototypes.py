@@ -6,14 +6,15 @@ Mat. Sci. 136, S1 (2017)) as packaged in pyriodic-aflow, named by Pearson symbol
 
 import functools
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
+from ..names import find_class
 from ..neighbors.environments import nearest_neighbors
 from ..systems import Array, System, lattice_vectors, make_system, plane_spacings
 
@@ -72,12 +73,24 @@ _CORRECTIONS: dict[str, Mapping[int, Sequence[float]]] = {
 }
 
 
+#: Names whose cells are in the order of descending space groups: models know them so.
+_DESCENDING = ("mP12-H2S", "mC16-ClH3")
+
+
+def _variant(entry: Mapping[str, Any]) -> tuple[int, float]:
+    """Order of an entry of the database among those of the same name."""
+    group, volume = entry["space_group"], np.prod(entry["box"][:3])
+    sign = -1 if entry["name"] in _DESCENDING else 1
+    return sign * group, -volume / len(entry["positions"])
+
+
 @functools.cache
 def unit_cells() -> dict[str, UnitCell]:
     """All unit cells by name.
 
-    Cells of the same Pearson symbol and formula are distinguished by their order in the database:
-    the first keeps the name, the second has ``.2`` appended.
+    Of cells with the same Pearson symbol and formula, the first keeps the name and the second has
+    ``.2`` appended, in the order of their space groups and, of the same one, from the most open
+    structure to the densest, whatever their order in the database.
 
     Raises
     ------
@@ -90,11 +103,15 @@ def unit_cells() -> dict[str, UnitCell]:
         raise InputError(
             "the unit cells come with the package pyriodic-aflow; pip install pyriodic-aflow."
         ) from None
+    entries = json.loads(source.read_text())
+    variants: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        variants[entry["name"]].append(entry)
+    for alike in variants.values():
+        alike.sort(key=_variant)
     cells: dict[str, UnitCell] = {}
-    seen: Counter[str] = Counter()
-    for entry in json.loads(source.read_text()):
-        seen[entry["name"]] += 1
-        count = seen[entry["name"]]
+    for entry in entries:
+        count = 1 + next(i for i, one in enumerate(variants[entry["name"]]) if one is entry)
         name = entry["name"] if count == 1 else f"{entry['name']}.{count}"
         system = make_system(entry["positions"], entry["box"], np.asarray(entry["types"]))
         for index, fractional in _CORRECTIONS.get(name, {}).items():
@@ -104,14 +121,21 @@ def unit_cells() -> dict[str, UnitCell]:
 
 
 def unit_cell(name: str) -> UnitCell:
-    """One unit cell; InputError with similar names if there is none of this name."""
+    """Return a unit cell, by the name of its class or a common name such as ``"fcc"``.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name; the message has similar names.
+    """
     cells = unit_cells()
-    if name not in cells:
+    found = find_class(name, list(cells))
+    if found is None:
         prefix = name.split("-")[0]
         similar = [other for other in cells if other.split("-")[0] == prefix]
         hint = f"; of Pearson symbol {prefix} there are {', '.join(similar)}" if similar else ""
         raise InputError(f"no unit cell is named {name!r}{hint}.")
-    return cells[name]
+    return cells[found]
 
 
 def crystal(cell: UnitCell, n_particles: int = 4096) -> System:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..colors import structure_color
 from ..errors import InputError
 from ..files.atomic import replacing
+from ..names import title as titled
 from ..results import UNKNOWN_NAME
 
 
@@ -97,7 +98,9 @@ def draw_names(
     groups = [name if name in colors else "other" for name in names]
     figure, _ = _draw_map(title, axis, points, [colors[group] for group in groups])
     handles = [
-        Line2D([], [], marker="o", linestyle="", color=color, mec="0.35", mew=0.5, label=name)
+        Line2D(
+            [], [], marker="o", linestyle="", color=color, mec="0.35", mew=0.5, label=titled(name)
+        )
         for name, color in colors.items()
         if name in groups
     ]

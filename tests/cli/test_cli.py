@@ -202,11 +202,25 @@ def test_interrupt_takes_one_line_and_exit_code_130(trajectory_path, model_path,
 
 def test_models_are_listed(capsys):
     assert main(["models"]) == 0
-    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    shown = capsys.readouterr().out.splitlines()
+    lines = dict(line.split(": ", 1) for line in shown if ": " in line)
     assert lines["denoising"] == "embeddings from denoising"
-    named = lines["structures"].split(", ")
-    assert {"cF4-Cu", "disordered"} <= set(named)
-    assert "cF136-Si" not in named  # withheld: particles are not given it
+    assert lines["structures"].startswith("87 classes: fcc (cF4-Cu), hcp (hP2-Mg), bcc (cI2-W), ")
+    assert all(len(line) < 120 for line in shown)
+
+
+def test_structures_of_a_model_are_a_table(capsys):
+    assert main(["models", "structures"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line for line in lines}
+    assert head.split()[:3] == ["class", "name", "Strukturbericht"]
+    assert rows["cF4-Cu"].split()[:6] == ["cF4-Cu", "fcc", "A1", "cF4", "225", "12"]
+    sigma = rows["tP30-CrFe"]
+    assert sigma[head.index("coordination") :].startswith("12, 14, 15")
+    assert rows["disordered"] == "disordered"
+    assert "cF136-Si" not in rows  # withheld: particles are not given it
+    assert main(["models", "denoising"]) == 0
+    assert "embeddings from denoising" in capsys.readouterr().out
 
 
 def test_help_is_there(capsys):

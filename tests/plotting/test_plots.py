@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 
 from hoomd_gala.cli import main
 from hoomd_gala.colors import COLORS
+from hoomd_gala.names import title
 from hoomd_gala.plotting import plots
 from hoomd_gala.plotting.plots import draw_names, draw_scaling
 from hoomd_gala.plotting.projection import principal_components, project
@@ -90,8 +91,8 @@ def test_map_of_unit_cells(color, model_path, tmp_path, capsys, figures):
     [dots] = axes.collections
     np.testing.assert_allclose(np.sort(dots.get_offsets(), axis=0), np.sort(places, axis=0))
     if color == "structure":
-        assert sorted(legend(figure)) == ["cF4-Cu", "cI2-W"]
-        assert all(has_color(pixels, COLORS[name]) > 100 for name in legend(figure))
+        assert sorted(legend(figure)) == ["bcc (cI2-W)", "fcc (cF4-Cu)"]
+        assert all(has_color(pixels, COLORS[name]) > 100 for name in ("cF4-Cu", "cI2-W"))
         assert len(figure.axes) == 1
     else:
         assert legend(figure) == []
@@ -113,7 +114,7 @@ def test_map_has_the_colors_of_structures(tmp_path, figures):
     pixels = read(output, 7, 5)
     for name in names:
         assert has_color(pixels, COLORS[name]) > 3000, name
-    assert sorted(legend(figures[0])) == sorted(names)
+    assert sorted(legend(figures[0])) == sorted(map(title, names))
 
 
 @pytest.mark.usefixtures("no_umap")

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 try:
@@ -20,6 +21,7 @@ except ImportError as error:
     ) from error
 
 from ...analyzer import Analyzer
+from ...clusters import Clusters, find_clusters
 from ...colors import label_colors
 from ...errors import InputError
 from ...files.labels import add_labels, encode_strings, fill
@@ -44,6 +46,8 @@ class _Analysis:
     result: Result
     #: Fractions over all ranks.
     fractions: Fractions
+    #: Clusters that were asked for, by structure and distance.
+    clusters: dict[Any, Clusters] = field(default_factory=dict)
     #: Arrays that rank 0 has collected from the others so far.
     collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
@@ -66,10 +70,10 @@ _Value = TypeVar("_Value")
 
 
 def _loggable(
-    category: str, requires_run: bool = True
+    category: str, requires_run: bool = True, default: bool = True
 ) -> Callable[[Callable[[Any], _Value]], _Value]:
     """:func:`hoomd.logging.log`; to type checkers, what it makes is a property's value."""
-    decorate: Any = hoomd.logging.log(category=category, requires_run=requires_run)
+    decorate: Any = hoomd.logging.log(category=category, requires_run=requires_run, default=default)
     return lambda method: decorate(method)
 
 
@@ -366,6 +370,65 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             if 0 < age < period:
                 return self._latest.fractions.of(structure)
         return self.fraction(structure)
+
+    def clusters(
+        self,
+        structure: str | Sequence[str] | None = None,
+        r_max: float | None = None,
+        period: int = 1,
+    ) -> Clusters:
+        """Find nuclei or grains: see :func:`hoomd_gala.clusters.find_clusters`.
+
+        Parameters
+        ----------
+        structure : str or sequence of str, optional
+            Names of classes, or ``"unknown"``; if not given, all that are neither disordered nor
+            unknown, connected whatever their structures.
+        r_max : float, optional
+            Largest distance of particles that are connected; if not given, it follows from the
+            first shell of each particle.
+        period : int
+            Clusters that were found less than so many timesteps ago will do.
+
+        Returns
+        -------
+        Clusters
+            Of all particles, in the order of tags. All MPI ranks have to ask for them, and get the
+            same.
+        """
+        which = structure if structure is None or isinstance(structure, str) else (*structure,)
+        key = which, r_max
+        if self._latest is not None and self._simulation is not None:
+            age = self._simulation.timestep - self._latest.fingerprint[0]
+            if 0 < age < period and key in self._latest.clusters:
+                return self._latest.clusters[key]
+        analysis = self._analysis()
+        if key not in analysis.clusters:
+            label = self._of_all("label", UNKNOWN)
+            found = None
+            if label is not None:
+                system, workers = host_system(analysis.system), torch.get_num_threads()
+                found = find_clusters(system, label, self.class_names, structure, r_max, workers)
+            if self._communicator is not None:
+                found = self._communicator.bcast(found)
+            assert found is not None
+            analysis.clusters[key] = found
+        return analysis.clusters[key]
+
+    @_loggable(category="scalar", default=False)
+    def largest_cluster(self) -> int:
+        """Particles in the largest cluster of anything solid; 0 if there is none."""
+        return self.clusters().largest
+
+    @_loggable(category="scalar", default=False)
+    def n_clusters(self) -> int:
+        """How many clusters of anything solid there are."""
+        return len(self.clusters().sizes)
+
+    @_loggable(category="particle", default=False)
+    def cluster(self) -> NDArray[np.int32]:
+        """(*N*, ) int32: solid cluster by particle tag, 0 for the largest, -1 for none."""
+        return self.clusters().ids
 
     @_loggable(category="particle")
     def label(self) -> NDArray[np.int32] | None:

@@ -9,6 +9,11 @@ from ...results import class_indices
 from .classifier import Classifier
 
 
+def _check_period(period: int) -> None:
+    if period < 1:
+        raise InputError(f"the period is {period}; give a positive number of timesteps.")
+
+
 class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
     """Active while the fraction of a structure is past a threshold.
 
@@ -77,8 +82,7 @@ class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
             raise InputError(
                 f"release is {release} and above {above}; give 0 < release <= above <= 1."
             )
-        if period < 1:
-            raise InputError(f"the period is {period}; give a positive number of timesteps.")
+        _check_period(period)
         class_indices(classifier.class_names, structure)
         self.classifier = classifier
         self.structure = structure
@@ -92,4 +96,74 @@ class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
         """Decide for a timestep; called by HOOMD at most once for each."""
         fraction = self.classifier.recent_fraction(self.structure, self.period)
         self.active = fraction >= (self.release if self.active else self.above)
+        return self.active
+
+
+class LargestCluster(hoomd.trigger.Trigger):  # type: ignore[misc]
+    """Active while the largest cluster of a structure has a number of particles or more.
+
+    Parameters
+    ----------
+    classifier : hoomd_gala.Classifier
+        Gives the labels; attached to the simulation.
+    structure : str or sequence of str, optional
+        Names of classes whose particles form clusters, or ``"unknown"``; if not given, everything
+        solid: all that is neither disordered nor unknown.
+    above : int
+        The trigger becomes active when the largest cluster reaches this size.
+    release : int, optional
+        It becomes inactive when that falls below this; ``above`` if not given.
+    period : int
+        Timesteps for which clusters stay valid: older ones are found again.
+    r_max : float, optional
+        Largest distance of particles that are connected: see
+        :func:`hoomd_gala.clusters.find_clusters`.
+
+    Raises
+    ------
+    InputError
+        For sizes that are not in order, a period or distance that is not positive, or a structure
+        that the model has no class for.
+
+    Examples
+    --------
+    Stop at the critical nucleus:
+
+    >>> critical = hoomd_gala.triggers.LargestCluster(classifier, "fcc", above=120, period=200)
+    >>> simulation.run(0)  # attaches the classifier
+    >>> while simulation.timestep < 1_000_000 and not critical(simulation.timestep):
+    ...     simulation.run(200)
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        structure: str | Sequence[str] | None = None,
+        *,
+        above: int,
+        release: int | None = None,
+        period: int = 1,
+        r_max: float | None = None,
+    ) -> None:
+        super().__init__()
+        release = above if release is None else release
+        if not 0 < release <= above:
+            raise InputError(f"release is {release} and above {above}; give 0 < release <= above.")
+        if r_max is not None and not r_max > 0:
+            raise InputError(f"r_max is {r_max}; give a positive distance.")
+        _check_period(period)
+        class_indices(classifier.class_names, structure)
+        self.classifier = classifier
+        self.structure = structure
+        self.above = above
+        self.release = release
+        self.period = period
+        self.r_max = r_max
+        #: Whether the largest cluster was past the threshold when it was last evaluated.
+        self.active = False
+
+    def compute(self, timestep: int) -> bool:
+        """Decide for a timestep; called by HOOMD at most once for each."""
+        found = self.classifier.clusters(self.structure, self.r_max, self.period)
+        self.active = found.largest >= (self.release if self.active else self.above)
         return self.active
