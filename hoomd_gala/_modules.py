@@ -1,4 +1,4 @@
-"""Which modules are public, and the names that modules had in version 0.1."""
+"""Which modules are public, and the names that modules had before they were in packages."""
 
 import importlib
 import sys
@@ -36,7 +36,7 @@ _SHORT = {
     "triggers": "integrations.hoomd.triggers",
 }
 
-#: Until version 0.3: modules of version 0.1, and where their contents are now.
+#: Until version 0.3: former modules, and where their contents are now.
 MOVED = {
     "classifier": ("integrations.hoomd.classifier", "results"),
     "datasets": ("learning.datasets",),

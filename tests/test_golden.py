@@ -9,10 +9,12 @@ import copy
 import functools
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from golden import KEPT, systems
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals import crystal, displace, unit_cell, unit_cells
@@ -68,6 +70,23 @@ def ideal_gas(n: int, seed: int):
 @functools.cache
 def analyzer(name: str) -> Analyzer:
     return Analyzer(name, "cpu")
+
+
+@functools.cache
+def fixed_systems():
+    return systems()
+
+
+@pytest.mark.parametrize("model", sorted(shipped_models()))
+def test_labels_and_embeddings_are_those_that_the_model_has_always_given(model):
+    kept = np.load(Path(__file__).with_name("golden.npz"))
+    for name, system in fixed_systems().items():
+        result = analyzer(model).analyze_system(system)
+        np.testing.assert_array_equal(result.label, kept[f"{model}/{name}/label"], err_msg=name)
+        # 1e-6 on one machine; matrix units round at 1e-5 of the largest number
+        expected = kept[f"{model}/{name}/embedding"]
+        scale = max(1, np.abs(expected).max())
+        np.testing.assert_allclose(result.embedding[:KEPT], expected, rtol=0, atol=1e-4 * scale)
 
 
 def perturbed(model: Model, size: float) -> Model:

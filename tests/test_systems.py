@@ -1,7 +1,5 @@
 """Everything that people have at hand is taken as a system."""
 
-import time
-
 import ase
 import freud
 import gsd.hoomd
@@ -87,8 +85,7 @@ HEXAGONAL = np.array([[3.0, 0, 0], [-1.5, 1.5 * 3**0.5, 0], [0, 0, 5.0]])
         ("a box", "cannot be read as numbers"),
     ],
 )
-def test_what_is_no_box_gets_a_sentence_at_once(box, message):
-    started = time.monotonic()
+def test_what_is_no_box_gets_a_sentence(box, message):
     for attempt in (
         lambda: as_system((box, SYSTEM.positions)),
         lambda: make_system(SYSTEM.positions, box),
@@ -98,7 +95,6 @@ def test_what_is_no_box_gets_a_sentence_at_once(box, message):
         with pytest.raises(InputError, match=message) as caught:
             attempt()
         assert "\n" not in str(caught.value)
-    assert time.monotonic() - started < 1
 
 
 def test_a_box_that_is_open_somewhere_is_refused():
@@ -135,13 +131,11 @@ def test_sheared_boxes_are_reduced(steps):
     assert np.linalg.det(whole) == pytest.approx(1)
     lengths = np.linalg.norm(lattice_vectors(SYSTEM.box), axis=1)
     assert np.linalg.norm(short, axis=1).max() <= 1.001 * lengths.max()
-    started = time.monotonic()
     same_environments(make_system(SYSTEM.positions, box))
     tensor = torch.as_tensor(SYSTEM.positions)
     found = cells.nearest_neighbors(tensor, box).bonds.norm(dim=-1)
     expected = np.linalg.norm(nearest_neighbors(SYSTEM.positions, SYSTEM.box).bonds, axis=-1)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert time.monotonic() - started < 5
 
 
 def test_short_boxes_stay_what_they_are():
