@@ -115,7 +115,7 @@ def crystal(cell: UnitCell, n_particles: int = 4096) -> System:
     The cell is repeated along its shortest side until there are at least ``n_particles``, so that
     the box comes out about as wide as it is long.
     """
-    positions, box, types = cell.system
+    positions, box, types = cell.system[:3]
     lattice = lattice_vectors(box)
     spacings = plane_spacings(lattice)
     repeats = np.ones(3, dtype=int)
