@@ -25,6 +25,11 @@ class Choice(NamedTuple):
     particles: Integers | None
     neighbors: Integers | None
 
+    @property
+    def labeled(self) -> Integers | None:
+        """(m,) int64: indices of those that are labeled; None for all particles."""
+        return self.neighbors if self.particles is None else self.particles
+
 
 def select(system: System, chosen: Any, what: str = "particles") -> Integers | None:
     """Find the indices of chosen particles.

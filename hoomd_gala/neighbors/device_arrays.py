@@ -65,6 +65,13 @@ def in_tag_order(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System
     return _of_tensors(positions, np.asarray(box, np.float64), kinds)
 
 
+def has_bodies(body: Any) -> bool:
+    """Whether any of the particles, with (N,) bodies as HOOMD has them, is in a rigid one."""
+    # without a body, the number is -1 or its unsigned form
+    bodies = _tensor(body).to(torch.int64)
+    return bool(((bodies >= 0) & (bodies < 1 << 31)).any())
+
+
 def host_system(system: System) -> System:
     """Bring a system into the memory of the host, if it is not there."""
     arrays: list[Any] = [system.positions, system.types]
