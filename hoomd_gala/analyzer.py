@@ -14,10 +14,11 @@ from .embedding import Embedded, Exchange, SystemEmbedder
 from .errors import InputError
 from .files.models import Model, load_model, pick_device
 from .neighbors.device_arrays import device_system, host_system
-from .neighbors.environments import N_NEIGHBORS
+from .neighbors.environments import check_number
 from .networks import FrameClassifier
 from .networks.kernels import use
 from .results import UNKNOWN, Result, unlabeled
+from .selection import among_neighbors, choose
 from .systems import System, as_system
 
 
@@ -63,8 +64,16 @@ class Analyzer:
         """Names of the classes that labels index."""
         return self.model.info.class_names
 
-    def analyze(self, positions: Any, box: Any = None, types: ArrayLike | None = None) -> Result:
-        """Label all particles of a system.
+    def analyze(
+        self,
+        positions: Any,
+        box: Any = None,
+        types: ArrayLike | None = None,
+        particles: Any = None,
+        neighbors: Any = None,
+        periodic: Any = None,
+    ) -> Result:
+        """Label the particles of a system.
 
         Parameters
         ----------
@@ -80,17 +89,35 @@ class Analyzer:
         types : (N,) int, optional
             Type of each particle, in place of those of a frame; ignored by models that are blind
             to types.
+        particles : optional
+            Particles to label; all if not given, or all of ``neighbors`` where these are. Integers
+            are indices, (N,) booleans a mask, and strings, one or several, names of types, which
+            GSD frames, HOOMD snapshots, OVITO data and ASE atoms have. The result is of these
+            particles, in the order of the indices, and so are its fractions.
+        neighbors : optional
+            Particles that may be neighbors, in the same forms; all if not given. The environment
+            of a particle is then made of them alone, as if there were no others, so that they have
+            to include all of ``particles``.
+        periodic : bool or three of bool, optional
+            Whether the system goes on along each lattice vector, in place of what the system says;
+            see :func:`~hoomd_gala.systems.as_system`. Images are neighbors like other particles,
+            and along open directions there are none. With ``periodic=False``, no box is needed.
 
         Raises
         ------
         InputError
-            For positions that are not finite, fewer than 21 particles, a two-dimensional box, a
-            box too thin for 20 neighbors, or more types than the model distinguishes.
+            For positions that are not finite, fewer than 21 particles in a system that is open in
+            all directions, a two-dimensional box, more types than the model distinguishes, or
+            particles and neighbors that the system does not have.
         """
         if hasattr(positions, "__cuda_array_interface__"):
-            return self.analyze_system(device_system(positions, box, types))
-        system = positions if box is None else (positions, box)
-        return self.analyze_system(as_system(system, types))
+            system = device_system(positions, box, types, periodic)
+        else:
+            system = as_system(positions if box is None else (positions, box), types, periodic)
+        if particles is None and neighbors is None:
+            return self.analyze_system(system)
+        system = host_system(system)
+        return self.analyze_system(*among_neighbors(system, choose(system, particles, neighbors)))
 
     def analyze_system(
         self,
@@ -125,13 +152,15 @@ class Analyzer:
     ) -> Result:
         """As :meth:`analyze_system`, for a running simulation, which labeling must not stop.
 
-        All particles are unknown where there are too few of them for an environment, and where
+        All particles are unknown where there are too few of them without periodic images, and where
         :meth:`analyze` raises :class:`~hoomd_gala.InputError` for another reason. A warning says so
         the first time.
         """
-        total = len(system.positions)
-        why = f"there are {total} particles; environments need at least {N_NEIGHBORS + 1}."
-        if total > N_NEIGHBORS:
+        try:
+            check_number(system)  # the same on all ranks
+        except InputError as error:
+            why = str(error)
+        else:
             try:
                 return self.analyze_system(system, particles, exchange)
             except InputError as error:
@@ -141,7 +170,7 @@ class Analyzer:
         if not self._has_warned:
             self._has_warned = True
             warnings.warn(f"{why} All are labeled unknown until this changes.", stacklevel=2)
-        return self.unknown(total if particles is None else len(particles))
+        return self.unknown(len(system.positions) if particles is None else len(particles))
 
     def unknown(self, n: int) -> Result:
         """Return a result for n particles about which nothing is known."""

@@ -9,6 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .errors import InputError
+from .neighbors.boundaries import vacuum_box
 from .neighbors.environments import PeriodicTree
 from .results import class_indices
 from .systems import System
@@ -89,12 +90,14 @@ def find_clusters(
     if not len(members):
         return Clusters(np.full(len(label), -1, np.int32), np.zeros(0, np.int64))
     number = np.cumsum(inside) - 1
-    tree = PeriodicTree.build(system.positions, system.box)
+    # without images there are no more neighbors than other particles
+    n = _N_NEIGHBORS if any(system.periodic) else max(1, min(_N_NEIGHBORS, len(label) - 1))
+    tree = PeriodicTree.build(system.positions, vacuum_box(system, n))
     first, second = [], []
     # particles near each other come together: they have neighbors in common
     for some in np.split(tree.order, range(_CHUNK, len(tree.order), _CHUNK)):
         particles = some[inside[some]]
-        found = tree.nearest(particles, n=min(_N_NEIGHBORS, len(label) - 1), workers=workers)
+        found = tree.nearest(particles, n, workers)
         lengths = np.linalg.norm(found.bonds, axis=-1)
         reach = r_max or _REACH * lengths[:, :_N_SHELL].mean(axis=1, keepdims=True)
         row, column = np.nonzero((lengths <= reach) & inside[found.neighbors])

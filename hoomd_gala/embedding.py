@@ -16,7 +16,9 @@ from torch import Tensor
 from .errors import InputError
 from .files.models import Model
 from .neighbors import device_search as cells
-from .neighbors.environments import N_NEIGHBORS, PeriodicTree
+from .neighbors.boundaries import vacuum_box
+from .neighbors.device_arrays import host_system
+from .neighbors.environments import N_NEIGHBORS, PeriodicTree, check_number
 from .networks import encode_types
 from .networks.inference import CHUNK as DEVICE_CHUNK
 from .networks.inference import Embedder, device_embedder, embeds
@@ -142,11 +144,11 @@ class SystemEmbedder:
         Raises
         ------
         InputError
-            If there are too few particles, the box is too thin, or there are more types than the
-            model distinguishes.
+            If there are too few particles, or more types than the model distinguishes.
         """
         check_types(system.types, self.info.core.max_types)
-        tree = PeriodicTree.build(system.positions, system.box)
+        check_number(system)
+        tree = PeriodicTree.build(system.positions, vacuum_box(system))
         # of all particles, also where some are embedded, so that it is the same on all ranks
         length = self.info.length(lambda: tree.shortest_distance(torch.get_num_threads()))
         types = torch.from_numpy(np.array(system.types, np.int64))
@@ -194,10 +196,12 @@ class SystemEmbedder:
             As :meth:`embed` does.
         """
         check_types(system.types, self.info.core.max_types)
+        check_number(system)
+        box = system.box if all(system.periodic) else vacuum_box(host_system(system))
         positions = torch.as_tensor(system.positions, device=self.device)
         types = torch.as_tensor(system.types, device=self.device)
-        length = self.info.length(lambda: cells.shortest_distance(positions, system.box))
-        pieces = device_pieces(positions, system.box)
+        length = self.info.length(lambda: cells.shortest_distance(positions, box))
+        pieces = device_pieces(positions, box)
         everyone, neighbors = self._embed(pieces, types, length, len(positions))
         return Embedded(everyone, everyone, neighbors)
 

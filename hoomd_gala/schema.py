@@ -8,6 +8,9 @@ types stand for structures, the simulation's own types are kept under ``hoomd_ga
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 #: Where HOOMD's logger puts the quantities of ``hoomd_gala.Classifier``.
 NAMESPACE = "hoomd_gala/Classifier"
 
@@ -32,3 +35,16 @@ def own_typeid(frame: Any) -> Any:
     own = getattr(frame, "log", {}).get(OWN_TYPEID, typeid)
     # a frame that another program appended has those of the file's first one
     return typeid if own is None or len(own) != frame.particles.N else own
+
+
+def decode_strings(rows: ArrayLike) -> list[str]:
+    """Strings from the rows of null-padded UTF-8 that GSD holds."""
+    return [np.asarray(row, np.int8).tobytes().split(b"\0")[0].decode() for row in np.asarray(rows)]
+
+
+def own_type_names(frame: Any) -> list[str]:
+    """Return the names of the simulation's own types in a GSD frame or HOOMD snapshot."""
+    own = getattr(frame, "log", {}).get(OWN_TYPES)
+    if own is not None and own_typeid(frame) is not frame.particles.typeid:
+        return decode_strings(own)
+    return list(frame.particles.types or ["A"])

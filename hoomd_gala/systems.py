@@ -1,14 +1,14 @@
-"""Particle systems: positions in a periodic box, and objects that can be converted to one."""
+"""Particle systems: positions in a box, and objects that can be converted to one."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .schema import OWN_TYPEID, ovito_name, own_typeid
+from .schema import OWN_TYPEID, ovito_name, own_type_names, own_typeid
 
 Array = NDArray[np.float64]
 
@@ -26,8 +26,13 @@ _RIGHT_ANGLE = 90.0
 _MOST_TILT = 1e4
 
 
+#: For each lattice vector, whether the system goes on along it.
+Flags = tuple[bool, bool, bool]
+PERIODIC: Flags = (True, True, True)
+
+
 class System(NamedTuple):
-    """Particles in a periodic box.
+    """Particles in a box.
 
     Attributes
     ----------
@@ -37,11 +42,18 @@ class System(NamedTuple):
         ``[Lx, Ly, Lz, xy, xz, yz]`` as HOOMD and GSD have it, the origin at its center.
     types : (N,) int64
         Type of each particle.
+    periodic : (bool, bool, bool)
+        For each lattice vector, whether images of the particles follow along it. Along those that
+        are open, positions are not wrapped, and the length of the box means nothing.
+    type_names : tuple of str
+        Names of the types; empty where there are none.
     """
 
     positions: Array
     box: Array
     types: NDArray[np.int64]
+    periodic: Flags = PERIODIC
+    type_names: tuple[str, ...] = ()
 
 
 def lattice_vectors(box: ArrayLike) -> Array:
@@ -110,6 +122,46 @@ def _rotate(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
     return fractional @ rotated, rotated.T
 
 
+def _complete(vectors: ArrayLike, periodic: Flags) -> Array:
+    """Lattice vectors (3, 3) where those along open directions may be zero, as in ASE.
+
+    They become unit vectors at right angles to the others.
+    """
+    rows = np.array(vectors, dtype=np.float64)
+    missing = ~rows.any(axis=1) & ~np.array(periodic)
+    if missing.any():
+        # what the given vectors leave out of space
+        rows[missing] = np.linalg.svd(rows)[2][3 - missing.sum() :]
+    return rows
+
+
+def as_flags(periodic: Any) -> Flags:
+    """Convert what says whether a system is periodic to three flags.
+
+    Parameters
+    ----------
+    periodic : bool or three of bool
+        For all lattice vectors, or for each.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    flags = np.asarray(periodic)
+    # ASE and OVITO have flags, some formats 0 and 1
+    if flags.shape not in ((), (3,)) or not np.isin(flags, (0, 1)).all():
+        raise InputError(f"periodic is {periodic!r}; give True, False, or three of these.")
+    x, y, z = np.broadcast_to(flags, 3).astype(bool).tolist()
+    return x, y, z
+
+
+def box_flags(box: Any) -> Flags:
+    """Directions in which a box is periodic: all, unless it says otherwise, as freud's boxes do."""
+    held = box.get("periodic", True) if isinstance(box, Mapping) else getattr(box, "periodic", True)
+    return as_flags(held)
+
+
 def short_lattice(box: ArrayLike) -> Array:
     """Short lattice vectors, as rows, of the same lattice as a box.
 
@@ -154,12 +206,12 @@ def as_box(box: Any) -> Array:
     Returns
     -------
     (6,) float64
+        Whether it is periodic is what :func:`box_flags` says.
 
     Raises
     ------
     InputError
-        For anything else, a two-dimensional or degenerate box, one that is not periodic in all
-        directions, and tilts that look like angles.
+        For anything else, a two-dimensional or degenerate box, and tilts that look like angles.
     """
     edges = _box_numbers(box)
     if not np.isfinite(edges).all():
@@ -178,7 +230,6 @@ def as_box(box: Any) -> Array:
 
 def _box_numbers(box: Any) -> Array:
     if hasattr(box, "Lx"):  # freud.box.Box and hoomd.Box
-        _refuse_open(getattr(box, "periodic", True))
         box = {key: getattr(box, key) for key in _BOX_KEYS}
     if isinstance(box, Mapping):
         if not {"Lx", "Ly", "Lz"} <= set(box) <= {*_BOX_KEYS, "dimensions", "periodic"}:
@@ -188,7 +239,6 @@ def _box_numbers(box: Any) -> Array:
             )
         if box.get("dimensions", 3) != 3:
             raise InputError("the box is two-dimensional; environments need three dimensions.")
-        _refuse_open(box.get("periodic", True))
         box = [box.get(key, 0) for key in _BOX_KEYS]
     numbers = _numbers(box, "box")
     if numbers.shape == (3, 3):
@@ -215,16 +265,6 @@ def _box_numbers(box: Any) -> Array:
         )
     _refuse_angles(numbers[3:])
     return numbers
-
-
-def _refuse_open(periodic: Any) -> None:
-    flags = np.broadcast_to(periodic, 3)
-    if not flags.all():
-        raise InputError(
-            f"the box is not periodic along {', '.join(np.array(list('xyz'))[~flags])}; "
-            "environments need all three directions. Make the box larger than the sample there, "
-            "and periodic."
-        )
 
 
 def _refuse_angles(tilts: Array) -> None:
@@ -257,7 +297,13 @@ def _is_box(thing: Any) -> bool:
         return False
 
 
-def make_system(positions: ArrayLike, box: Any, types: ArrayLike | None = None) -> System:
+def make_system(
+    positions: ArrayLike,
+    box: Any,
+    types: ArrayLike | None = None,
+    periodic: Any = None,
+    type_names: Iterable[str] = (),
+) -> System:
     """Check positions, box and types, and hold them as arrays.
 
     Parameters
@@ -265,20 +311,33 @@ def make_system(positions: ArrayLike, box: Any, types: ArrayLike | None = None) 
     positions : (N, 3)
         Positions, inside the box or not.
     box
-        What :func:`as_box` takes.
+        What :func:`as_box` takes; None for a system that is open in all directions.
     types : (N,) int, optional
         Type of each particle; all the same if not given.
+    periodic : bool or three of bool, optional
+        Whether the system goes on along each lattice vector; if not given, what the box says.
+    type_names : iterable of str
+        Names of the types, if they have any.
 
     Raises
     ------
     InputError
-        For shapes that do not fit, a box that :func:`as_box` refuses, and positions that are not
-        finite.
+        For shapes that do not fit, a box that :func:`as_box` refuses, positions that are not
+        finite, and a system without a box that is not said to be open.
     """
     points = _numbers(positions, "positions")
     if points.ndim != 2 or points.shape[1] != 3:
         raise InputError(f"positions have shape {points.shape}; give an (N, 3) array.")
-    edges = as_box(box)
+    flags = as_flags(periodic) if periodic is not None else box_flags(box)
+    if box is None:
+        if any(flags):
+            raise InputError(
+                "there is no box; give one, or periodic=False for particles in vacuum, without "
+                "periodic boundaries."
+            )
+        edges = np.array([1.0, 1, 1, 0, 0, 0])
+    else:
+        edges = as_box(box)
     bad = ~np.isfinite(points).all(axis=1)
     if bad.any():
         raise InputError(
@@ -291,10 +350,10 @@ def make_system(positions: ArrayLike, box: Any, types: ArrayLike | None = None) 
             f"types have shape {kinds.shape} and dtype {kinds.dtype}; "
             f"give one integer for each of the {len(points)} particles."
         )
-    return System(points, edges, kinds.astype(np.int64))
+    return System(points, edges, kinds.astype(np.int64), flags, tuple(type_names))
 
 
-def as_system(system: Any, types: ArrayLike | None = None) -> System:
+def as_system(system: Any, types: ArrayLike | None = None, periodic: Any = None) -> System:
     """Convert positions and box of any common form to a system.
 
     Parameters
@@ -302,21 +361,28 @@ def as_system(system: Any, types: ArrayLike | None = None) -> System:
     system
         A :class:`System`; a tuple (box, points) as freud takes it, or (points, box), with any box
         that :func:`as_box` takes; a GSD frame or HOOMD snapshot; an OVITO ``DataCollection`` or ASE
-        ``Atoms`` that is periodic in all directions. The types of the last are its elements, in the
-        order of their atomic numbers.
+        ``Atoms``; with ``periodic=False``, (N, 3) positions alone. The types of ASE atoms are their
+        elements, in the order of their atomic numbers.
     types : (N,) int, optional
         Type of each particle, in place of what the system says.
+    periodic : bool or three of bool, optional
+        Whether the system goes on along each lattice vector, in place of what the system says:
+        freud's boxes, OVITO's cells and ASE atoms have flags, OVITO data without a cell is open,
+        and everything else is periodic.
 
     Raises
     ------
     InputError
         For anything else, or if :func:`make_system` refuses the numbers.
     """
-    taken = _take(system)
-    return taken if types is None else make_system(taken.positions, taken.box, types)
+    flags = None if periodic is None else as_flags(periodic)
+    taken = _take(system, flags)
+    if types is not None:
+        taken = make_system(taken.positions, taken.box, types, taken.periodic)
+    return taken if flags is None else taken._replace(periodic=flags)
 
 
-def _take(system: Any) -> System:
+def _take(system: Any, flags: Flags | None) -> System:
     if isinstance(system, System):
         return make_system(*system)
     if isinstance(system, tuple) and len(system) == 2:
@@ -330,6 +396,8 @@ def _take(system: Any) -> System:
         return _ovito_system(system)
     if hasattr(system, "cell") and hasattr(system, "pbc") and hasattr(system, "numbers"):
         return _ase_system(system)
+    if isinstance(system, (list, np.ndarray)):
+        return make_system(system, None, periodic=flags)
     raise InputError(
         f"cannot take a {type(system).__name__} as a system; give (box, points), a GSD frame, "
         "a HOOMD snapshot, an OVITO DataCollection or ASE Atoms."
@@ -342,7 +410,8 @@ def _frame_system(frame: Any) -> System:
         raise InputError("the frame has no particle positions or no box.")
     if configuration.dimensions == 2:
         raise InputError("the frame is two-dimensional; environments need three dimensions.")
-    system = make_system(particles.position, configuration.box, own_typeid(frame))
+    names = own_type_names(frame)
+    system = make_system(particles.position, configuration.box, own_typeid(frame), type_names=names)
     if (system.box == [1, 1, 1, 0, 0, 0]).all():
         # GSD's default for files without a box
         outside = np.abs(system.positions).max(axis=1, initial=0) > 1
@@ -357,27 +426,29 @@ def _frame_system(frame: Any) -> System:
 
 
 def _ovito_system(data: Any) -> System:
-    cell = data.cell
-    if cell is None or not all(cell.pbc):
-        raise InputError("the OVITO data has no cell that is periodic in all three directions.")
-    positions, box = _rotate(data.particles.positions, np.asarray(cell[:3, :3]).T)
+    cell, positions = data.cell, np.asarray(data.particles.positions)
+    if cell is None:
+        box, flags = None, (False, False, False)
+    else:
+        flags = as_flags(cell.pbc)
+        positions, box = _rotate(positions, _complete(np.asarray(cell[:3, :3]).T, flags))
     # present where the types that OVITO shows stand for structures
     own = data.particles.get(ovito_name(OWN_TYPEID))
     if own is not None:
-        return make_system(positions, box, np.asarray(own))
+        return make_system(positions, box, np.asarray(own), flags)
     kinds = data.particles.particle_types
     if kinds is None:
-        return make_system(positions, box)
+        return make_system(positions, box, None, flags)
     # most of OVITO's readers number types from 1, that of GSD files from 0
     first = min([1, *(kind.id for kind in kinds.types)])
-    return make_system(positions, box, np.asarray(kinds) - first)
+    named = {kind.id - first: kind.name or str(kind.id) for kind in kinds.types}
+    names = [named.get(i, "") for i in range(max(named, default=-1) + 1)]
+    return make_system(positions, box, np.asarray(kinds) - first, flags, names)
 
 
 def _ase_system(atoms: Any) -> System:
-    if not np.all(atoms.pbc):
-        raise InputError(
-            f"the atoms have pbc = {np.asarray(atoms.pbc).tolist()}; environments need all three "
-            "directions to be periodic."
-        )
-    positions, box = _rotate(atoms.positions, np.asarray(atoms.cell))
-    return make_system(positions, box, np.unique(atoms.numbers, return_inverse=True)[1])
+    flags = as_flags(atoms.pbc)
+    positions, box = _rotate(atoms.positions, _complete(np.asarray(atoms.cell), flags))
+    numbers, types = np.unique(atoms.numbers, return_inverse=True)
+    symbols = dict(zip(atoms.numbers, atoms.symbols, strict=True))
+    return make_system(positions, box, types, flags, [symbols[number] for number in numbers])

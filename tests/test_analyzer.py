@@ -19,8 +19,10 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files.models import Model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors.device_arrays import device_system
+from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.results import Fractions, Result
+from hoomd_gala.systems import as_system, lattice_vectors, make_system
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,170 @@ def test_every_form_of_input_gives_the_same_labels(analyzer, bcc):
     ):
         assert (other.label == expected.label).mean() > 0.999
         np.testing.assert_allclose(other.confidence, expected.confidence, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "vectors"),
+    [
+        ("cF4-Cu", [[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
+        ("cI2-W", [[-1, 1, 1], [1, -1, 1], [1, 1, -1]]),
+    ],
+)
+def test_primitive_cells_and_thin_supercells(analyzer, name, vectors):
+    atoms = ase.Atoms("X", [[0.3, 0.1, 0.2]], cell=1.3 * np.array(vectors), pbc=True)
+    for repeats in (1, 1, 1), (2, 1, 1), (5, 3, 1):
+        system = as_system(atoms.repeat(repeats))
+        # the last of the 20 neighbors are some of those equally far
+        for result in (analyzer.analyze(system), on_device(analyzer, system)):
+            assert result.names.tolist() == [name] * len(system.positions)
+
+
+@pytest.mark.parametrize("flags", [(True, True, False), (True, False, False), (False,) * 3])
+def test_surfaces_are_those_in_vacuum(analyzer, flags):
+    sites = displace(crystal(unit_cell("cF4-Cu"), 1500), 0.03, np.random.default_rng(3))
+    positions = make_frame(sites, 0).particles.position
+    factors = [1 if flag else 3 for flag in flags]
+    expected = analyzer.analyze(positions, sites.box * [*factors, 1, 1, 1])
+    assert expected.fractions["cF4-Cu"] < 0.9 < analyzer.analyze(sites).fractions["cF4-Cu"]
+    box = freud.box.Box(*sites.box)
+    box.periodic = flags
+    atoms = ase.Atoms(f"Cu{len(positions)}", positions, cell=sites.box[:3], pbc=flags)
+    for found in (
+        analyzer.analyze(positions, sites.box, periodic=flags),
+        analyzer.analyze((box, positions)),
+        analyzer.analyze(positions, box),
+        analyzer.analyze(atoms),
+        analyzer.analyze(sites._replace(positions=positions, periodic=flags)),
+        analyzer.analyze(make_frame(sites._replace(positions=positions, periodic=flags), 0)),
+        on_device(analyzer, device_system(torch.as_tensor(positions), box)),
+    ):
+        same(found, expected)
+    # where a slab or a cluster is does not matter
+    away = positions + np.where(flags, 0, [50, -70, 1e3])
+    same(analyzer.analyze(away, sites.box, periodic=flags), expected)
+    if not any(flags):
+        same(analyzer.analyze(positions, periodic=False), expected)
+
+
+@pytest.mark.parametrize("n", [21, 40])
+def test_small_clusters_have_labels_and_smaller_ones_a_sentence(analyzer, n):
+    cluster = np.random.default_rng(n).normal(size=(n, 3))
+    assert len(analyzer.analyze(cluster, periodic=False).label) == n
+    with pytest.raises(InputError, match="there are 20 particles without periodic boundaries"):
+        analyzer.analyze(cluster[:20], periodic=False)
+
+
+@pytest.fixture
+def salted(bcc):
+    """A frame of a bcc crystal of "A" with "B" anywhere between, in mixed order."""
+    rng = np.random.default_rng(9)
+    total = len(bcc.positions)
+    other = rng.uniform(-0.5, 0.5, size=(total, 3)) * bcc.box[:3]
+    order = rng.permutation(2 * total)
+    positions = np.concatenate([bcc.positions, other])[order]
+    return make_frame(make_system(positions, bcc.box, (order >= total) * 1), 0, ["A", "B"])
+
+
+def test_neighbors_are_those_asked_for(analyzer, salted):
+    kinds = salted.particles.typeid
+    crystal_alone = np.flatnonzero(kinds == 0)
+    plain = (salted.configuration.box, salted.particles.position)
+    expected = analyzer.analyze(salted.particles.position[kinds == 0], plain[0])
+    assert expected.fractions["cI2-W"] > 0.95
+    # asked wrongly, it is nothing of the kind
+    among_all = analyzer.analyze(salted, particles="A")
+    assert among_all.fractions["cI2-W"] < 0.1
+    everyone = analyzer.analyze(salted)
+    np.testing.assert_array_equal(among_all.label, everyone.label[kinds == 0])
+    for found in (
+        analyzer.analyze(salted, neighbors="A"),
+        analyzer.analyze(salted, particles=["A"], neighbors=("A",)),
+        analyzer.analyze(salted, neighbors=kinds == 0),
+        analyzer.analyze(salted, neighbors=crystal_alone),
+        analyzer.analyze(salted, neighbors=crystal_alone[::-1].tolist()),
+        analyzer.analyze(plain, neighbors=kinds == 0),
+        analyzer.analyze(*plain[::-1], types=kinds, neighbors=crystal_alone),
+    ):
+        np.testing.assert_array_equal(found.label, expected.label)
+        np.testing.assert_array_equal(found.confidence, expected.confidence)
+    # in the order asked for, twice where asked for twice, without particles where there are none
+    some = crystal_alone[[40, 7, 7, 300]]
+    found = analyzer.analyze(salted, particles=some, neighbors="A")
+    np.testing.assert_array_equal(found.label, expected.label[[40, 7, 7, 300]])
+    assert found.fractions == Fractions.of_labels(found.class_names, found.label)
+    for nobody in ([], np.zeros(len(kinds), bool)):
+        assert analyzer.analyze(salted, particles=nobody).label.shape == (0,)
+    same(
+        analyzer.analyze(torch.as_tensor(plain[1]).numpy(), plain[0], neighbors=kinds == 0),
+        expected,
+    )
+
+
+def test_the_search_is_over_neighbors_alone(analyzer, salted, monkeypatch):
+    sizes = []
+    build = module.PeriodicTree.build
+    monkeypatch.setattr(
+        module.PeriodicTree,
+        "build",
+        lambda points, box: sizes.append(len(points)) or build(points, box),
+    )
+    analyzer.analyze(salted, neighbors="A")
+    assert sizes == [(salted.particles.typeid == 0).sum()]
+
+
+def test_types_of_those_that_are_no_neighbors_do_not_matter(trained, salted):
+    core = CoreConfig(max_types=2, width=8, hidden=8, blocks=1)
+    info = trained.info.__class__(core, ("a", "b"))
+    typed = Analyzer(Model(FrameClassifier(core, 2), info), "cpu")
+    salted.particles.typeid = 2 * np.asarray(salted.particles.typeid)
+    salted.particles.types = ["A", "", "B"]
+    with pytest.raises(InputError, match="the system has types 0 to 2"):
+        typed.analyze(salted)
+    assert len(typed.analyze(salted, neighbors="A").label) == (salted.particles.typeid == 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"particles": [3, 4096]}, "particles must be 0 to 2047, not 4096"),
+        ({"neighbors": [-1]}, "neighbors must be 0 to 2047, not -1"),
+        ({"particles": [True, False]}, "mask of 2 for 2048 particles"),
+        ({"particles": 0.5}, "particles are of type float64"),
+        ({"particles": [["A"]]}, "particles are of type <U1 and shape"),
+        ({"neighbors": ["A", "C"]}, "neighbors are given by type and there is no type 'C'"),
+        ({"particles": "B", "neighbors": "A"}, "1024 of the 1024 particles to label are not among"),
+        ({"neighbors": []}, "there are no particles"),
+    ],
+)
+def test_bad_choices_get_a_sentence(analyzer, salted, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        analyzer.analyze(salted, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_need_a_system_that_has_them(analyzer, bcc):
+    with pytest.raises(InputError, match="types of this system have no names; give indices"):
+        analyzer.analyze(bcc, particles="A")
+
+
+def test_ice_is_what_its_oxygens_are():
+    rng = np.random.default_rng(0)
+    sites = crystal(unit_cell("hP4-C.3"), 400)
+    oxygen = 2.76 * sites.positions + rng.normal(scale=0.1, size=sites.positions.shape)
+    box = sites.box * [2.76, 2.76, 2.76, 1, 1, 1]
+    bonds = nearest_neighbors(oxygen, box, 4).bonds
+    # two hydrogens of each oxygen, on bonds to its neighbors
+    hydrogen = np.concatenate(
+        [oxygen + 0.96 * b / np.linalg.norm(b, axis=1)[:, None] for b in bonds.swapaxes(0, 1)[:2]]
+    )
+    kinds = np.repeat([8, 1], [len(oxygen), len(hydrogen)])
+    cell = lattice_vectors(box)
+    ice = ase.Atoms(kinds, np.concatenate([oxygen, hydrogen]), cell=cell, pbc=True)
+    shipped = Analyzer("structures", "cpu")
+    assert shipped.analyze(ice).fractions["unknown"] > 0.9
+    result = shipped.analyze(ice, neighbors="O")
+    assert result.fractions["hP4-C.3"] == 1
+    assert len(result.label) == len(oxygen)
 
 
 def test_names_say_what_labels_mean():

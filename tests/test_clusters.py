@@ -109,3 +109,27 @@ def test_bad_input(system_and_label):
         find_clusters(system, label, NAMES, r_max=0)
     with pytest.raises(InputError, match="no class 'hcp'"):
         find_clusters(system, label, NAMES, "hcp")
+
+
+def test_images_connect_and_open_directions_do_not():
+    # of a crystal, what is near two opposite faces of its box: one layer, or two if these are open
+    grown = crystal(unit_cell("fcc"), 2000)
+    height = grown.box[2]
+    z = (grown.positions[:, 2] / height + 0.5) % 1
+    near = np.abs(z - 0.5) > 0.25
+    positions = np.column_stack((grown.positions[near, :2], (z[near] - 0.5) * height))
+    label = np.zeros(len(positions), np.int32)
+    assert len(find_clusters(make_system(positions, grown.box), label, NAMES).sizes) == 1
+    slab = make_system(positions, grown.box, periodic=(True, True, False))
+    assert len(find_clusters(slab, label, NAMES).sizes) == 2
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_few_particles(n):
+    positions = np.arange(n)[:, None] * [1.0, 0, 0]
+    label = np.zeros(n, np.int32)
+    alone = make_system(positions, [50, 50, 50, 0, 0, 0], periodic=False)
+    assert find_clusters(alone, label, NAMES, r_max=1.1).sizes.tolist() == [n]
+    assert find_clusters(alone, label, NAMES, r_max=0.9).sizes.tolist() == [1] * n
+    periodic = make_system(positions, [1.0 * n, 1, 1, 0, 0, 0])
+    assert find_clusters(periodic, label, NAMES).sizes.tolist() == [n]

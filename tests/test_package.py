@@ -19,6 +19,7 @@ PACKAGE = Path(hoomd_gala.__file__).parent
 ORDER = (
     {"errors"},
     {"names", "results", "schema", "colors", "systems", "threads", "_modules"},
+    {"selection"},
     {"neighbors"},
     {"networks"},
     {"files", "crystals"},

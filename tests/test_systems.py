@@ -1,5 +1,7 @@
 """Everything that people have at hand is taken as a system."""
 
+import itertools
+
 import ase
 import freud
 import gsd.hoomd
@@ -12,10 +14,13 @@ from hypothesis import strategies as st
 
 from hoomd_gala.crystals.prototypes import crystal, unit_cell
 from hoomd_gala.errors import InputError
+from hoomd_gala.files.labels import add_labels, structures_as_types
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors import device_search as cells
+from hoomd_gala.neighbors.boundaries import vacuum_box
 from hoomd_gala.neighbors.device_arrays import device_system
 from hoomd_gala.neighbors.environments import nearest_neighbors
+from hoomd_gala.results import Result
 from hoomd_gala.systems import (
     as_box,
     as_system,
@@ -71,7 +76,8 @@ HEXAGONAL = np.array([[3.0, 0, 0], [-1.5, 1.5 * 3**0.5, 0], [0, 0, 5.0]])
         ([10, 10, 10, *[np.pi / 2] * 3], "look like angles"),
         ({"Lx": 10, "Ly": 10, "Lz": 10, "alpha": 90}, "has the keys Lx, Ly, Lz, alpha"),
         ({"Lx": 10, "Ly": 10, "Lz": 10, "dimensions": 2}, "two-dimensional"),
-        ({"Lx": 10, "Ly": 10, "Lz": 10, "periodic": [True, True, False]}, "periodic along z"),
+        ({"Lx": 10, "Ly": 10, "Lz": 10, "periodic": [True, False]}, "three of these"),
+        ({"Lx": 10, "Ly": 10, "Lz": 10, "periodic": "xy"}, "three of these"),
         (np.array([10, 10, 10, 0, 0, 1j]), "box cannot be read as numbers"),
         ([10, 12, 10, 90, 90, 120], "look like angles"),
         ([10, 10, 10, 1e6, 0, 0], "more than 10000"),
@@ -97,11 +103,38 @@ def test_what_is_no_box_gets_a_sentence(box, message):
         assert "\n" not in str(caught.value)
 
 
-def test_a_box_that_is_open_somewhere_is_refused():
+SLAB = (True, True, False)
+
+
+def test_flags_of_boxes():
     box = freud.box.Box(*SYSTEM.box)
-    box.periodic = (True, True, False)
-    with pytest.raises(InputError, match="not periodic along z;"):
-        as_system((box, SYSTEM.positions))
+    assert as_system((box, SYSTEM.positions)).periodic == (True, True, True)
+    box.periodic = SLAB
+    edges = dict(zip(("Lx", "Ly", "Lz"), SYSTEM.box, strict=False))
+    for taken in (
+        as_system((box, SYSTEM.positions)),
+        as_system((SYSTEM.positions, {**edges, "periodic": SLAB})),
+        as_system((SYSTEM.positions, SYSTEM.box), periodic=SLAB),
+        as_system(SYSTEM, periodic=[1, 1, 0]),
+        as_system(SYSTEM._replace(periodic=SLAB)),
+        as_system(SYSTEM._replace(periodic=SLAB), np.arange(200)),
+        as_system(make_frame(SYSTEM, 0), periodic=SLAB),
+        device_system(torch.as_tensor(SYSTEM.positions), box),
+        device_system(torch.as_tensor(SYSTEM.positions), SYSTEM.box, periodic=SLAB),
+    ):
+        assert taken.periodic == SLAB
+    # what is said counts
+    assert as_system((box, SYSTEM.positions), periodic=True).periodic == (True, True, True)
+
+
+def test_positions_without_a_box_have_to_be_said_to_be_open():
+    for positions in (SYSTEM.positions, SYSTEM.positions.tolist()):
+        assert as_system(positions, periodic=False).periodic == (False, False, False)
+        for periodic in (None, True, SLAB):
+            with pytest.raises(InputError, match=r"there is no box; give one, or periodic=False"):
+                as_system(positions, periodic=periodic)
+    tensor = torch.as_tensor(SYSTEM.positions)
+    assert device_system(tensor, None, periodic=False).periodic == (False, False, False)
 
 
 def test_types_beside_a_system_are_used():
@@ -194,11 +227,85 @@ def test_sheared_cells_of_others_are_no_angles():
     np.testing.assert_allclose(as_system(atoms).box, sheared)
 
 
-def test_ase_atoms_that_are_open_are_refused():
+def open_environments(system):
+    """Distances to the nearest neighbors, and these, in a system that is open somewhere."""
+    found = nearest_neighbors(system.positions, vacuum_box(system))
+    return np.linalg.norm(found.bonds, axis=-1), found.neighbors
+
+
+def same_as_open(system, flags):
+    lengths, neighbors = open_environments(SYSTEM._replace(periodic=flags))
+    found = open_environments(system)
+    np.testing.assert_array_equal(found[1], neighbors)
+    np.testing.assert_allclose(found[0], lengths, atol=1e-4)
+    assert system.periodic == flags
+    closed = nearest_neighbors(SYSTEM.positions, SYSTEM.box)
+    assert (neighbors != closed.neighbors).any(axis=1).mean() > 0.1
+
+
+@pytest.mark.parametrize("flags", list(itertools.product((True, False), repeat=3))[1:])
+def test_ase_atoms_that_are_open(flags):
     atoms = ase_atoms(SYSTEM.box)
-    atoms.pbc = (True, True, False)
-    with pytest.raises(InputError, match=r"pbc = \[True, True, False\]"):
-        as_system(atoms)
+    atoms.pbc = flags
+    same_as_open(as_system(atoms), flags)
+    atoms.rotate(40, (1, 2, 3), rotate_cell=True)
+    same_as_open(as_system(atoms), flags)
+
+
+def test_ase_atoms_without_some_lattice_vectors():
+    upright = SYSTEM._replace(box=SYSTEM.box * [1, 1, 1, 1, 0, 0])
+    cell = lattice_vectors(upright.box)
+    cell[2] = 0
+    atoms = ase.Atoms("Cu200", SYSTEM.positions, cell=cell, pbc=SLAB)
+    taken = as_system(atoms)
+    expected = open_environments(upright._replace(periodic=SLAB))
+    np.testing.assert_array_equal(open_environments(taken)[1], expected[1])
+    molecule = as_system(ase.Atoms("Cu200", SYSTEM.positions))
+    same_as_open(molecule, (False, False, False))
+    with pytest.raises(InputError, match="has no volume"):
+        as_system(ase.Atoms("Cu200", SYSTEM.positions, pbc=True))
+
+
+def ovito_data(flags=None):
+    from ovito.data import DataCollection
+
+    data = DataCollection()
+    data.create_particles(count=200).create_property("Position", data=SYSTEM.positions)
+    if flags is not None:
+        columns = lattice_vectors(SYSTEM.box).T
+        data.create_cell(np.c_[columns, -columns.sum(axis=1) / 2], pbc=flags)
+    return data
+
+
+@pytest.mark.parametrize("flags", list(itertools.product((True, False), repeat=3))[1:])
+def test_ovito_data_that_is_open(flags):
+    same_as_open(as_system(ovito_data(flags)), flags)
+
+
+def test_ovito_data_without_a_cell_is_open():
+    same_as_open(as_system(ovito_data()), (False, False, False))
+
+
+def test_names_of_types(tmp_path):
+    from ovito.io import import_file
+
+    frame = make_frame(SYSTEM, 0, ["A", "B"])
+    frame.particles.typeid = np.arange(200) % 2
+    assert as_system(frame).type_names == ("A", "B")
+    assert as_system(frame, np.arange(200) % 2).type_names == ()
+    assert as_system((SYSTEM.box, SYSTEM.positions)).type_names == ()
+    assert as_system(ase_atoms(SYSTEM.box)).type_names == ("Cu", "Au")
+    # of a labeled frame, the simulation's own
+    names = ("cF4-Cu", "cI2-W")
+    result = Result(np.arange(200, dtype=np.int32) % 2, *np.zeros((2, 200), np.float32), names)
+    shown = structures_as_types(add_labels(frame, result), names)
+    assert shown.particles.types == list(names)
+    assert as_system(shown).type_names == ("A", "B")
+    path = tmp_path / "frame.xyz"
+    header = '3\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3'
+    path.write_text("\n".join([header, "O 0 0 0", "H 1 0 0", "H 0 1 0"]) + "\n")
+    system = as_system(import_file(str(path)).compute())
+    assert [system.type_names[kind] for kind in system.types] == ["O", "H", "H"]
 
 
 @needs_hoomd

@@ -151,7 +151,7 @@ def crystal(cell: UnitCell, n_particles: int = 4096) -> System:
     n_particles : int
         Fewest particles of the crystal, which has more than 20 in any case.
     """
-    positions, box, types = cell.system
+    positions, box, types = cell.system[:3]
     lattice = lattice_vectors(box)
     spacings = plane_spacings(lattice)
     repeats = np.ones(3, dtype=int)

@@ -3,11 +3,11 @@
 Reading a trajectory does not load torch; :mod:`hoomd_gala.files.models` does.
 """
 
+from ..schema import decode_strings
 from .atomic import check_folder, check_new, check_writable, read_table, replacing, write_table
 from .labels import (
     add_labels,
     as_written,
-    decode_strings,
     encode_strings,
     fill,
     frame_labels,

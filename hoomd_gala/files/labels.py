@@ -10,7 +10,7 @@ from typing import Any
 
 import gsd.hoomd
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..colors import structure_types
 from ..results import UNKNOWN, UNKNOWN_NAME, Result
@@ -23,6 +23,7 @@ from ..schema import (
     OWN_SHAPES,
     OWN_TYPEID,
     OWN_TYPES,
+    decode_strings,
     own_typeid,
 )
 
@@ -32,11 +33,6 @@ def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
     rows = [string.encode() + b"\0" for string in strings]
     width = max(map(len, rows), default=1)
     return np.array(rows, dtype=f"S{width}").view(np.int8).reshape(len(rows), width)
-
-
-def decode_strings(rows: ArrayLike) -> list[str]:
-    """Strings from the rows that :func:`encode_strings` makes."""
-    return [np.asarray(row, np.int8).tobytes().split(b"\0")[0].decode() for row in np.asarray(rows)]
 
 
 def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] | None:

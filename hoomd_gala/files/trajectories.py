@@ -13,11 +13,10 @@ import gsd.hoomd
 import numpy as np
 
 from ..errors import InputError
-from ..schema import OWN_TYPES
+from ..schema import OWN_TYPES, decode_strings
 from ..systems import System, as_system, lattice_vectors
 from .labels import (
     as_written,
-    decode_strings,
     frame_labels,
     restore_types,
     structures_as_types,
@@ -89,12 +88,20 @@ def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame
 
 
 def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) -> gsd.hoomd.Frame:
-    """Make a GSD frame of a system, with positions wrapped into the box."""
-    lattice = lattice_vectors(system.box)
+    """Make a GSD frame of a system, with positions wrapped into the box.
+
+    In open directions, of which a GSD file knows nothing, positions stay what they are and the box
+    is so long that it holds them and no image is a neighbor.
+    """
+    # loads scipy, which reading and the help of commands do without
+    from ..neighbors.boundaries import holding_box
+
+    box = holding_box(system)
+    lattice = lattice_vectors(box)
     fractional = system.positions @ np.linalg.inv(lattice)
     frame = gsd.hoomd.Frame()
     frame.configuration.step = int(step)
-    frame.configuration.box = system.box
+    frame.configuration.box = box
     frame.particles.N = len(system.positions)
     frame.particles.position = (fractional - np.round(fractional)) @ lattice
     frame.particles.typeid = system.types

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from ovito.data import DataCollection, DataTable
 from ovito.pipeline import ModifierInterface
-from traits.api import Str
+from traits.api import Bool, Str
 
 from ..analyzer import Analyzer
 from ..colors import label_colors, structure_color
+from ..errors import InputError
+from ..files.labels import fill
 from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
 
@@ -30,6 +32,16 @@ class ClassifierModifier(ModifierInterface):
         already holds are shown, and where it holds none the model is ``structures``.
     device : str
         Where the network runs; ``"auto"`` is the GPU where there is one.
+    only_selected : bool
+        As in OVITO's own structure identification, particles that are not selected have no
+        structure and are nobody's neighbors. Fractions and the table are of the selected ones;
+        labels that the file holds, which others are neighbors in, are not shown.
+
+    Raises
+    ------
+    InputError
+        When the pipeline is evaluated, for ``only_selected`` where nothing has been selected, and
+        for data that :class:`hoomd_gala.Analyzer` refuses.
 
     Examples
     --------
@@ -41,6 +53,7 @@ class ClassifierModifier(ModifierInterface):
 
     model = Str("", label="Model")
     device = Str("auto", label="Device")
+    only_selected = Bool(False, label="Use only selected particles")
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
@@ -48,19 +61,38 @@ class ClassifierModifier(ModifierInterface):
 
     def modify(self, data: DataCollection, **_: Any) -> None:
         """Name and color the particles of a frame; called by OVITO."""
-        held = None if self.model else _held_labels(data)
-        label, confidence, names = held or self._analyze(data)
-        show_labels(data, label, confidence, names)
+        if self.only_selected:
+            selected = _selected(data)
+            label, confidence, names = self._analyze(data, selected)
+            label = fill(label, selected, data.particles.count, UNKNOWN)
+            confidence = fill(confidence, selected, data.particles.count, 0)
+            show_labels(data, label, confidence, names, selected)
+        else:
+            held = None if self.model else _held_labels(data)
+            show_labels(data, *(held or self._analyze(data)))
 
-    def _analyze(self, data: DataCollection) -> "_Labels":
+    def _analyze(
+        self, data: DataCollection, selected: NDArray[np.int64] | None = None
+    ) -> "_Labels":
         wanted = (self.model or "structures", self.device)
         if self._analyzer is None or self._analyzer[0] != wanted:
             self._analyzer = wanted, Analyzer(*wanted)
-        result = self._analyzer[1].analyze(data)
+        result = self._analyzer[1].analyze(data, neighbors=selected)
         return result.label, result.confidence, result.class_names
 
 
 _Labels = tuple[NDArray[np.int32], NDArray[np.float32], tuple[str, ...]]
+
+
+def _selected(data: DataCollection) -> NDArray[np.int64]:
+    """Find the indices of the selected particles."""
+    selection = data.particles.selection
+    if selection is None:
+        raise InputError(
+            "only selected particles are to be used, and no particles are selected; put a modifier "
+            "that selects some before this one, such as Select type."
+        )
+    return np.flatnonzero(selection)
 
 
 def _held_labels(data: DataCollection) -> _Labels | None:
@@ -82,6 +114,7 @@ def show_labels(
     label: NDArray[np.int32],
     confidence: NDArray[np.float32],
     class_names: tuple[str, ...],
+    chosen: NDArray[np.int64] | None = None,
 ) -> None:
     """Put labels into OVITO's data as a typed property with names and colors.
 
@@ -95,6 +128,8 @@ def show_labels(
         Probabilities of the labels.
     class_names : tuple of str
         Names of the classes.
+    chosen : (m,) int, optional
+        Indices of the particles that counts and fractions are of; all if not given.
     """
     particles = data.particles_
     # a logged "Color" is a user property to OVITO and colors nothing
@@ -107,7 +142,8 @@ def show_labels(
         del particles["Structure Type"]  # with the types of another modifier
     structure = particles.create_property("Structure Type", data=kinds)
     names = (UNKNOWN_NAME, *class_names)
-    counts = np.bincount(kinds, minlength=len(names))
+    counted = kinds if chosen is None else kinds[chosen]
+    counts = np.bincount(counted, minlength=len(names))
     occurring = np.flatnonzero(counts)
     # the table of another modifier before this one has other columns
     if "structures" in data.tables:
@@ -123,6 +159,6 @@ def show_labels(
         for typed, owner in ((structure, particles), *([(table.x, table)] if counts[kind] else [])):
             entry = typed.add_type_id(kind, owner)
             entry.name, entry.color = name, structure_color(name)
-        data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / max(len(label), 1)
+        data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / max(len(counted), 1)
     particles.create_property("Confidence", data=confidence)
     particles.create_property("Color", data=label_colors(label, class_names))

@@ -1,5 +1,6 @@
 """Neighbors: from positions in a box to the environment of every particle."""
 
+from .boundaries import holding_box, vacuum_box
 from .environments import (
     N_NEIGHBORS,
     Environments,
@@ -14,8 +15,10 @@ __all__ = [
     "N_NEIGHBORS",
     "Environments",
     "PeriodicTree",
+    "holding_box",
     "mean_bond_length",
     "nearest_neighbors",
     "scale_bonds",
     "shortest_distance",
+    "vacuum_box",
 ]

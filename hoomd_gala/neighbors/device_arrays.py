@@ -7,11 +7,11 @@ import torch
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..systems import System, as_box
+from ..systems import System, make_system
 from .device_search import check
 
 
-def device_system(positions: Any, box: Any, types: Any = None) -> System:
+def device_system(positions: Any, box: Any, types: Any = None, periodic: Any = None) -> System:
     """Make a system whose positions and types are tensors on the device of the positions.
 
     Parameters
@@ -23,6 +23,8 @@ def device_system(positions: Any, box: Any, types: Any = None) -> System:
         takes, in the memory of the host.
     types : (N,) int, optional
         Type of each particle; all the same if not given.
+    periodic : bool or three of bool, optional
+        As in :func:`~hoomd_gala.systems.make_system`.
 
     Raises
     ------
@@ -30,7 +32,9 @@ def device_system(positions: Any, box: Any, types: Any = None) -> System:
         As :func:`~hoomd_gala.systems.make_system`.
     """
     points = _tensor(positions)
-    check(points, box)
+    # of no particles: what says whether the system goes on
+    empty = make_system(np.zeros((0, 3)), box, periodic=periodic)
+    check(points)
     if types is None:
         types = torch.zeros(len(points), dtype=torch.int64)
     kinds = torch.as_tensor(types, device=points.device)
@@ -39,7 +43,7 @@ def device_system(positions: Any, box: Any, types: Any = None) -> System:
             f"types have shape {tuple(kinds.shape)} and dtype {kinds.dtype}; give one integer for "
             f"each of the {len(points)} particles."
         )
-    return _of_tensors(points, as_box(box), kinds)
+    return _of_tensors(points, empty.box, kinds)._replace(periodic=empty.periodic)
 
 
 def in_tag_order(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System:
@@ -61,11 +65,18 @@ def in_tag_order(position: Any, typeid: Any, tag: Any, box: ArrayLike) -> System
     return _of_tensors(positions, np.asarray(box, np.float64), kinds)
 
 
+def has_bodies(body: Any) -> bool:
+    """Whether any of the particles, with (N,) bodies as HOOMD has them, is in a rigid one."""
+    # without a body, the number is -1 or its unsigned form
+    bodies = _tensor(body).to(torch.int64)
+    return bool(((bodies >= 0) & (bodies < 1 << 31)).any())
+
+
 def host_system(system: System) -> System:
     """Bring a system into the memory of the host, if it is not there."""
     arrays: list[Any] = [system.positions, system.types]
     positions, types = (x.cpu().numpy() if isinstance(x, torch.Tensor) else x for x in arrays)
-    return System(positions, system.box, types)
+    return system._replace(positions=positions, types=types)
 
 
 def _tensor(array: Any) -> torch.Tensor:

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..errors import InputError
-from ..systems import Array, as_box, make_system, plane_spacings, short_lattice
-from .environments import N_NEIGHBORS, check_number, thin_box
+from ..systems import Array, plane_spacings, short_lattice
+from .environments import N_NEIGHBORS, periodic_system
 from .environments import shortest_distance as of_lengths
 
 #: Distances computed at a time; bounds the memory whatever the number of particles.
@@ -176,16 +176,13 @@ def _portions(cells: _Cells, pending: Tensor) -> Iterator[Tensor]:
         start = stop
 
 
-def _nearest(
-    cells: _Cells, chosen: Tensor, lattice: Tensor, n: int
-) -> tuple[Found, Tensor, Tensor]:
+def _nearest(cells: _Cells, chosen: Tensor, lattice: Tensor, n: int) -> tuple[Found, Tensor]:
     """Find environments of particles at some places in the order.
 
     Returns
     -------
-    Found, (m,) bool, (m,) bool
-        Which of the environments are certain, and which particles have their own image among their
-        neighbors.
+    Found, (m,) bool
+        Which of the environments are certain.
     """
     at, row = torch.unique(cells.home[chosen], return_inverse=True)
     candidates, places, inside = _candidates(cells, at, lattice)
@@ -203,8 +200,7 @@ def _nearest(
     neighbors = candidates[row[:, None], nearest]
     bonds = places[row[:, None], nearest] - own[:, None]
     certain = squares[:, -1] <= (cells.width * (1 - 1e-9)) ** 2
-    found = Found(cells.order[chosen], bonds, cells.order[neighbors])
-    return found, certain, (neighbors == chosen[:, None]).any(-1)
+    return Found(cells.order[chosen], bonds, cells.order[neighbors]), certain
 
 
 def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Iterator[Found]:
@@ -225,22 +221,20 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
     Raises
     ------
     InputError
-        For positions or a box without environments, before the first portion; if the
-        box is so thin that a particle's own image is among its neighbors, after the last.
+        For positions or a box without environments, before the first portion.
     """
-    check(positions, box, n)
-    edges = short_lattice(as_box(box))
+    check(positions)
+    # of the box alone; the positions stay where they are
+    edges = short_lattice(periodic_system(np.zeros((min(len(positions), 1), 3)), box).box)
     lattice = torch.as_tensor(edges, device=positions.device)
     fractional = positions.double() @ torch.linalg.inv(lattice)
     fractional = fractional - fractional.floor()
     cells = _first_cells(fractional, edges, n)
-    thin = torch.zeros((), dtype=torch.int64, device=positions.device)
     pending = torch.arange(len(positions), device=positions.device)
     while len(pending):
         missed = []
         for chosen in _portions(cells, pending):
-            found, certain, own = _nearest(cells, chosen, lattice, n)
-            thin += (own & certain).sum()
+            found, certain = _nearest(cells, chosen, lattice, n)
             rows = certain.nonzero().squeeze(-1)
             missed.append(cells.order[chosen[~certain]])
             yield Found(*(part[rows] for part in found))
@@ -251,28 +245,24 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
         place = torch.empty_like(cells.order)
         place[cells.order] = torch.arange(len(place), device=place.device)
         pending = place[left].sort().values
-    if thin:
-        raise thin_box(n, int(thin), len(positions))
 
 
-def check(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> None:
-    """Refuse what :func:`~hoomd_gala.systems.make_system` refuses, with positions on any device.
+def check(positions: Tensor) -> None:
+    """Refuse positions that :func:`~hoomd_gala.systems.make_system` refuses, on any device.
 
     Raises
     ------
     InputError
-        As described there, and if there are too few particles.
+        As described there.
     """
     if positions.ndim != 2 or positions.shape[1] != 3:
         raise InputError(f"positions have shape {tuple(positions.shape)}; give an (N, 3) array.")
-    make_system(np.zeros((0, 3)), box)
     bad = ~positions.isfinite().all(dim=1)
     if count := int(bad.sum()):
         raise InputError(
             f"positions are NaN or infinite for {count} of {len(positions)} particles, the first "
             f"at index {int(bad.int().argmax())}; repair or remove them."
         )
-    check_number(len(positions), n)
 
 
 def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Found:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from ..errors import InputError
-from ..systems import Array, make_system, plane_spacings, short_lattice
+from ..systems import Array, System, make_system, plane_spacings, short_lattice
 from ..threads import share_out
 
 #: Nearest neighbors in an environment (figure 1d of arXiv 2411.14680).
@@ -52,27 +52,40 @@ class Environments(NamedTuple):
     neighbors: NDArray[np.int64]
 
 
-def check_number(particles: int, n: int = N_NEIGHBORS) -> None:
+def check_number(system: System, n: int = N_NEIGHBORS) -> None:
     """Refuse fewer particles than have n neighbors each.
 
     Raises
     ------
     InputError
-        If there are too few.
+        If there are none, or too few in a system without images.
     """
-    if particles <= n:
+    total = len(system.positions)
+    if not total:
+        raise InputError("there are no particles.")
+    if total <= n and not any(system.periodic):
         raise InputError(
-            f"there are {particles} particles; an environment of {n} neighbors needs at least "
-            f"{n + 1}."
+            f"there are {total} particles without periodic boundaries; an environment of {n} "
+            f"neighbors needs at least {n + 1}."
         )
 
 
-def thin_box(n: int, affected: int, particles: int) -> InputError:
-    """Describe a box so thin that particles are among their own n neighbors."""
-    return InputError(
-        f"the box is too thin for {n} neighbors: {affected} of {particles} particles have their "
-        "own periodic image among them; replicate the system."
-    )
+def periodic_system(positions: ArrayLike, box: Any) -> System:
+    """:func:`~hoomd_gala.systems.make_system` of what a search takes.
+
+    Raises
+    ------
+    InputError
+        As there, if there are no particles, and for a box that is open somewhere.
+    """
+    system = make_system(positions, box)
+    if not all(system.periodic):
+        raise InputError(
+            f"the box is open (periodic is {system.periodic}), and the search takes periodic ones; "
+            "give it the hoomd_gala.neighbors.vacuum_box of the system."
+        )
+    check_number(system)
+    return system
 
 
 class _Grid(NamedTuple):
@@ -122,6 +135,9 @@ class PeriodicTree:
     where most particles are. What has fewer neighbors within it, the vapor around a droplet, is
     searched for in larger cells, as often as needed. Where most particles are in so small a part
     of the box that cells would be too many, a k-d tree is searched.
+
+    Images are neighbors like any other particle, those of a particle itself among them, so that a
+    box may be as small as a primitive cell.
     """
 
     fractional: Array
@@ -132,15 +148,16 @@ class PeriodicTree:
     @classmethod
     def build(cls, positions: ArrayLike, box: ArrayLike) -> "PeriodicTree":
         """Sorted (N, 3) positions in any triclinic periodic box; checks both."""
-        system = make_system(positions, box)
+        system = periodic_system(positions, box)
         total = len(system.positions)
-        check_number(total)
         lattice = short_lattice(system.box)
         fractional = system.positions @ np.linalg.inv(lattice)
         fractional -= np.floor(fractional)
         tree = cls(fractional, lattice, [])
         volume = np.linalg.det(lattice) / total
-        grid = tree._grid(_reach(volume))
+        # the images along the shortest lattice vector are neighbors at the latest
+        most = N_NEIGHBORS * float(np.linalg.norm(lattice, axis=1).min())
+        grid = tree._grid(min(_reach(volume), most))
         for _ in range(20):
             # the volume of a particle where most particles are
             cell = np.linalg.det(lattice) / grid.shape.prod()
@@ -148,7 +165,7 @@ class PeriodicTree:
             if crowded > volume / 2:
                 break
             volume = crowded
-            finer = tree._grid(_reach(volume))
+            finer = tree._grid(min(_reach(volume), most))
             if (finer.shape == grid.shape).all():
                 break
             grid = finer
@@ -195,11 +212,6 @@ class PeriodicTree:
             Number of neighbors.
         workers : int
             Threads.
-
-        Raises
-        ------
-        InputError
-            If the box is so thin that a particle's own image is among its neighbors.
         """
         total = len(self.fractional)
         ids = np.arange(total) if particles is None else np.asarray(particles, dtype=np.int64)
@@ -209,9 +221,6 @@ class PeriodicTree:
             self.tree.search(ids, bonds, neighbors, workers)
         else:
             self._search(ids, bonds, neighbors, workers)
-        own = (neighbors == ids[:, None]).any(axis=1)
-        if own.any():
-            raise thin_box(n, int(own.sum()), len(ids))
         return Environments(bonds, neighbors)
 
     def shortest_distance(self, workers: int = 1) -> float:

@@ -91,6 +91,37 @@ def test_clusters_are_logged_when_asked_for_only(model_path, simulation):
     assert "cluster" not in names
 
 
+def test_clusters_are_among_the_neighbors(model_path, simulation):
+    import hoomd
+
+    from hoomd_gala import Classifier
+
+    # solvent in between, which the nuclei do not see
+    snapshot = simulation.state.get_snapshot()
+    solute = snapshot.particles.N
+    rng = np.random.default_rng(3)
+    with_solvent = hoomd.Snapshot()
+    with_solvent.configuration.box = snapshot.configuration.box
+    with_solvent.particles.N = 6 * solute
+    with_solvent.particles.types = ["A", "S"]
+    with_solvent.particles.position[:solute] = snapshot.particles.position
+    with_solvent.particles.position[solute:] = rng.uniform(-12, 12, (5 * solute, 3))
+    with_solvent.particles.typeid[solute:] = 1
+    mixed = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    mixed.create_state_from_snapshot(with_solvent)
+    found = []
+    for one, neighbors in ((simulation, None), (mixed, hoomd.filter.Type(["A"]))):
+        attached = Classifier(model_path, neighbors=neighbors)
+        writer = hoomd.write.CustomWriter(action=attached, trigger=1_000_000)
+        one.operations.writers.append(writer)
+        one.run(0)
+        found.append(attached.clusters())
+    alone, among = found
+    np.testing.assert_array_equal(among.ids[:solute], alone.ids)
+    assert (among.ids[solute:] == -1).all()
+    np.testing.assert_array_equal(among.sizes, alone.sizes)
+
+
 def test_trigger_fires_on_the_largest_nucleus(model_path, simulation):
     from hoomd_gala.triggers import LargestCluster
 

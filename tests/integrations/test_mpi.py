@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import gsd.hoomd
 import numpy as np
@@ -32,6 +33,9 @@ def missing():
 
 if missing():
     pytest.skip(missing(), allow_module_level=True)
+
+#: Folder of the tests' own modules.
+HERE = Path(__file__).parent
 
 #: Lennard-Jones particles from a GSD file, and everything that a classifier gives on each rank.
 RUN = """
@@ -157,3 +161,50 @@ def test_without_mpi4py_the_error_says_what_to_do(start, model_path, tmp_path):
     done = mpirun(2, blocked, model_path, start, tmp_path, 0, 0, check=False)
     assert done.returncode != 0
     assert "needs mpi4py then: pip install mpi4py" in done.stderr
+
+
+#: The labels of a simulation in which not everybody is a neighbor.
+MIXTURE = """
+import sys
+import numpy as np
+import hoomd, hoomd_gala
+model, start, output, here, options = sys.argv[1:]
+sys.path.insert(0, here)
+from mixtures import simulation_of
+pairs = [pair.split() for pair in options.split(",") if pair]
+options = {name: hoomd.filter.Type([kind]) for name, kind in pairs}
+simulation = simulation_of(start, hoomd.communicator.Communicator())
+classifier = hoomd_gala.Classifier(model, output + ".gsd", **options)
+simulation.operations.writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
+simulation.run(1)
+label, fractions = classifier.label, classifier.fractions
+rank = simulation.device.communicator.rank
+assert (label is None) == (rank > 0)
+np.savez(f"{output}-{rank}.npz", fractions=fractions, label=[] if label is None else label)
+"""
+
+
+@pytest.mark.parametrize(
+    ("write", "options"),
+    [
+        ("write_bodies", ""),
+        ("write_bodies", "filter R"),
+        ("write_solution", "neighbors A"),
+        ("write_solution", "neighbors A,filter A"),
+    ],
+)
+def test_neighbors_on_two_ranks(write, options, model_path, tmp_path):
+    import mixtures  # imports HOOMD-blue
+
+    start = tmp_path / "start.gsd"
+    getattr(mixtures, write)(start)
+    for ranks in (1, 2):
+        mpirun(ranks, MIXTURE, model_path, start, tmp_path / str(ranks), HERE, options)
+    alone = np.load(tmp_path / "1-0.npz")
+    assert alone["fractions"][:2].sum() > 0.95
+    for rank in range(2):
+        found = np.load(tmp_path / f"2-{rank}.npz")
+        np.testing.assert_allclose(found["fractions"], alone["fractions"], atol=2e-3)
+    labels, _ = frame_labels(frames_of(tmp_path / "2.gsd")[-1])
+    np.testing.assert_array_equal(labels, np.load(tmp_path / "2-0.npz")["label"])
+    assert (labels == alone["label"]).mean() > 0.999

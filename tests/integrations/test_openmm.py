@@ -6,6 +6,7 @@ import pytest
 from openmm import app, unit
 
 from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, open_trajectory, read_frame
 from hoomd_gala.integrations.openmm import ClassifierReporter
@@ -107,20 +108,79 @@ def test_some_particles_are_labeled_among_all(simulation, model_path, tmp_path, 
         simulation.step(10)
 
 
-def test_a_system_without_periodic_boundaries_is_refused_before_anything_happens(
-    bcc, model_path, tmp_path
-):
-    simulation = einstein_crystal(bcc.positions, bcc.box, "(x-x0)^2 + (y-y0)^2 + (z-z0)^2")
+#: Energy of a particle's spring in a system without periodic boundaries.
+OPEN = "(x-x0)^2 + (y-y0)^2 + (z-z0)^2"
+
+
+def test_a_ball_in_vacuum_is_neither_wrapped_nor_bulk(model_path, tmp_path):
+    rng = np.random.default_rng(1)
+    sites = displace(crystal(unit_cell("cI2-W"), 6000), 0.03, rng)
+    ball = droplet(sites, 0.7)
+    # larger than OpenMM's default box of 2 nm, and not where that is
+    positions = 0.3 * ball.system.positions + [3, -1, 0.5]
+    assert (np.ptp(positions, axis=0) > 3).all()
+    simulation = einstein_crystal(positions, [2, 2, 2, 0, 0, 0], OPEN)
+    path = tmp_path / "ball.gsd"
+    reporter = ClassifierReporter(path, 5, model_path)
+    simulation.reporters.append(reporter)
+    simulation.step(10)
+    # the right answer: in a box with much vacuum
+    state = simulation.context.getState(getPositions=True)
+    now = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+    analyzer = Analyzer(model_path)
+    expected = analyzer.analyze(now, [20, 20, 20, 0, 0, 0])
+    assert (expected.label == reporter.result.label).mean() > 0.999
+    inside = reporter.result.label[ball.intact > 0.99]
+    assert (inside == analyzer.class_names.index("cI2-W")).mean() > 0.95
+    with open_trajectory(path) as trajectory:
+        last = trajectory[-1]
+    np.testing.assert_allclose(last.particles.position, now, atol=1e-5)
+    assert (np.abs(last.particles.position) < last.configuration.box[:3] / 2).all()
+    # the file does not say that it is open, and does not have to
+    assert (analyzer.analyze(last).label == reporter.result.label).mean() > 0.999
+
+
+def test_oxygens_among_hydrogens(bcc, model_path, tmp_path):
+    # "A" on bcc sites, and a "B" beside each
+    total = len(bcc.positions)
+    positions = np.repeat(bcc.positions, 2, axis=0)
+    positions[1::2] += 0.3 * np.random.default_rng(2).normal(size=(total, 3))
+    simulation = einstein_crystal(positions, bcc.box)
     path = tmp_path / "run.gsd"
-    simulation.reporters.append(ClassifierReporter(path, 10, model_path))
-    with pytest.raises(InputError, match="no force of this OpenMM system uses periodic"):
+    reporters = [
+        ClassifierReporter(None, 10, model_path, particles="A"),
+        ClassifierReporter(path, 10, model_path, neighbors="A"),
+        ClassifierReporter(None, 10, model_path, particles=[6, 2], neighbors=["A"]),
+    ]
+    simulation.reporters.extend(reporters)
+    simulation.step(10)
+    among_all, alone, two = (reporter.result for reporter in reporters)
+    assert among_all.fractions["cI2-W"] < 0.5
+    assert alone.fractions["cI2-W"] > 0.95
+    assert len(alone.label) == total
+    np.testing.assert_array_equal(two.label, alone.label[[1, 3]])
+    with open_trajectory(path) as trajectory:
+        labels, _ = frame_labels(trajectory[0])
+    np.testing.assert_array_equal(labels[::2], alone.label)
+    assert (labels[1::2] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"particles": "C"}, "there is no type 'C'; there are A, B"),
+        ({"neighbors": [0.5, 1]}, "neighbors are of type float64"),
+        ({"particles": [1], "neighbors": "A"}, "1 of the 1 particles to label are not among"),
+    ],
+)
+def test_particles_that_are_not_there(simulation, model_path, options, message):
+    simulation.reporters.append(ClassifierReporter(None, 10, model_path, **options))
+    with pytest.raises(InputError, match=message):
         simulation.step(10)
-    assert simulation.currentStep == 0
-    assert not path.exists()
 
 
-def test_few_particles_are_unknown_with_one_warning(bcc, model_path, tmp_path):
-    simulation = einstein_crystal(bcc.positions[:8], bcc.box)
+def test_few_particles_in_vacuum_are_unknown_with_one_warning(bcc, model_path, tmp_path):
+    simulation = einstein_crystal(bcc.positions[:8], bcc.box, OPEN)
     path = tmp_path / "run.gsd"
     reporter = ClassifierReporter(path, 10, model_path)
     simulation.reporters.append(reporter)

@@ -4,6 +4,7 @@ import gsd.hoomd
 import numpy as np
 import pytest
 from conftest import gas
+from ovito.data import DataCollection
 from ovito.io import import_file
 from ovito.modifiers import (
     CommonNeighborAnalysisModifier,
@@ -22,6 +23,7 @@ from hoomd_gala.colors import (
     structure_color,
     structure_types,
 )
+from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import (
     add_labels,
@@ -296,6 +298,52 @@ def test_modifier_labels_what_a_pipeline_loads(trajectory_path, model_path):
     with open_trajectory(trajectory_path) as trajectory:
         for i in (0, 4):
             check(pipeline.compute(i), Analyzer(model_path).analyze(trajectory[i]))
+
+
+def test_only_selected_particles_have_structures_and_are_neighbors(bcc, model_path, tmp_path):
+    rng = np.random.default_rng(7)
+    total = len(bcc.positions)
+    salt = rng.uniform(-0.5, 0.5, size=(total, 3)) @ np.diag(bcc.box[:3])
+    kinds = np.repeat([0, 1], total)
+    system = make_system(np.concatenate([bcc.positions, salt]), bcc.box, kinds)
+    frame = make_frame(system, 0, ["A", "B"])
+    path = tmp_path / "salt.gsd"
+    # labels that the file holds are of other neighbors
+    held = Analyzer(model_path).analyze(frame)
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.append(add_labels(frame, held))
+    assert held.fractions["cI2-W"] < 0.1
+    pipeline = import_file(str(path))
+    modifier = hoomd_gala.ovito.ClassifierModifier(model=str(model_path), only_selected=True)
+    pipeline.modifiers.append(modifier)
+    with pytest.raises(InputError, match="no particles are selected; put a modifier"):
+        pipeline.compute()
+    pipeline.modifiers.insert(0, SelectTypeModifier(property="Particle Type", types={"A"}))
+    data = pipeline.compute()
+    expected = Analyzer(model_path).analyze(frame, neighbors="A")
+    assert expected.fractions["cI2-W"] > 0.95
+    names = names_of(data.particles["Structure Type"])
+    np.testing.assert_array_equal(names[:total], expected.names)
+    assert set(names[total:]) == {"unknown"}
+    assert (data.particles["Confidence"].array[total:] == 0).all()
+    for name, fraction in expected.fractions.items():
+        assert data.attributes[f"hoomd_gala.fraction.{name}"] == pytest.approx(fraction)
+    assert data.tables["structures"].y.array.sum() == total
+    # without, as before
+    modifier.only_selected = False
+    names = names_of(pipeline.compute().particles["Structure Type"])
+    np.testing.assert_array_equal(names, held.names)
+
+
+def test_modifier_of_a_cluster_without_a_cell(model_path):
+    ball = droplet(displace(crystal(unit_cell("cI2-W"), 2000), 0.03, np.random.default_rng(8)), 0.8)
+    data = DataCollection()
+    particles = data.create_particles(count=len(ball.system.positions))
+    particles.create_property("Position", data=ball.system.positions)
+    expected = Analyzer(model_path).analyze(ball.system.positions, periodic=False)
+    data.apply(hoomd_gala.ovito.ClassifierModifier(model=str(model_path)))
+    check(data, expected)
+    assert (expected.names[ball.intact > 0.99] == "cI2-W").mean() > 0.95
 
 
 def test_modifier_serves_other_modifiers_in_all_frames(rows_of_structures):

@@ -6,7 +6,12 @@ import torch
 from conftest import needs_cuda
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.neighbors.device_arrays import device_system, host_system, in_tag_order
+from hoomd_gala.neighbors.device_arrays import (
+    device_system,
+    has_bodies,
+    host_system,
+    in_tag_order,
+)
 
 
 class DeviceArray:
@@ -41,6 +46,15 @@ def test_particles_in_the_order_of_tags(bcc, rng, device, present):
     types.zero_()
     np.testing.assert_array_equal(host_system(system).positions, bcc.positions)
     np.testing.assert_array_equal(host_system(system).types, np.arange(total) % 2)
+
+
+@pytest.mark.parametrize(("device", "present"), PLACES)
+@pytest.mark.parametrize(("bodies", "any_of_them"), [([-1, -1, -3], False), ([-1, 0, 0], True)])
+def test_bodies_are_seen_where_they_are(bodies, any_of_them, device, present):
+    # HOOMD's own arrays are signed or not
+    for kind in (torch.int32, torch.uint32):
+        body = torch.tensor(bodies, dtype=torch.int32, device=device).view(kind)
+        assert has_bodies(present(body)) == any_of_them
 
 
 @pytest.mark.parametrize(("device", "present"), PLACES)

@@ -1,6 +1,7 @@
 """The HOOMD-blue plugin: an action that labels the particles of a running simulation."""
 
 import os
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +27,10 @@ from ...colors import label_colors
 from ...errors import InputError
 from ...files.labels import add_labels, encode_strings, fill
 from ...files.trajectories import append_frame, make_frame
-from ...neighbors.device_arrays import host_system, in_tag_order
+from ...neighbors.device_arrays import has_bodies, host_system, in_tag_order
 from ...results import UNKNOWN, Fractions, Result
+from ...schema import CONFIDENCE, EMBEDDING, LABEL
+from ...selection import Choice, among_neighbors, rigid_centers
 from ...systems import System, make_system
 from .ranks import collect, open_communicator, share
 
@@ -42,14 +45,43 @@ class _Analysis:
     system: System
     #: Those that this rank has labeled, as indices into the system; None for all.
     particles: NDArray[np.int64] | None
+    #: Whether all ranks together have labeled some of the particles only.
+    is_part: bool
     #: Their labels.
     result: Result
     #: Fractions over all ranks.
     fractions: Fractions
     #: Clusters that were asked for, by structure and distance.
     clusters: dict[Any, Clusters] = field(default_factory=dict)
+    #: Those that may be neighbors, as indices into the system; None for all.
+    neighbors: NDArray[np.int64] | None = None
+    #: Center of each particle's rigid body, of itself where there is none; None without bodies.
+    centers: NDArray[np.int64] | None = None
     #: Arrays that rank 0 has collected from the others so far.
     collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
+
+
+def _over_bodies(
+    everyone: NDArray[Any],
+    particles: NDArray[np.int64] | None,
+    centers: NDArray[np.int64] | None,
+) -> NDArray[Any]:
+    """Give constituents of rigid bodies that are not labeled what their center has.
+
+    Parameters
+    ----------
+    everyone : (N, ...)
+        Values of all particles.
+    particles : (m,) int, optional
+        Those that are labeled; None for all.
+    centers : (N,) int, optional
+        Center of each particle's body.
+    """
+    if particles is None or centers is None:
+        return everyone
+    sources = centers.copy()
+    sources[particles] = particles
+    return everyone[sources]
 
 
 def _per_particle_entries(writer: Any) -> list[Any]:
@@ -97,15 +129,23 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
     filter : hoomd.filter.filter_like, optional
-        Particles to label; all if not given. All others are still neighbors; their label is -1 and
-        fractions are of those chosen. The filter is evaluated each time that labels are computed.
+        Particles to label, of the neighbors; all if not given. All others have label -1, and
+        fractions are of those chosen. Filters are evaluated each time that labels are computed.
     keep_types : bool
         Leave the simulation's own types in ``filename`` as they are: OVITO then shows no structures
         unless ``hoomd-gala view`` or the modifier in :mod:`hoomd_gala.ovito` is used.
+    neighbors : hoomd.filter.filter_like, optional
+        Particles that may be neighbors, so that environments are made of them alone, as if there
+        were no others; particles that are none of these are not labeled. If not given, all, but
+        for the constituents of rigid bodies, of which the center alone counts.
 
     Notes
     -----
-    While there are fewer than 21 particles, all are unknown, with one warning. Two-dimensional
+    Constituents of rigid bodies that are not labeled themselves have the label, confidence and
+    embedding of their body's center in files and in what is logged per particle, so that a body
+    has one color. In fractions, they do not count.
+
+    While there are no particles, nothing is labeled, with one warning. Two-dimensional
     simulations are refused when attached, and a :class:`hoomd.write.GSD` whose filter leaves out
     particles that it is to log labels of.
 
@@ -132,12 +172,15 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         device: str = "auto",
         filter: Any = None,
         keep_types: bool = False,
+        neighbors: Any = None,
     ) -> None:
         super().__init__()
         self.analyzer = Analyzer(model, device)
         self.filename = filename
         self.filter = filter
+        self.neighbors = neighbors
         self.keep_types = keep_types
+        self._has_warned = False
         self._forget()
 
     def _forget(self) -> None:
@@ -204,10 +247,13 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             return
         result, particles = self.result, self.particles
         if result is not None:
-            system = host_system(self._analysis().system)
+            analysis = self._analysis()
+            system = host_system(analysis.system)
             frame = make_frame(system, timestep, self._state.particle_types)
-            labeled = add_labels(frame, result, particles)
-            append_frame(self.filename, labeled, self.keep_types)
+            add_labels(frame, result, particles)
+            for chunk in {LABEL, CONFIDENCE, EMBEDDING} & set(frame.log):
+                frame.log[chunk] = _over_bodies(frame.log[chunk], particles, analysis.centers)
+            append_frame(self.filename, frame, self.keep_types)
 
     def _analysis(self) -> _Analysis:
         """Labels of the current state, computed unless they are known."""
@@ -226,6 +272,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             and self.analyzer.device.type == "cuda"
             and self._communicator is None
             and self.filter is None
+            and self.neighbors is None
         )
 
     def _fingerprint(self) -> tuple[Any, ...]:
@@ -250,36 +297,83 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             with self._state.gpu_local_snapshot as snapshot:
                 local = snapshot.particles
                 system = in_tag_order(local.position, local.typeid, local.tag, edges)
-            result = self.analyzer.analyze_running(system)
-            return _Analysis(fingerprint, system, None, result, result.fractions)
+                rigid = has_bodies(local.body)
+            if not rigid:
+                result = self.analyzer.analyze_running(system)
+                return _Analysis(fingerprint, system, None, False, result, result.fractions)
         with self._state.cpu_local_snapshot as snapshot:
             tags = own = np.array(snapshot.particles.tag)
             positions = np.array(snapshot.particles.position)
             types = np.array(snapshot.particles.typeid)
+            bodies = np.array(snapshot.particles.body)
         if self._communicator is not None:
-            tags, positions, types = (
-                share(self._communicator, values) for values in (own, positions, types)
+            tags, positions, types, bodies = (
+                share(self._communicator, values) for values in (own, positions, types, bodies)
             )
         order = np.argsort(tags)
+        tags = tags[order]
         system = make_system(positions[order], edges, types[order])
+        centers = rigid_centers(bodies[order], tags)
+        around = self._neighbors(tags, centers)
         particles = None
-        if self._communicator is not None or self.filter is not None:
+        if self._communicator is not None or self.filter is not None or around is not None:
             if self.filter is not None:
-                own = np.intersect1d(own, np.array(self.filter(self._state), own.dtype))
+                own = np.intersect1d(own, self._chosen(self.filter))
             # tags need not be 0, 1, ...: insertions and removals leave gaps
-            particles = np.sort(np.searchsorted(tags[order], own))
-        if particles is None or self._communicator is None or self.filter is not None:
-            result = self.analyzer.analyze_running(system, particles)
+            particles = np.sort(np.searchsorted(tags, own))
+            if around is not None:
+                particles = np.intersect1d(particles, around)
+        everyone = self._communicator is None and self.filter is None
+        part, places = among_neighbors(system, Choice(None if everyone else particles, around))
+        if places is None or self._communicator is None or self.filter is not None:
+            result = self.analyzer.analyze_running(part, places)
         else:
             # every neighbor is embedded by some rank
-            result = self.analyzer.analyze_running(
-                system, particles, partial(self._exchange, particles)
-            )
+            result = self.analyzer.analyze_running(part, places, partial(self._exchange, places))
         fractions = result.fractions
         if self._communicator is not None:
             counts = self._communicator.allreduce(np.asarray(fractions) * len(result.label))
             fractions = Fractions.from_array(self.class_names, counts / max(counts.sum(), 1))
-        return _Analysis(fingerprint, system, particles, result, fractions)
+        is_part = self.filter is not None or around is not None
+        if is_part and len(system.positions) and not sum(fractions.values()):
+            self._warn_of_nobody()
+        return _Analysis(
+            fingerprint,
+            system,
+            particles,
+            is_part,
+            result,
+            fractions,
+            neighbors=around,
+            centers=centers,
+        )
+
+    def _chosen(self, chosen: Any) -> NDArray[np.uint32]:
+        """Tags of the particles of this rank that a filter picks."""
+        return np.array(chosen(self._state), np.uint32)
+
+    def _neighbors(
+        self, tags: NDArray[np.uint32], centers: NDArray[np.int64] | None
+    ) -> NDArray[np.int64] | None:
+        """Those of all ranks' particles, in the order of tags, that may be neighbors."""
+        if self.neighbors is not None:
+            picked = self._chosen(self.neighbors)
+            if self._communicator is not None:
+                picked = share(self._communicator, picked)
+            return np.unique(np.searchsorted(tags, picked))
+        if centers is not None:
+            return np.flatnonzero(centers == np.arange(len(tags)))
+        return None
+
+    def _warn_of_nobody(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                "no particle is labeled: the filter of hoomd_gala.Classifier picks none of the "
+                "neighbors, which constituents of rigid bodies are only if neighbors= includes "
+                "them.",
+                stacklevel=2,
+            )
 
     def _exchange(
         self, particles: NDArray[np.int64], own: NDArray[np.float32]
@@ -313,7 +407,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         values, particles = self._collect(name), self.particles
         if values is None:
             return None
-        return fill(values, particles, len(self._analysis().system.positions), missing)
+        analysis = self._analysis()
+        everyone = fill(values, particles, len(analysis.system.positions), missing)
+        return _over_bodies(everyone, particles, analysis.centers)
 
     @property
     def result(self) -> Result | None:
@@ -331,7 +427,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     @property
     def particles(self) -> NDArray[np.int64] | None:
         """(*m*, ) int64: which particles, in the order of tags, are labeled; None for all."""
-        return None if self.filter is None else self._collect("particles")
+        return self._collect("particles") if self._analysis().is_part else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -393,8 +489,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Returns
         -------
         Clusters
-            Of all particles, in the order of tags. All MPI ranks have to ask for them, and get the
-            same.
+            Of all particles, in the order of tags; constituents of rigid bodies are where their
+            body is, and sizes are numbers of labeled particles. All MPI ranks have to ask for them,
+            and get the same.
         """
         which = structure if structure is None or isinstance(structure, str) else (*structure,)
         key = which, r_max
@@ -404,11 +501,19 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 return self._latest.clusters[key]
         analysis = self._analysis()
         if key not in analysis.clusters:
-            label = self._of_all("label", UNKNOWN)
+            label, particles = self._collect("label"), self.particles
             found = None
             if label is not None:
                 system, workers = host_system(analysis.system), torch.get_num_threads()
-                found = find_clusters(system, label, self.class_names, structure, r_max, workers)
+                total, neighbors = len(system.positions), analysis.neighbors
+                everyone = fill(label, particles, total, UNKNOWN)
+                part, _ = among_neighbors(system, Choice(None, neighbors))
+                inside = everyone if neighbors is None else everyone[neighbors]
+                ids, sizes = find_clusters(
+                    part, inside, self.class_names, structure, r_max, workers
+                )
+                ids = _over_bodies(fill(ids, neighbors, total, -1), particles, analysis.centers)
+                found = Clusters(ids, sizes)
             if self._communicator is not None:
                 found = self._communicator.bcast(found)
             assert found is not None

@@ -89,7 +89,7 @@ def reference_cell(name: str) -> UnitCell:
     cell = unit_cell(known)
     if not at:
         return cell
-    positions, box, types = cell.system
+    positions, box, types = cell.system[:3]
     stretch = np.array([1, 1, float(ratio) * box[0] / box[2]])
     box = np.concatenate([box[:3] * stretch, box[3:]])
     return UnitCell(name, cell.space_group, System(positions * stretch, box, types))

@@ -50,7 +50,7 @@ def symmetry(cell: str) -> Symmetry:
     Sites are equivalent here if proper operations map them onto each other, which are fewer than
     spglib calls equivalent.
     """
-    positions, box, _ = unit_cell(cell).system
+    positions, box = unit_cell(cell).system[:2]
     lattice = lattice_vectors(box)
     inverse = np.linalg.inv(lattice)
     fractional = positions @ inverse

@@ -1,0 +1,162 @@
+"""Particles chosen from a system: those to label, and those that may be neighbors."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .systems import System
+
+Integers = NDArray[np.int64]
+
+
+class Choice(NamedTuple):
+    """Which particles of a system are labeled, and which may be their neighbors.
+
+    Attributes
+    ----------
+    particles : (m,) int64 or None
+        Indices of those that are labeled; None for all neighbors.
+    neighbors : (k,) int64 or None
+        Indices of those that may be neighbors, ascending; None for all.
+    """
+
+    particles: Integers | None
+    neighbors: Integers | None
+
+    @property
+    def labeled(self) -> Integers | None:
+        """(m,) int64: indices of those that are labeled; None for all particles."""
+        return self.neighbors if self.particles is None else self.particles
+
+
+def select(system: System, chosen: Any, what: str = "particles") -> Integers | None:
+    """Find the indices of chosen particles.
+
+    Parameters
+    ----------
+    system : System
+        Of N particles.
+    chosen
+        Integers are indices and (N,) booleans a mask; strings are names of types, a single one or a
+        sequence. A number is never a type. None for all particles.
+    what : str
+        What an error calls them.
+
+    Returns
+    -------
+    (m,) int64, or None for all
+        In the order of the indices given, otherwise ascending.
+
+    Raises
+    ------
+    InputError
+        For indices, masks or names that the system does not have.
+    """
+    if chosen is None:
+        return None
+    # a sequence of nothing is one of floats to numpy
+    values = np.atleast_1d(np.asarray(chosen)) if np.size(chosen) else np.zeros(0, np.int64)
+    total = len(system.positions)
+    if values.ndim == 1 and values.dtype.kind == "U":
+        return _of_types(system, values.tolist(), what)
+    if values.ndim == 1 and values.dtype.kind == "b":
+        if len(values) != total:
+            raise InputError(
+                f"{what} are a mask of {len(values)} for {total} particles; give one bool for each."
+            )
+        return np.flatnonzero(values)
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise InputError(
+            f"{what} are of type {values.dtype} and shape {values.shape}; give indices, a mask "
+            "with a bool for each particle, or names of types."
+        )
+    outside = (values < 0) | (values >= total)
+    if outside.any():
+        raise InputError(f"{what} must be 0 to {total - 1}, not {values[outside][0]}.")
+    return values.astype(np.int64)
+
+
+def _of_types(system: System, names: list[str], what: str) -> Integers:
+    if not system.type_names:
+        raise InputError(
+            f"{what} are given by type, {', '.join(names)}, and the types of this system have no "
+            "names; give indices, or a mask such as types == 1."
+        )
+    for name in names:
+        if name not in system.type_names:
+            raise InputError(
+                f"{what} are given by type and there is no type {name!r}; there are "
+                f"{', '.join(system.type_names)}."
+            )
+    # types may share a name
+    wanted = [i for i, name in enumerate(system.type_names) if name in names]
+    return np.flatnonzero(np.isin(system.types, wanted))
+
+
+def choose(system: System, particles: Any, neighbors: Any) -> Choice:
+    """:func:`select` particles and neighbors, and check that these fit each other.
+
+    Without ``particles``, all neighbors are labeled.
+
+    Raises
+    ------
+    InputError
+        As :func:`select` does, and for particles that are not among the neighbors.
+    """
+    labeled = select(system, particles, "particles")
+    around = select(system, neighbors, "neighbors")
+    if around is None:
+        return Choice(labeled, None)
+    around = np.unique(around)
+    if labeled is not None and (missing := int((~np.isin(labeled, around)).sum())):
+        raise InputError(
+            f"{missing} of the {len(labeled)} particles to label are not among the neighbors; give "
+            "neighbors that include all of them."
+        )
+    return Choice(labeled, around)
+
+
+def among_neighbors(system: System, choice: Choice) -> tuple[System, Integers | None]:
+    """Reduce a system to the neighbors, so that nothing else costs or means anything.
+
+    Returns
+    -------
+    System, (m,) int64 or None
+        And the indices therein of the particles that are labeled; None for all.
+    """
+    particles, neighbors = choice
+    if neighbors is None:
+        return system, particles
+    part = system._replace(positions=system.positions[neighbors], types=system.types[neighbors])
+    return part, None if particles is None else np.searchsorted(neighbors, particles)
+
+
+def rigid_centers(body: Any, tags: Any = None) -> Integers | None:
+    """Where the center of each particle's rigid body is.
+
+    A center's body is its own tag, and its constituents have the same; negative numbers (which are
+    HOOMD's for free particles and floppy bodies), and bodies without a center, mean nothing.
+
+    Parameters
+    ----------
+    body : (N,) int
+        Bodies of particles as HOOMD has them.
+    tags : (N,) int, optional
+        Tags of the particles, ascending; 0, 1, … if not given.
+
+    Returns
+    -------
+    (N,) int64, or None if there are no constituents
+        Index of the center for constituents, and that of the particle itself for all others.
+    """
+    bodies = np.asarray(body).astype(np.int32).astype(np.int64)
+    itself = np.arange(len(bodies))
+    names = itself if tags is None else np.asarray(tags).astype(np.int64)
+    centers = itself[(bodies == names)]
+    if not len(centers):
+        return None
+    place = np.minimum(np.searchsorted(names[centers], bodies), len(centers) - 1)
+    found = np.where(names[centers][place] == bodies, centers[place], itself)
+    return None if (found == itself).all() else found
