@@ -77,10 +77,11 @@ def label_trajectory(
     topology : str or path, optional
         File with the particles of trajectories that hold their positions only, such as XTC.
     types : sequence of str, optional
-        Names of types of the particles to label; all if not given. Others get label -1 and
-        confidence 0, and fractions are of those labeled.
+        Names of types of the particles to label; all of ``neighbors`` if not given. Others
+        get label -1 and confidence 0, and fractions are of those labeled.
     neighbors : sequence of str, optional
-        Names of types of the particles that count as neighbors; all if not given.
+        Names of types of the particles that count as neighbors, those to label among them; all
+        particles if not given.
 
     Returns
     -------
@@ -186,6 +187,7 @@ def _label(
     read: tuple[_Frame, Stored],
 ) -> _Labeled:
     frame, stored = read
+    types = neighbors if types is None else types
     with _blamed(frame):
         some = {
             name: particles_of_types(stored.data, names)

@@ -66,13 +66,15 @@ def add(commands: Commands) -> None:
         "--types",
         type=names,
         metavar="A,B",
-        help="types of the particles to label, by name; others are unknown (default: all)",
+        help="types of the particles to label, by name; others are unknown (default: those of "
+        "--neighbors, or all)",
     )
     label.add_argument(
         "--neighbors",
         type=names,
         metavar="A,B",
-        help="types of the particles that count as neighbors (default: all)",
+        help="types of the particles that count as neighbors, those of --types among them "
+        "(default: all)",
     )
     label.add_argument(
         "--quantities",
