@@ -198,6 +198,12 @@ def _export(
 
     data = ovito_data(data)
     data.attributes.setdefault("Timestep", step)
+    if data.cell is None and name == "lammps/dump":
+        # which needs one; open boundaries are what OVITO writes for it
+        positions = np.asarray(data.particles.positions)
+        corner = positions.min(axis=0)
+        edges = np.diag(np.maximum(positions.max(axis=0) - corner, 1))
+        data.create_cell(np.column_stack((edges, corner)), pbc=(False, False, False))
     table = data.particles_
     columns = _columns(result, particles, table.count, quantities)
     for column, values in columns.items():
