@@ -1,46 +1,87 @@
 """Labels for existing trajectories, and copies of these for viewers."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-import gsd.hoomd
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .analyzer import Analyzer
 from .errors import InputError
 from .files.atomic import check_new, check_writable, replacing
 from .files.labels import (
-    add_labels,
+    QUANTITIES,
+    check_quantities,
     frame_labels,
     restore_types,
     structures_as_types,
     types_so_far,
 )
+from .files.outputs import append_all, check_format, open_gsd, open_output
+from .files.sources import Source, Stored, find_files, open_source, other_chunks, particles_of_types
 from .files.trajectories import open_trajectory
+from .results import Result
 from .schema import EMBEDDING
+
+_Path = str | os.PathLike[str]
 
 
 def label_trajectory(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
-    model: str | os.PathLike[str] = "structures",
+    source: _Path | Sequence[_Path],
+    target: _Path,
+    model: _Path = "structures",
     device: str = "auto",
     keep_types: bool = False,
+    quantities: Sequence[str] = QUANTITIES,
+    frames: slice | None = None,
+    workers: int = 1,
+    topology: _Path | None = None,
+    types: Sequence[str] | None = None,
+    neighbors: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """Copy a GSD trajectory with labels in every frame.
+    """Copy trajectories with labels in every frame.
 
     Parameters
     ----------
-    source, target : str or path
-        Trajectory to read, and file to write.
+    source : str or path, or sequence of these
+        Trajectories to read, one after the other: GSD files, and anything that OVITO, where it is
+        installed, or ASE reads. ``"dump.*"`` and the like stand for all files that match, in the
+        order of the numbers in their names.
+    target : str or path
+        File to write: ``.gsd``; ``.xyz`` or ``.extxyz``, extended XYZ; ``.dump`` or
+        ``.lammpstrj``, LAMMPS dump, in which labels are numbers only.
     model : str or path
         A shipped model's name, or a model file.
     device : str
         Where the network runs; ``"auto"`` is the GPU where there is one.
     keep_types : bool
-        Leave the particle types as they are. If not, structures are the types of the copy, which
-        is what OVITO shows by name and color, and the simulation's own types become logged
-        quantities, which all readers of this package take.
+        Leave the particle types of a GSD file as they are. If not, structures are the types of the
+        copy, which is what OVITO shows by name and color, and the simulation's own types become
+        logged quantities, which all readers of this package take.
+    quantities : sequence of str
+        What to write of each particle: ``"label"`` and, if need be, ``"confidence"`` and
+        ``"embedding"``. Of a model without classes embeddings are written in any case.
+    frames : slice, optional
+        Which of all frames, those of the first source first; all if not given.
+    workers : int
+        Frames that are labeled at the same time, each by one thread. With 1, all threads work on
+        the same frame.
+    topology : str or path, optional
+        File with the particles of trajectories that hold their positions only, such as XTC.
+    types : sequence of str, optional
+        Names of types of the particles to label; all of ``neighbors`` if not given. Others
+        get label -1 and confidence 0, and fractions are of those labeled.
+    neighbors : sequence of str, optional
+        Names of types of the particles that count as neighbors, those to label among them; all
+        particles if not given.
 
     Returns
     -------
@@ -50,16 +91,18 @@ def label_trajectory(
     Raises
     ------
     InputError
-        If the source cannot be read, the target exists or cannot be written, or if a frame cannot
+        If a source cannot be read, the target exists or cannot be written, or if a frame cannot
         be labeled; in the last case the frames before it are kept in the target.
     KeyboardInterrupt
         If interrupted; the message says which frames are kept in the target.
     """
-    source, target = Path(source), Path(target)
+    target = Path(target)
+    check_format(target)
     check_writable(target)
+    paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
     analyzer = Analyzer(model, device)
+    check_quantities(quantities, analyzer.class_names)
     fractions: dict[str, float] = {}
-    types: list[str] = []
     done = 0
     part = target.with_name(target.name + ".part")
 
@@ -70,23 +113,19 @@ def label_trajectory(
         os.replace(part, target)
         return f" The {done} frames before are labeled in {target}."
 
-    with open_trajectory(source) as frames:
-        if not len(frames):
-            raise InputError(f"{source} has no frames.")
+    with ExitStack() as opened:
+        sources = [opened.enter_context(open_source(path, topology)) for path in paths]
+        chosen = _chosen_frames(sources, frames)
+        label = partial(_label, analyzer, types, neighbors)
         try:
-            with gsd.hoomd.open(part, "w") as labeled:
-                for stored in tqdm(frames, desc="label", unit="frame"):
-                    frame = restore_types(stored)
-                    try:
-                        result = analyzer.analyze(frame)
-                    except (InputError, RuntimeError) as error:
-                        raise InputError(f"frame {done} of {source}: {error}") from None
-                    add_labels(frame, result)
-                    if not keep_types and analyzer.class_names:
-                        types = types_so_far(types, frame)
-                        structures_as_types(frame, types)
-                    labeled.append(frame)
-                    fractions = result.fractions
+            with (
+                open_output(part, target, quantities, keep_types) as write,
+                _in_order(label, chosen, workers) as labeled,
+            ):
+                for one in tqdm(labeled, total=len(chosen), desc="label", unit="frame"):
+                    with _blamed(one.frame):
+                        write(one.stored, one.result, one.particles, done)
+                    fractions = one.result.fractions
                     done += 1
         except InputError as error:
             raise InputError(f"{error}{keep()}") from None
@@ -98,6 +137,108 @@ def label_trajectory(
             raise KeyboardInterrupt(keep().strip().replace("The", "the", 1)) from None
     os.replace(part, target)
     return fractions
+
+
+class _Frame(NamedTuple):
+    """A frame of a file that is open."""
+
+    source: Source
+    number: int
+
+
+class _Labeled(NamedTuple):
+    """A frame with the labels of some of its particles, or of all."""
+
+    frame: _Frame
+    stored: Stored
+    result: Result
+    particles: NDArray[np.int64] | None
+
+
+def _chosen_frames(sources: Sequence[Source], frames: slice | None) -> list[_Frame]:
+    for source in sources:
+        if not source.total:
+            raise InputError(f"{source.path} has no frames.")
+    everything = [_Frame(source, index) for source in sources for index in range(source.total)]
+    chosen = everything if frames is None else everything[frames]
+    if not chosen:
+        raise InputError(f"there are {len(everything)} frames, and none in the requested range.")
+    return chosen
+
+
+@contextmanager
+def _blamed(frame: _Frame) -> Iterator[None]:
+    """Say of an error with which frame it came."""
+    try:
+        yield
+    except (InputError, RuntimeError) as error:
+        raise InputError(f"frame {frame.number} of {frame.source.path}: {error}") from None
+
+
+def _read(frame: _Frame) -> tuple[_Frame, Stored]:
+    with _blamed(frame):
+        return frame, frame.source.read(frame.number)
+
+
+def _label(
+    analyzer: Analyzer,
+    types: Sequence[str] | None,
+    neighbors: Sequence[str] | None,
+    read: tuple[_Frame, Stored],
+) -> _Labeled:
+    frame, stored = read
+    types = neighbors if types is None else types
+    with _blamed(frame):
+        some = {
+            name: particles_of_types(stored.data, names)
+            for name, names in (("particles", types), ("neighbors", neighbors))
+            if names is not None
+        }
+        result = analyzer.analyze(stored.data, **some)
+        return _Labeled(frame, stored, result, some.get("particles"))
+
+
+@contextmanager
+def _in_order(
+    label: Callable[[tuple[_Frame, Stored]], _Labeled], frames: Sequence[_Frame], workers: int
+) -> Iterator[Iterator[_Labeled]]:
+    """Read and label frames, several at the same time, and give them in their order.
+
+    Files are read by the calling thread, and at most two frames more than there are workers are
+    in memory. Threads are as fast as processes would be, since what takes time leaves Python, and
+    need neither a model nor compiled kernels of their own.
+    """
+    if workers == 1:
+        yield (label(_read(frame)) for frame in frames)
+        return
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, "label", initializer=lambda: torch.set_num_threads(1))
+    try:
+        yield _ahead(pool, label, iter(frames), workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor,
+    label: Callable[[tuple[_Frame, Stored]], _Labeled],
+    frames: Iterator[_Frame],
+    workers: int,
+) -> Iterator[_Labeled]:
+    # kernels are compiled and compared on first use, which is enough once
+    yield label(_read(next(frames)))
+    waiting: deque[Future[_Labeled]] = deque()
+    for frame in frames:
+        try:
+            waiting.append(pool.submit(label, _read(frame)))
+        except InputError as error:  # its turn comes after the frames before it
+            waiting.append(Future())
+            waiting[-1].set_exception(error)
+        if len(waiting) > workers:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def view_trajectory(
@@ -144,8 +285,10 @@ def view_trajectory(
                     f"{len(labels[0])}; write all particles, or label those that are written."
                 )
             types = types_so_far(types, frame)
-        with replacing(target) as part, gsd.hoomd.open(part, "w") as copy:
-            for frame in tqdm(frames, desc="write", unit="frame"):
+        first = Stored(frames[0], {})
+        with replacing(target) as part, open_gsd(part, first) as copy:
+            for i, frame in enumerate(tqdm(frames, desc="write", unit="frame")):
                 frame.log.pop(EMBEDDING, None)
-                copy.append(structures_as_types(restore_types(frame), types))
+                shown = structures_as_types(restore_types(frame), types)
+                append_all(copy, shown, other_chunks(frames, i))
     return target

@@ -147,7 +147,10 @@ def _sample_frame(
     else:
         embedding = frame.log.get(EMBEDDING)
         if embedding is None:
-            raise InputError(f"{where} holds no embeddings; give a model with --model.")
+            raise InputError(
+                f"{where} holds no embeddings; give a model with --model, or label with "
+                "--quantities label,confidence,embedding."
+            )
     chosen = _pick(len(embedding), n, rng)
     if labels is not None and labels[1]:
         about["structure"] = label_names(labels[0][chosen], labels[1])

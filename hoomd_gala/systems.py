@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 from .schema import OWN_TYPEID, ovito_name, own_type_names, own_typeid
+from .systems_from import Sample, from_mdanalysis, from_pymatgen, is_mdanalysis, is_pymatgen
 
 Array = NDArray[np.float64]
 
@@ -396,12 +397,23 @@ def _take(system: Any, flags: Flags | None) -> System:
         return _ovito_system(system)
     if hasattr(system, "cell") and hasattr(system, "pbc") and hasattr(system, "numbers"):
         return _ase_system(system)
+    if is_mdanalysis(system):
+        return _sample_system(from_mdanalysis(system))
+    if is_pymatgen(system):
+        return _sample_system(from_pymatgen(system))
     if isinstance(system, (list, np.ndarray)):
         return make_system(system, None, periodic=flags)
     raise InputError(
         f"cannot take a {type(system).__name__} as a system; give (box, points), a GSD frame, "
-        "a HOOMD snapshot, an OVITO DataCollection or ASE Atoms."
+        "a HOOMD snapshot, an OVITO DataCollection, ASE Atoms, an MDAnalysis AtomGroup or a "
+        "pymatgen Structure."
     )
+
+
+def _sample_system(sample: Sample) -> System:
+    flags = as_flags(sample.periodic)
+    positions, box = _rotate(sample.positions, _complete(sample.vectors, flags))
+    return make_system(positions, box, sample.types, flags, sample.type_names)
 
 
 def _frame_system(frame: Any) -> System:

@@ -64,6 +64,21 @@ def test_label_trajectory(tmp_path):
         assert types[trajectory[0].particles.typeid[0]] == "cI2-W"
 
 
+def test_lammps_dump(tmp_path):
+    lines = run("lammps_dump.py", tmp_path).strip().splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "timestep 0",
+        "timestep 1000",
+        "timestep 2000",
+    ]
+    first, second, last = (percent(line) for line in lines)
+    assert first > 0.95
+    assert second > 0.9
+    assert last < 0.1
+    header = "ITEM: ATOMS id type x y z c_pe label confidence"
+    assert (tmp_path / "labeled.lammpstrj").read_text().count(header) == 3
+
+
 def test_render_in_ovito(tmp_path):
     pictures = run("render_in_ovito.py", tmp_path).split()
     assert pictures == ["droplet-0.png", "droplet-0-cut.png"]

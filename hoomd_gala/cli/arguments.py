@@ -38,6 +38,26 @@ def size(text: str) -> float:
     return number
 
 
+def names(text: str) -> list[str]:
+    """Parse names with commas between them, each once."""
+    found = list(dict.fromkeys(text.split(",")))
+    if "" in found:
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; write A,B")
+    return found
+
+
+def frame_range(text: str) -> slice:
+    """Parse a Python index or slice of frames."""
+    from ..files.sources import parse_frames
+
+    try:
+        return parse_frames(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a range of frames; write START:STOP:STEP as a Python slice, or INDEX"
+        ) from None
+
+
 def add_device(command: Any) -> None:
     """Add ``--device``."""
     command.add_argument(

@@ -4,7 +4,25 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from .arguments import Commands, add_device
+from ..results import UNKNOWN, UNKNOWN_NAME
+from .arguments import DEFAULT, Commands, add_device, frame_range, names, positive
+
+_DESCRIPTION = """\
+Copies trajectories, one after the other, with the label and confidence of every
+particle in every frame. Reads GSD files, and whatever OVITO or ASE reads where one
+of these is installed: LAMMPS dump and data, extended XYZ, POSCAR, CIF, PDB, XTC and
+others. In a GSD file that it writes, structures become the particle types, which
+OVITO shows by name and color; the simulation's own types are kept as well.
+Interrupted, it keeps the frames that are done.
+"""
+
+_EXAMPLES = """\
+examples:
+  hoomd-gala label run.gsd labeled.gsd
+  hoomd-gala label run.lammpstrj labeled.gsd --frames 100::10 --workers 2
+  hoomd-gala label 'dump.*' labeled.xyz
+  hoomd-gala label run.xtc labeled.gsd --topology start.pdb --types O --neighbors O
+"""
 
 
 def add(commands: Commands) -> None:
@@ -12,22 +30,78 @@ def add(commands: Commands) -> None:
     label = commands.add_parser(
         "label",
         help="label every particle of a trajectory",
-        description="Copies a GSD trajectory with the label, confidence and embedding of every "
-        "particle in every frame. Structures become the particle types, which OVITO shows by name "
-        "and color; the simulation's own types are kept as well. Interrupted, it keeps the frames "
-        "that are done.",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     label.set_defaults(run=run)
-    label.add_argument("input", metavar="IN.gsd", type=Path)
-    label.add_argument("output", metavar="OUT.gsd", type=Path, help="must not exist")
+    label.add_argument(
+        "input",
+        metavar="IN",
+        nargs="+",
+        help="files, or quoted patterns such as 'dump.*', whose files are taken in the order of "
+        "the numbers in their names",
+    )
+    label.add_argument(
+        "output",
+        metavar="OUT",
+        type=Path,
+        help="OUT.gsd; OUT.xyz or OUT.extxyz, extended XYZ; OUT.dump or OUT.lammpstrj, LAMMPS "
+        "dump, in which labels are numbers; must not exist",
+    )
     label.add_argument(
         "--model",
         default="structures",
-        help="a shipped model's name or a model file (default: %(default)s)",
+        help=f"a shipped model's name or a model file {DEFAULT}",
     )
     add_device(label)
     label.add_argument(
-        "--keep-types", action="store_true", help="leave the particle types as they are"
+        "--frames",
+        type=frame_range,
+        metavar="RANGE",
+        help="which of all frames of the input, a Python index or slice: 10:100:5 (default: all; "
+        "write --frames=-10: with a sign in front)",
+    )
+    label.add_argument(
+        "--types",
+        type=names,
+        metavar="A,B",
+        help="types of the particles to label, by name; others are unknown (default: those of "
+        "--neighbors, or all)",
+    )
+    label.add_argument(
+        "--neighbors",
+        type=names,
+        metavar="A,B",
+        help="types of the particles that count as neighbors, those of --types among them "
+        "(default: all)",
+    )
+    label.add_argument(
+        "--quantities",
+        type=names,
+        default=["label", "confidence"],
+        metavar="NAMES",
+        help="what to write of each particle: label,confidence,embedding (default: "
+        "label,confidence; embeddings always of a model without classes)",
+    )
+    label.add_argument(
+        "--topology",
+        type=Path,
+        metavar="FILE",
+        help="where the particles of a trajectory of positions only, such as XTC, are described",
+    )
+    label.add_argument(
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="frames that are labeled at the same time, each by one thread; with 1, all threads "
+        f"work on the same frame {DEFAULT}",
+    )
+    label.add_argument(
+        "--keep-types",
+        action="store_true",
+        help="leave the particle types of a GSD file as they are",
     )
 
 
@@ -36,14 +110,26 @@ def run(options: argparse.Namespace) -> None:
     from ..labeling import label_trajectory
 
     fractions = label_trajectory(
-        options.input, options.output, options.model, options.device, options.keep_types
+        options.input,
+        options.output,
+        options.model,
+        options.device,
+        options.keep_types,
+        quantities=options.quantities,
+        frames=options.frames,
+        workers=options.workers,
+        topology=options.topology,
+        types=options.types,
+        neighbors=options.neighbors,
     )
-    print_fractions(fractions)
+    print_fractions(fractions, numbered=options.output.suffix != ".gsd")
 
 
-def print_fractions(fractions: Mapping[str, float]) -> None:
-    """Print the structures of a frame, the most frequent first."""
+def print_fractions(fractions: Mapping[str, float], numbered: bool) -> None:
+    """Print the structures of a frame, the most frequent first, with their labels if need be."""
     print("structures in the last frame:")
+    number = {name: k for k, name in enumerate(fractions)} | {UNKNOWN_NAME: UNKNOWN}
     for name, share in sorted(fractions.items(), key=lambda item: -item[1]):
         if share > 0:
-            print(f"  {name:20} {share:7.1%}")
+            label = f"  label {number[name]}" if numbered else ""
+            print(f"  {name:20} {share:7.1%}{label}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   hoomd-gala plot embedding --model denoising --cells cF4-Cu hP2-Mg cI2-W --output map.png
+  hoomd-gala label run.gsd labeled.gsd --quantities label,confidence,embedding
   hoomd-gala plot embedding --gsd labeled.gsd@-1 --output map.png
   hoomd-gala plot embedding --model structures --gsd run.gsd@::10 --color time --output time.png
 """
@@ -46,8 +47,8 @@ def _add_embedding(figures: Commands) -> None:
     embedding.set_defaults(run=plot_embedding)
     embedding.add_argument(
         "--model",
-        help="a shipped model's name or a model file; not needed for labeled GSD files, which "
-        "hold embeddings",
+        help="a shipped model's name or a model file; not needed for GSD files that hold "
+        "embeddings, such as label --quantities label,confidence,embedding writes",
     )
     embedding.add_argument("--output", required=True, type=Path, metavar="MAP.png")
     add_samples(embedding)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..colors import structure_types
+from ..errors import InputError
 from ..results import UNKNOWN, UNKNOWN_NAME, Result
 from ..schema import (
     CONFIDENCE,
@@ -43,10 +44,46 @@ def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] 
     return np.asarray(label, np.int32), decode_strings(names)
 
 
+#: What is known of each particle, and the chunks that hold it.
+CHUNKS = {"label": LABEL, "confidence": CONFIDENCE, "embedding": EMBEDDING}
+
+#: What is written of each particle unless something else is asked for. An embedding has 128 bytes,
+#: sixteen times as many as the two of these.
+QUANTITIES = ("label", "confidence")
+
+
+def check_quantities(quantities: Sequence[str], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Quantities to write, in their order; of a model without classes embeddings are among them.
+
+    Raises
+    ------
+    InputError
+        If there is no such quantity, or labels are left out.
+    """
+    for name in quantities:
+        if name not in CHUNKS:
+            raise InputError(
+                f"there is no quantity {name!r} of particles, only {', '.join(CHUNKS)}."
+            )
+    if "label" not in quantities:
+        raise InputError(
+            "labels cannot be left out; quantities are label and, if need be, confidence and "
+            "embedding."
+        )
+    return tuple(
+        name for name in CHUNKS if name in quantities or (name == "embedding" and not class_names)
+    )
+
+
 def add_labels(
-    frame: gsd.hoomd.Frame, result: Result, particles: NDArray[np.int64] | None = None
+    frame: gsd.hoomd.Frame,
+    result: Result,
+    particles: NDArray[np.int64] | None = None,
+    quantities: Sequence[str] = QUANTITIES,
 ) -> gsd.hoomd.Frame:
     """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
+
+    What the frame held of an earlier labeling goes.
 
     Parameters
     ----------
@@ -56,11 +93,22 @@ def add_labels(
         Of m particles.
     particles : (m,) int, optional
         Which ones these are; all if not given. The others get label -1 and confidence 0.
+    quantities : sequence of str
+        Of ``"label"``, ``"confidence"`` and ``"embedding"``, those to put there. Embeddings are
+        there in any case if the model has no classes.
+
+    Raises
+    ------
+    InputError
+        As :func:`check_quantities` does.
     """
-    total = frame.particles.N
-    frame.log[LABEL] = fill(result.label, particles, total, UNKNOWN)
-    for chunk, values in ((CONFIDENCE, result.confidence), (EMBEDDING, result.embedding)):
-        frame.log[chunk] = fill(values, particles, total, 0)
+    wanted = check_quantities(quantities, result.class_names)
+    for name, chunk in CHUNKS.items():
+        frame.log.pop(chunk, None)
+        if name in wanted:
+            missing = UNKNOWN if name == "label" else 0
+            values = getattr(result, name)
+            frame.log[chunk] = fill(values, particles, frame.particles.N, missing)
     frame.log[FRACTIONS] = np.asarray(result.fractions)
     frame.log[NAMES] = encode_strings(result.class_names)
     return frame

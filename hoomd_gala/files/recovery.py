@@ -37,11 +37,22 @@ _MAGIC = 0x65DF65DF65DF65DF
 _UNREADABLE = (RuntimeError, OSError, ValueError, LookupError, AttributeError, MemoryError)
 
 
-def other_schema(path: Path) -> str | None:
-    """Name and version of the schema of a GSD file that HOOMD has not written."""
+def _header(path: Path) -> bytes | None:
+    """Header of a GSD file, or None if it is none."""
     with open(path, "rb") as file:
         raw = file.read(_HEADER_SIZE)
-    if len(raw) < _HEADER_SIZE or _HEADER.unpack_from(raw)[0] != _MAGIC:
+    return raw if len(raw) == _HEADER_SIZE and _HEADER.unpack_from(raw)[0] == _MAGIC else None
+
+
+def is_gsd(path: Path) -> bool:
+    """Whether a file begins like a GSD file, whatever its name."""
+    return _header(path) is not None
+
+
+def other_schema(path: Path) -> str | None:
+    """Name and version of the schema of a GSD file that HOOMD has not written."""
+    raw = _header(path)
+    if raw is None:
         return None
     version = int.from_bytes(raw[_SCHEMA_VERSION], "little")
     name = raw[_SCHEMA].split(b"\0")[0].decode(errors="replace")

@@ -5,9 +5,10 @@ The labels in a frame are in :mod:`hoomd_gala.files.labels`, repair of damaged f
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import gsd.hoomd
 import numpy as np
@@ -16,7 +17,9 @@ from ..errors import InputError
 from ..schema import OWN_TYPES, decode_strings
 from ..systems import System, as_system, lattice_vectors
 from .labels import (
+    CHUNKS,
     as_written,
+    check_quantities,
     frame_labels,
     restore_types,
     structures_as_types,
@@ -109,24 +112,52 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
     return frame
 
 
-def _state_of_file(path: str | os.PathLike[str]) -> tuple[int | None, list[str] | None]:
-    """Read the timestep of a file's last frame, and the structures that its types stand for.
+class _State(NamedTuple):
+    """What a file holds that a frame is appended to.
 
-    Each is None if there is none. The frame's particles, with their embeddings, are not read.
+    Attributes
+    ----------
+    step : int
+        Timestep of its last frame.
+    structures : list of str or None
+        Particle types that stand for structures, if they do.
+    quantities : set of str
+        Names of what its first frame has of each particle.
+    """
+
+    step: int
+    structures: list[str] | None
+    quantities: set[str]
+
+
+def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
+    """Read what has to be known to append to a file, or None where there are no frames.
+
+    The particles of its last frame are not read.
     """
     if not Path(path).is_file():
-        return None, None
+        return None
     with open_trajectory(path) as trajectory:
         if not len(trajectory):
-            return None, None
+            return None
         last = len(trajectory) - 1
         types = stored_chunk(trajectory, last, "particles/types")
-        shown = trajectory.file.chunk_exists(frame=0, name=f"log/{OWN_TYPES}")
-        return stored_step(trajectory, last), decode_strings(types) if shown else None
+
+        def begins_with(chunk: str) -> bool:
+            return bool(trajectory.file.chunk_exists(frame=0, name=f"log/{chunk}"))
+
+        return _State(
+            stored_step(trajectory, last),
+            decode_strings(types) if begins_with(OWN_TYPES) else None,
+            {name for name, chunk in CHUNKS.items() if begins_with(chunk)},
+        )
 
 
 def append_frame(
-    path: str | os.PathLike[str], frame: gsd.hoomd.Frame, keep_types: bool = True
+    path: str | os.PathLike[str],
+    frame: gsd.hoomd.Frame,
+    keep_types: bool = True,
+    quantities: Sequence[str] | None = None,
 ) -> None:
     """Append a frame to a GSD file, made if need be.
 
@@ -141,26 +172,46 @@ def append_frame(
     keep_types : bool
         Whether the particle types of a labeled frame stay what they are. If not, they stand for
         structures, which is what OVITO shows by name and color, and the frame's own types become
-        logged quantities. Frames are appended as the first one was
-        written, whatever is asked for, or the file could not be read.
+        logged quantities.
+    quantities : sequence of str, optional
+        Which of those that a labeled frame has of each particle to write, as
+        :func:`~hoomd_gala.files.labels.check_quantities` takes them; all if not given.
+
+    Notes
+    -----
+    Frames are appended as the first one was written, whatever is asked for, or the file could not
+    be read.
 
     Raises
     ------
     InputError
-        If the file already holds later timesteps, or cannot be written.
+        If the file already holds later timesteps, its frames have quantities of each particle that
+        the frame has not, or it cannot be written.
     """
     step = frame.configuration.step
-    last, structures = _state_of_file(path)
-    if last is None and not keep_types:
-        named = frame_labels(frame)
-        structures = [] if named and named[1] else None
-    if last is not None and last >= step:
-        if last == step:
+    named = frame_labels(frame)
+    held = _state_of_file(path)
+    structures: list[str] | None = [] if named and named[1] and not keep_types else None
+    wanted: Collection[str] = CHUNKS
+    if quantities is not None and named:
+        wanted = check_quantities(quantities, named[1])
+    if held is not None:
+        if held.step == step:
             return
-        raise InputError(
-            f"{path} already holds frames up to timestep {last} and the run is at {step}; "
-            "remove it, choose another file, or cut it back with hoomd_gala.files.trim."
-        )
+        if held.step > step:
+            raise InputError(
+                f"{path} already holds frames up to timestep {held.step} and the run is at {step}; "
+                "remove it, choose another file, or cut it back with hoomd_gala.files.trim."
+            )
+        structures, wanted = held.structures, held.quantities or wanted
+        missing = [name for name in wanted if named and CHUNKS[name] not in frame.log]
+        if missing:
+            raise InputError(
+                f"frames in {path} have the {missing[0]} of each particle, which this one has not; "
+                "write it as well, or choose another file."
+            )
+    for name in set(CHUNKS) - set(wanted):
+        frame.log.pop(CHUNKS[name], None)
     if structures is not None:
         frame = structures_as_types(frame, types_so_far(structures, frame))
     else:

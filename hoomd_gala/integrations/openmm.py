@@ -1,6 +1,7 @@
 """The OpenMM adapter: a reporter that labels the particles of a running simulation."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import gsd.hoomd
@@ -9,7 +10,7 @@ import openmm
 from openmm import unit
 
 from ..analyzer import Analyzer
-from ..files.labels import add_labels
+from ..files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities
 from ..files.trajectories import append_frame, make_frame
 from ..results import Result
 from ..selection import among_neighbors, choose
@@ -79,6 +80,10 @@ class ClassifierReporter:
     neighbors : optional
         Particles that may be neighbors, in the same forms, so that environments are made of them
         alone; they include all of ``particles``. All if not given.
+    quantities : sequence of str
+        Of ``"label"``, ``"confidence"`` and ``"embedding"``, those that are written to ``file``.
+        Embeddings take 128 bytes per particle, and are written in any case if the model has no
+        classes.
 
     Attributes
     ----------
@@ -100,6 +105,7 @@ class ClassifierReporter:
         particles: Any = None,
         keep_types: bool = False,
         neighbors: Any = None,
+        quantities: Sequence[str] = QUANTITIES,
     ) -> None:
         self.file = file
         self.interval = reportInterval
@@ -107,6 +113,7 @@ class ClassifierReporter:
         self.particles = particles
         self.neighbors = neighbors
         self.keep_types = keep_types
+        self.quantities = check_quantities(quantities, self.analyzer.class_names)
         self.result: Result | None = None
 
     def describeNextReport(self, simulation: Any) -> dict[str, Any]:
@@ -123,5 +130,5 @@ class ClassifierReporter:
             choice = choice._replace(particles=np.unique(choice.particles))
         self.result = self.analyzer.analyze_running(*among_neighbors(system, choice))
         if self.file is not None:
-            add_labels(frame, self.result, choice.labeled)
-            append_frame(self.file, frame, self.keep_types)
+            add_labels(frame, self.result, choice.labeled, tuple(CHUNKS))
+            append_frame(self.file, frame, self.keep_types, self.quantities)

@@ -102,9 +102,12 @@ def _held_labels(data: DataCollection) -> _Labels | None:
         return None
     # OVITO gives the rows of null-padded text as one flat sequence of numbers
     text = np.atleast_1d(np.asarray(names, np.int8)).tobytes()
+    label = np.array(data.particles[ovito_name(LABEL)])
+    # which need not have been written
+    confidence = data.particles.get(ovito_name(CONFIDENCE))
     return (
-        np.array(data.particles[ovito_name(LABEL)]),
-        np.array(data.particles[ovito_name(CONFIDENCE)]),
+        label,
+        np.full(len(label), np.nan, np.float32) if confidence is None else np.array(confidence),
         tuple(name.decode() for name in text.split(b"\0") if name),
     )
 

@@ -4,7 +4,6 @@ Every environment is labeled by the frame it came from: a unit cell at a noise l
 a trajectory.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ..crystals.prototypes import crystal, displace, droplet, strain, unit_cell
 from ..errors import InputError
+from ..files.sources import parse_frames
 from ..files.trajectories import open_trajectory
 from ..neighbors.environments import PeriodicTree, scale_bonds
 from ..networks import encode_types
@@ -191,15 +191,13 @@ def parse_range(text: str) -> FrameRange:
     path, at, numbers = text.rpartition("@")
     if not at or Path(text).is_file():
         return FrameRange(Path(text), slice(None))
-    if not re.fullmatch(r"-?\d+|(-?\d+)?:(-?\d+)?(:-?[1-9]\d*)?", numbers):
+    try:
+        return FrameRange(Path(path), parse_frames(numbers))
+    except ValueError:
         raise InputError(
             f"{text!r}: {numbers!r} is not a range of frames; write FILE@START:STOP:STEP as a "
             "Python slice, or FILE@INDEX."
-        )
-    if ":" not in numbers:
-        index = int(numbers)
-        return FrameRange(Path(path), slice(index, index + 1 if index != -1 else None))
-    return FrameRange(Path(path), slice(*(int(x) if x else None for x in numbers.split(":"))))
+        ) from None
 
 
 def trajectory_frames(

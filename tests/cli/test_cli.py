@@ -20,6 +20,8 @@ from hoomd_gala.learning.datasets import FrameRange, trajectory_frames
 from hoomd_gala.learning.hand_labels import HandLabel, labeled_systems
 from hoomd_gala.networks import CoreConfig
 
+EMBEDDINGS = ["--quantities", "label,confidence,embedding"]
+
 
 def test_labeled_file_opens_in_ovito_with_particle_properties(
     trajectory_path, model_path, tmp_path, capsys
@@ -27,7 +29,8 @@ def test_labeled_file_opens_in_ovito_with_particle_properties(
     from ovito.io import import_file
 
     out = tmp_path / "out.gsd"
-    assert main(["label", str(trajectory_path), str(out), "--model", str(model_path)]) == 0
+    command = ["label", str(trajectory_path), str(out), "--model", str(model_path), *EMBEDDINGS]
+    assert main(command) == 0
     assert "cI2-W" in capsys.readouterr().out
     pipeline = import_file(str(out))
     assert pipeline.source.num_frames == 5
@@ -49,7 +52,7 @@ def labeled_twice(source, tmp_path, model):
     """Label a file, and then what came out."""
     once, twice = tmp_path / "once.gsd", tmp_path / "twice.gsd"
     for start, out in ((source, once), (once, twice)):
-        assert main(["label", str(start), str(out), "--model", str(model)]) == 0
+        assert main(["label", str(start), str(out), "--model", str(model), *EMBEDDINGS]) == 0
     return once, twice
 
 

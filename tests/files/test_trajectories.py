@@ -25,8 +25,12 @@ from hoomd_gala.files import (
     recover,
     trim,
 )
+from hoomd_gala.files.labels import QUANTITIES
 from hoomd_gala.results import Result
 from hoomd_gala.systems import as_system
+
+EVERYTHING = ("label", "confidence", "embedding")
+EMBEDDING = "particles/hoomd_gala/Classifier/embedding"
 
 
 def steps(path):
@@ -61,7 +65,7 @@ def test_labels_survive_the_file(bcc, tmp_path):
         label, rng.random(n, np.float32), rng.random((n, 4), np.float32), ("cF4-Cu", "cI2-W")
     )
     path = tmp_path / "labeled.gsd"
-    append_frame(path, add_labels(make_frame(bcc, 5), result))
+    append_frame(path, add_labels(make_frame(bcc, 5), result, quantities=EVERYTHING))
     with open_trajectory(path) as trajectory:
         frame = trajectory[0]
     found, names = frame_labels(frame)
@@ -254,13 +258,15 @@ def test_appending_never_repeats_a_timestep_nor_overwrites_later_ones(bcc, tmp_p
         append_frame("/proc/run.gsd", make_frame(bcc, 15))
 
 
-def labeled_frame(step, types=("A", "B"), names=("cI2-W", "disordered"), n=30):
+def labeled_frame(
+    step, types=("A", "B"), names=("cI2-W", "disordered"), n=30, quantities=QUANTITIES
+):
     rng = np.random.default_rng(step)
     system = gas(n, rng)._replace(types=np.arange(n) % 2)
     result = Result(
         np.zeros(n, np.int32) - (not names), np.ones(n, np.float32), np.zeros((n, 2)), tuple(names)
     )
-    return add_labels(make_frame(system, step, types), result)
+    return add_labels(make_frame(system, step, types), result, quantities=quantities)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -282,6 +288,48 @@ def test_a_file_goes_on_as_it_began(tmp_path, first):
         np.testing.assert_array_equal(as_system(frames[index]).types, np.arange(30) % 2)
     assert read_frame(path, 5).particles.types == ["A"]
     assert trim(path, 100) == 6
+
+
+def test_only_what_is_asked_for_is_written(tmp_path):
+    sizes = {}
+    for quantities in (("label",), QUANTITIES, EVERYTHING):
+        path = tmp_path / f"{len(quantities)}.gsd"
+        append_frame(path, labeled_frame(0, quantities=EVERYTHING), quantities=quantities)
+        with open_trajectory(path) as trajectory:
+            log = trajectory[0].log
+        held = [name for name in EVERYTHING if f"particles/hoomd_gala/Classifier/{name}" in log]
+        assert held == list(quantities)
+        again = labeled_frame(0, quantities=quantities)
+        assert {*again.log} == {*log}
+        sizes[quantities] = path.stat().st_size
+    assert list(sizes.values()) == sorted(sizes.values())
+    # a model without classes has nothing else
+    assert EMBEDDING in labeled_frame(0, names=(), quantities=("label",)).log
+    with pytest.raises(InputError, match="no quantity 'labels' of particles, only label, conf"):
+        labeled_frame(0, quantities=("labels",))
+    with pytest.raises(InputError, match="labels cannot be left out"):
+        labeled_frame(0, quantities=("embedding",))
+
+
+def test_embeddings_go_on_as_the_file_began(tmp_path):
+    with_them, without = tmp_path / "with.gsd", tmp_path / "without.gsd"
+    append_frame(with_them, labeled_frame(0, quantities=EVERYTHING))
+    append_frame(without, labeled_frame(0))
+    for path in (with_them, without):
+        append_frame(path, labeled_frame(1, quantities=EVERYTHING), quantities=QUANTITIES)
+        with gsd.fl.open(path, "r") as file:
+            assert file.chunk_exists(1, f"log/{EMBEDDING}") is (path == with_them)
+        import_file(str(path))
+    # readers would take them from the first frame
+    with pytest.raises(InputError, match=r"have the embedding of each particle, which this one"):
+        append_frame(with_them, labeled_frame(2))
+    assert steps(with_them) == [0, 1]
+
+
+def test_labeling_again_leaves_nothing_of_the_first_time():
+    frame = labeled_frame(0, quantities=EVERYTHING)
+    result = Result(np.zeros(30, np.int32), np.ones(30, np.float32), np.ones((30, 9)), ("a",))
+    assert EMBEDDING not in add_labels(frame, result).log
 
 
 def test_shapes_that_come_later_can_be_labeled(tmp_path):

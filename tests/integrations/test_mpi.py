@@ -53,7 +53,9 @@ langevin = hoomd.md.methods.Langevin(hoomd.filter.All(), kT=0.5)
 simulation.operations.integrator = hoomd.md.Integrator(dt=0.002, methods=[langevin], forces=[lj])
 name = f"{folder}/{communicator.partition}"
 chosen = hoomd.filter.Tags([900, 5, 17, 512]) if int(filtered) else None
-classifier = hoomd_gala.Classifier(model, name + ".gsd", filter=chosen)
+classifier = hoomd_gala.Classifier(
+    model, name + ".gsd", filter=chosen, quantities=("label", "confidence", "embedding")
+)
 logger = hoomd.logging.Logger(categories=["scalar", "particle", "sequence"])
 logger.add(classifier)
 writers = simulation.operations.writers

@@ -387,3 +387,15 @@ def test_modifier_shows_labels_that_the_file_holds(labeled, tmp_path):
     )
     assert [prop.name for prop in data.particles.properties].count("Color") == 1
     np.testing.assert_array_equal(data.particles.colors, label_colors(label, names))
+
+
+def test_the_modifier_is_found_where_ovito_looks_for_modifiers():
+    from importlib.metadata import entry_points
+
+    from hoomd_gala.integrations.ovito import ClassifierModifier
+
+    [entry] = [
+        one for one in entry_points(group="OVITO.Modifier") if one.value.startswith("hoomd_gala.")
+    ]
+    assert entry.load() is ClassifierModifier
+    assert "hoomd-gala" in entry.name

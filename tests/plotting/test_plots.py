@@ -128,7 +128,8 @@ def test_rare_structures_share_a_color_and_a_name(tmp_path, figures):
 
 def test_map_of_a_labeled_file_takes_its_embeddings(trajectory_path, model_path, tmp_path):
     labeled = tmp_path / "labeled.gsd"
-    assert main(["label", str(trajectory_path), str(labeled), "--model", str(model_path)]) == 0
+    command = ["label", str(trajectory_path), str(labeled), "--model", str(model_path)]
+    assert main([*command, "--quantities", "label,confidence,embedding"]) == 0
     kept, anew = tmp_path / "kept.png", tmp_path / "anew.png"
     data = ["--gsd", f"{labeled}@1:4:2", "--points", 100]
     assert plot("embedding", *data, "--output", kept) == 0

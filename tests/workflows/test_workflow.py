@@ -102,7 +102,7 @@ def check_results(folder, engine):
                 assert len(labels) == 216
                 assert (labels >= -1).all()
                 assert (labels < 3).all()
-                assert frame.log["particles/hoomd_gala/Classifier/embedding"].shape == (216, 16)
+                assert "particles/hoomd_gala/Classifier/embedding" not in frame.log
         # what a person opens has structures as types, whatever the engine's file has
         with open_trajectory(job / "trajectory-view.gsd") as view:
             assert [frame.configuration.step for frame in view] == SMOKE_STEPS

@@ -25,11 +25,10 @@ from ...analyzer import Analyzer
 from ...clusters import Clusters, find_clusters
 from ...colors import label_colors
 from ...errors import InputError
-from ...files.labels import add_labels, encode_strings, fill
+from ...files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, encode_strings, fill
 from ...files.trajectories import append_frame, make_frame
 from ...neighbors.device_arrays import has_bodies, host_system, in_tag_order
 from ...results import UNKNOWN, Fractions, Result
-from ...schema import CONFIDENCE, EMBEDDING, LABEL
 from ...selection import Choice, among_neighbors, rigid_centers
 from ...systems import System, make_system
 from .ranks import collect, open_communicator, share
@@ -138,6 +137,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Particles that may be neighbors, so that environments are made of them alone, as if there
         were no others; particles that are none of these are not labeled. If not given, all, but
         for the constituents of rigid bodies, of which the center alone counts.
+    quantities : sequence of str
+        Of ``"label"``, ``"confidence"`` and ``"embedding"``, those written to ``filename``.
+        Embeddings take 128 bytes per particle, and are written in any case if the model has no
+        classes.
 
     Notes
     -----
@@ -173,6 +176,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         filter: Any = None,
         keep_types: bool = False,
         neighbors: Any = None,
+        quantities: Sequence[str] = QUANTITIES,
     ) -> None:
         super().__init__()
         self.analyzer = Analyzer(model, device)
@@ -180,6 +184,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self.filter = filter
         self.neighbors = neighbors
         self.keep_types = keep_types
+        self.quantities = check_quantities(quantities, self.analyzer.class_names)
         self._has_warned = False
         self._forget()
 
@@ -250,10 +255,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             analysis = self._analysis()
             system = host_system(analysis.system)
             frame = make_frame(system, timestep, self._state.particle_types)
-            add_labels(frame, result, particles)
-            for chunk in {LABEL, CONFIDENCE, EMBEDDING} & set(frame.log):
+            add_labels(frame, result, particles, tuple(CHUNKS))
+            for chunk in CHUNKS.values():
                 frame.log[chunk] = _over_bodies(frame.log[chunk], particles, analysis.centers)
-            append_frame(self.filename, frame, self.keep_types)
+            append_frame(self.filename, frame, self.keep_types, self.quantities)
 
     def _analysis(self) -> _Analysis:
         """Labels of the current state, computed unless they are known."""
