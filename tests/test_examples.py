@@ -137,3 +137,26 @@ def test_critical_nucleus(tmp_path):
     assert np.median(largest) >= 20
     ids = logs[-1]["particles/hoomd_gala/Classifier/cluster"]
     assert np.count_nonzero(ids == 0) == largest[-1]
+
+
+@needs_hoomd
+def test_rigid_bodies(tmp_path):
+    bodies, file = run("rigid_bodies.py", tmp_path).strip().splitlines()
+    assert bodies.startswith("500 bodies")
+    assert percent(bodies) > 0.95
+    assert file.startswith("3500 particles")
+    assert percent(file.partition(",")[2]) == pytest.approx(percent(bodies), abs=0.002)
+
+
+def test_mixture(tmp_path):
+    among_all, alone = run("mixture.py", tmp_path).strip().splitlines()
+    assert percent(among_all) < 0.2
+    assert percent(alone) > 0.95
+
+
+def test_cluster_in_vacuum(tmp_path):
+    ball, slab, bulk = run("cluster_in_vacuum.py", tmp_path).strip().splitlines()
+    assert 0.4 < percent(ball) < 0.9
+    assert percent(ball.partition("%")[2]) > 0.98
+    assert 0.8 < percent(slab) < 0.95
+    assert percent(bulk) > 0.99

@@ -559,21 +559,3 @@ def test_frames_before_a_torn_one_come_back(simulation, model_path, tmp_path):
     assert frames >= 2
     assert recover(path, path) == frames
     assert steps_of(path) == [10, 20, 30, 40][:frames]
-
-
-def test_embeddings_are_written_where_they_are_asked_for(simulation, model_path, tmp_path):
-    names = ("label", "confidence", "embedding")
-    written = {(): names[:2], ("label",): names[:1], names: names}
-    for i, quantities in enumerate(written):
-        options = {"quantities": quantities} if quantities else {}
-        attach(simulation, hoomd_gala.Classifier(model_path, tmp_path / f"{i}.gsd", **options))
-    simulation.run(10)
-    for i, expected in enumerate(written.values()):
-        with open_trajectory(tmp_path / f"{i}.gsd") as trajectory:
-            log = trajectory[-1].log
-        held = {
-            key.rpartition("/")[2] for key in log if key.startswith("particles/hoomd_gala/Class")
-        }
-        assert held == set(expected)
-    with pytest.raises(InputError, match="no quantity 'color'"):
-        hoomd_gala.Classifier(model_path, quantities=("label", "color"))

@@ -45,7 +45,8 @@ def kinds_of(simulation):
 
 def test_the_center_of_a_body_counts_and_all_of_it_has_one_label(bodies, model_path, tmp_path):
     own, logged = tmp_path / "own.gsd", tmp_path / "logged.gsd"
-    classifier = attach(bodies, model_path, own)
+    everything = ("label", "confidence", "embedding")
+    classifier = attach(bodies, model_path, own, quantities=everything)
     logger = hoomd.logging.Logger(categories=["particle", "sequence"])
     logger.add(classifier)
     writer = hoomd.write.GSD(trigger=10, filename=str(logged), mode="xb", logger=logger)

@@ -26,11 +26,12 @@ from ...clusters import Clusters, find_clusters
 from ...colors import label_colors
 from ...errors import InputError
 from ...files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, encode_strings, fill
-from ...files.trajectories import append_frame, make_frame
+from ...files.trajectories import append_frame
 from ...neighbors.device_arrays import has_bodies, host_system, in_tag_order
 from ...results import UNKNOWN, Fractions, Result
 from ...selection import Choice, among_neighbors, rigid_centers
 from ...systems import System, make_system
+from .frames import snapshot_frame
 from .ranks import collect, open_communicator, share
 
 
@@ -251,10 +252,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self.filename is None:
             return
         result, particles = self.result, self.particles
+        snapshot = self._state.get_snapshot()
         if result is not None:
             analysis = self._analysis()
-            system = host_system(analysis.system)
-            frame = make_frame(system, timestep, self._state.particle_types)
+            frame = snapshot_frame(snapshot, timestep)
             add_labels(frame, result, particles, tuple(CHUNKS))
             for chunk in CHUNKS.values():
                 frame.log[chunk] = _over_bodies(frame.log[chunk], particles, analysis.centers)
