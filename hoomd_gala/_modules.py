@@ -12,6 +12,7 @@ from typing import Any
 #: and OVITO, which need not be installed, have short names as well.
 PUBLIC = (
     "analyzer",
+    "clusters",
     "colors",
     "crystals",
     "errors",
@@ -19,6 +20,7 @@ PUBLIC = (
     "integrations",
     "labeling",
     "learning",
+    "names",
     "neighbors",
     "networks",
     "openmm",

@@ -9,12 +9,46 @@ from ...results import class_indices
 from .classifier import Classifier
 
 
-def _check_period(period: int) -> None:
-    if period < 1:
-        raise InputError(f"the period is {period}; give a positive number of timesteps.")
+class _Threshold(hoomd.trigger.Trigger):  # type: ignore[misc]
+    """Active from where a number reaches one value until it falls below another.
+
+    Parameters
+    ----------
+    classifier, structure, above, release, period
+        As the triggers below have them, with a number for ``release``.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        structure: str | Sequence[str] | None,
+        above: float,
+        release: float,
+        period: int,
+    ) -> None:
+        super().__init__()
+        if period < 1:
+            raise InputError(f"the period is {period}; give a positive number of timesteps.")
+        class_indices(classifier.class_names, structure)
+        self.classifier = classifier
+        self.structure = structure
+        self.above = above
+        self.release = release
+        self.period = period
+        #: Whether the number was past the threshold when it was last evaluated.
+        self.active = False
+
+    def _value(self) -> float:
+        """Return the number, which is at most ``period`` timesteps old."""
+        raise NotImplementedError
+
+    def compute(self, timestep: int) -> bool:
+        """Decide for a timestep; called by HOOMD at most once for each."""
+        self.active = self._value() >= (self.release if self.active else self.above)
+        return self.active
 
 
-class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
+class Fraction(_Threshold):
     """Active while the fraction of a structure is past a threshold.
 
     Like :class:`hoomd.trigger.After`, it stays active: combine it with
@@ -76,30 +110,18 @@ class Fraction(hoomd.trigger.Trigger):  # type: ignore[misc]
         release: float | None = None,
         period: int = 1,
     ) -> None:
-        super().__init__()
         release = above if release is None else release
         if not 0 < release <= above <= 1:
             raise InputError(
                 f"release is {release} and above {above}; give 0 < release <= above <= 1."
             )
-        _check_period(period)
-        class_indices(classifier.class_names, structure)
-        self.classifier = classifier
-        self.structure = structure
-        self.above = above
-        self.release = release
-        self.period = period
-        #: Whether the fraction was past the threshold when it was last evaluated.
-        self.active = False
+        super().__init__(classifier, structure, above, release, period)
 
-    def compute(self, timestep: int) -> bool:
-        """Decide for a timestep; called by HOOMD at most once for each."""
-        fraction = self.classifier.recent_fraction(self.structure, self.period)
-        self.active = fraction >= (self.release if self.active else self.above)
-        return self.active
+    def _value(self) -> float:
+        return self.classifier.recent_fraction(self.structure, self.period)
 
 
-class LargestCluster(hoomd.trigger.Trigger):  # type: ignore[misc]
+class LargestCluster(_Threshold):
     """Active while the largest cluster of a structure has a number of particles or more.
 
     Parameters
@@ -145,25 +167,13 @@ class LargestCluster(hoomd.trigger.Trigger):  # type: ignore[misc]
         period: int = 1,
         r_max: float | None = None,
     ) -> None:
-        super().__init__()
         release = above if release is None else release
         if not 0 < release <= above:
             raise InputError(f"release is {release} and above {above}; give 0 < release <= above.")
         if r_max is not None and not r_max > 0:
             raise InputError(f"r_max is {r_max}; give a positive distance.")
-        _check_period(period)
-        class_indices(classifier.class_names, structure)
-        self.classifier = classifier
-        self.structure = structure
-        self.above = above
-        self.release = release
-        self.period = period
+        super().__init__(classifier, structure, above, release, period)
         self.r_max = r_max
-        #: Whether the largest cluster was past the threshold when it was last evaluated.
-        self.active = False
 
-    def compute(self, timestep: int) -> bool:
-        """Decide for a timestep; called by HOOMD at most once for each."""
-        found = self.classifier.clusters(self.structure, self.r_max, self.period)
-        self.active = found.largest >= (self.release if self.active else self.above)
-        return self.active
+    def _value(self) -> float:
+        return self.classifier.clusters(self.structure, self.r_max, self.period).largest
