@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from .errors import InputError
 from .neighbors.boundaries import vacuum_box
 from .neighbors.environments import PeriodicTree
-from .results import class_indices
+from .results import UNKNOWN, class_indices
 from .systems import System
 
 #: Neighbors that may connect a particle: more than any first shell that holds a crystal together.
@@ -79,10 +79,22 @@ def find_clusters(
     Raises
     ------
     InputError
-        If there is no class of that name, or ``r_max`` is not positive.
+        If there is no class of that name, ``r_max`` is not positive, or the labels do not fit the
+        system or the classes.
     """
     if r_max is not None and not r_max > 0:
         raise InputError(f"r_max is {r_max}; give a positive distance.")
+    label, total = np.asarray(label), len(system.positions)
+    if label.shape != (total,) or label.dtype.kind not in "iu":
+        raise InputError(
+            f"labels have shape {label.shape} and dtype {label.dtype}; give one integer for each "
+            f"of the {total} particles."
+        )
+    wrong = (label < UNKNOWN) | (label >= len(class_names))
+    if wrong.any():
+        raise InputError(
+            f"label {label[wrong][0]} is none of the {len(class_names)} classes, and not -1."
+        )
     chosen = np.zeros(len(class_names) + 1, bool)
     chosen[class_indices(class_names, structure)] = True
     inside = chosen[label]  # -1 picks the last one

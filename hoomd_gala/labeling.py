@@ -135,6 +135,9 @@ def label_trajectory(
             ) from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt(keep().strip().replace("The", "the", 1)) from None
+        except BaseException:
+            keep()
+            raise
     os.replace(part, target)
     return fractions
 

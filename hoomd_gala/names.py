@@ -153,8 +153,9 @@ def find_class(name: str, class_names: Sequence[str]) -> str | None:
     Parameters
     ----------
     name : str
-        The class's own name, or any name or designation in :data:`STRUCTURES`; capitals, spaces,
-        hyphens and underscores do not matter.
+        The class's own name, or any name or designation in :data:`STRUCTURES`. Spaces, hyphens and
+        underscores do not matter, nor do capitals in names of more than two letters: Sc and Si are
+        elements.
     class_names : sequence of str
         The classes to choose from.
 
@@ -176,4 +177,5 @@ def find_class(name: str, class_names: Sequence[str]) -> str | None:
 
 
 def _letters(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    letters = "".join(letter for letter in name if letter.isalnum())
+    return letters if len(letters) < 3 and letters.isalpha() else letters.casefold()

@@ -438,6 +438,8 @@ def _frame_system(frame: Any) -> System:
 
 
 def _ovito_system(data: Any) -> System:
+    if data.particles is None or data.particles.positions is None:
+        raise InputError("the OVITO data holds no positions of particles.")
     cell, positions = data.cell, np.asarray(data.particles.positions)
     if cell is None:
         box, flags = None, (False, False, False)

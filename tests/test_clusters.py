@@ -109,6 +109,12 @@ def test_bad_input(system_and_label):
         find_clusters(system, label, NAMES, r_max=0)
     with pytest.raises(InputError, match="no class 'hcp'"):
         find_clusters(system, label, NAMES, "hcp")
+    for wrong in (label[1:], np.append(label, 0), label.astype(float)):
+        with pytest.raises(InputError, match="one integer for each of"):
+            find_clusters(system, wrong, NAMES)
+    for wrong in (label + 1, label - 2):
+        with pytest.raises(InputError, match=r"none of the 3 classes, and not -1"):
+            find_clusters(system, wrong, NAMES)
 
 
 def test_images_connect_and_open_directions_do_not():

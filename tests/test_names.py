@@ -49,6 +49,8 @@ def test_no_name_stands_for_two_structures():
         ("fcc (cF4-Cu)", "cF4-Cu"), ("A15", "cP8-Cr3Si"), ("C14", "hP12-MgZn2"),
         ("sigma", "tP30-CrFe"), ("D8_b", "tP30-CrFe"), ("cubic diamond", "cF8-C"),
         ("Cubic_Diamond", "cF8-C"), ("beta-Mn", "cP20-Mn"), ("unknown", None), ("", None),
+        ("sc", "cP1-Po"), ("Sc", None), ("sI", "cP46-Si"),
+        ("Si", None), ("a15", "cP8-Cr3Si"), ("b20", "cP8-FeSi"),
     ],
 )  # fmt: skip
 def test_structures_are_found_by_what_people_call_them(name, class_name):

@@ -60,6 +60,8 @@ def check_quantities(quantities: Sequence[str], class_names: Sequence[str]) -> t
     InputError
         If there is no such quantity, or labels are left out.
     """
+    if isinstance(quantities, str):
+        quantities = (quantities,)
     for name in quantities:
         if name not in CHUNKS:
             raise InputError(

@@ -220,7 +220,11 @@ def _export(
             entry = structure.add_type_id(kind, table)
             entry.name, entry.color = title, structure_color(title)
         table.create_property("Color", data=label_colors(columns["label"], result.class_names))
-    export_file(data, str(path), name, columns=[key for key in table if "Magnitude" not in key])
+    columns_to_write = [key for key in table if "Magnitude" not in key]
+    if name != "xyz":
+        # text in a dump is read by nobody
+        columns_to_write = [key for key in columns_to_write if table[key].dtype.kind in "biuf"]
+    export_file(data, str(path), name, columns=columns_to_write)
 
 
 def _write_by_ase(

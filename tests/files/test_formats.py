@@ -344,3 +344,34 @@ def test_frames_before_a_broken_one_are_kept(cubic, model_path, tmp_path, capsys
     assert "2 frames before are labeled" in error
     with open_trajectory(out) as trajectory:
         assert len(trajectory) == 2
+
+
+@pytest.mark.parametrize("kind", ["cif", "xyz"])
+def test_dumps_have_no_columns_of_text(model_path, tmp_path, kind):
+    import ase.build
+    from ovito.io import import_file
+
+    source, out = tmp_path / f"in.{kind}", tmp_path / "out.dump"
+    atoms = ase.build.bulk("Cu", cubic=True).repeat(4)
+    if kind == "xyz":
+        atoms.new_array("site", np.array(["up"] * len(atoms)))
+        ase.io.write(source, atoms, format="extxyz")
+    else:
+        ase.io.write(source, atoms)
+    assert main(["label", str(source), str(out), "--model", str(model_path)]) == 0
+    data = import_file(str(out)).compute()
+    assert (np.asarray(data.particles["label"]) == 0).all()
+    assert len(ase.io.read(out, format="lammps-dump-text")) == len(atoms)
+
+
+def test_a_dump_without_positions_gets_a_sentence(model_path, tmp_path, capsys):
+    source = tmp_path / "in.dump"
+    rows = [f"{i} 1 0.1 0.2 0.3" for i in range(30)]
+    head = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "30", "ITEM: BOX BOUNDS pp pp pp"]
+    head += ["0 5", "0 5", "0 5", "ITEM: ATOMS id type vx vy vz"]
+    source.write_text("\n".join([*head, *rows, ""]))
+    for end in ("gsd", "dump"):
+        out = tmp_path / f"out.{end}"
+        assert main(["label", str(source), str(out), "--model", str(model_path)]) == 2
+        assert "no positions" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.dump"]

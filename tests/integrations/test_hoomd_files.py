@@ -74,5 +74,8 @@ def test_embeddings_are_written_where_they_are_asked_for(simulation, model_path,
             key.rpartition("/")[2] for key in log if key.startswith("particles/hoomd_gala/Class")
         }
         assert held == set(expected)
+    assert hoomd_gala.Classifier(model_path, quantities="label").quantities == ("label",)
+    with pytest.raises(InputError, match=r"neighbors is a str; give a HOOMD filter"):
+        hoomd_gala.Classifier(model_path, neighbors="A")
     with pytest.raises(InputError, match="no quantity 'color'"):
         hoomd_gala.Classifier(model_path, quantities=("label", "color"))

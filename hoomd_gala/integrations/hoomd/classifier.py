@@ -185,6 +185,12 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self.filter = filter
         self.neighbors = neighbors
         self.keep_types = keep_types
+        for option, value in (("filter", filter), ("neighbors", neighbors)):
+            if value is not None and not callable(value):
+                raise InputError(
+                    f"{option} is a {type(value).__name__}; give a HOOMD filter, such as "
+                    "hoomd.filter.Type(['A'])."
+                )
         self.quantities = check_quantities(quantities, self.analyzer.class_names)
         self._has_warned = False
         self._forget()
