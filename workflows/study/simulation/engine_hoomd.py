@@ -89,7 +89,8 @@ def run(
     logger.add(thermodynamics, quantities=["potential_energy", "kinetic_energy"])
     if model is not None:
         classifier = Classifier(model)
-        logger.add(classifier)
+        # embeddings, 128 bytes per particle, are read by nobody
+        logger.add(classifier, quantities=["label", "confidence", "fractions", "names"])
         trigger = hoomd.trigger.Periodic(protocol.period)
         simulation.operations.writers.append(
             hoomd.write.CustomWriter(action=classifier, trigger=trigger)
