@@ -165,8 +165,9 @@ def test_trajectory_input_that_cannot_be_used(trajectory_path, tmp_path):
 def test_frame_without_environments_is_named(tmp_path, bcc):
     import gsd.hoomd
 
-    few = bcc._replace(positions=bcc.positions[:5], types=bcc.types[:5])
-    with gsd.hoomd.open(tmp_path / "few.gsd", "w") as trajectory:
-        trajectory.append(make_frame(few, 0))
-    with pytest.raises(InputError, match=r"frame 0 of .*few.gsd: there are 5 particles"):
-        trajectory_frames([parse_range(str(tmp_path / "few.gsd"))], 10, np.random.default_rng(1))
+    flat = make_frame(bcc, 0)
+    flat.configuration.dimensions = 2
+    with gsd.hoomd.open(tmp_path / "flat.gsd", "w") as trajectory:
+        trajectory.append(flat)
+    with pytest.raises(InputError, match=r"frame 0 of .*flat.gsd: the frame is two-dimensional"):
+        trajectory_frames([parse_range(str(tmp_path / "flat.gsd"))], 10, np.random.default_rng(1))
