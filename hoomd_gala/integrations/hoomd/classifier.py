@@ -473,11 +473,15 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self, structure: str | Sequence[str] | None = None, period: int = 1
     ) -> float:
         """As :meth:`fraction`, of labels that are less than ``period`` timesteps old."""
-        if self._latest is not None and self._simulation is not None:
-            age = self._simulation.timestep - self._latest.fingerprint[0]
-            if 0 < age < period:
-                return self._latest.fractions.of(structure)
-        return self.fraction(structure)
+        recent = self._recent(period)
+        return self.fraction(structure) if recent is None else recent.fractions.of(structure)
+
+    def _recent(self, period: int) -> _Analysis | None:
+        """Return the latest analysis if it is of an earlier timestep, less than ``period`` ago."""
+        if self._latest is None or self._simulation is None:
+            return None
+        age = self._simulation.timestep - self._latest.fingerprint[0]
+        return self._latest if 0 < age < period else None
 
     def clusters(
         self,
@@ -507,10 +511,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """
         which = structure if structure is None or isinstance(structure, str) else (*structure,)
         key = which, r_max
-        if self._latest is not None and self._simulation is not None:
-            age = self._simulation.timestep - self._latest.fingerprint[0]
-            if 0 < age < period and key in self._latest.clusters:
-                return self._latest.clusters[key]
+        recent = self._recent(period)
+        if recent is not None and key in recent.clusters:
+            return recent.clusters[key]
         analysis = self._analysis()
         if key not in analysis.clusters:
             label, particles = self._collect("label"), self.particles
