@@ -166,7 +166,8 @@ def test_trajectory_opens_in_ovito_with_particle_properties(smoke):
             data = import_file(str(job / "trajectory.gsd")).compute(len(SMOKE_STEPS) - 1)
             assert data.particles["hoomd_gala_Classifier_label"].array.shape == (216,)
             assert data.particles["hoomd_gala_Classifier_confidence"].array.shape == (216,)
-            assert data.particles["hoomd_gala_Classifier_embedding"].array.shape == (216, 16)
+            # 64 bytes a particle and frame that nothing reads
+            assert "hoomd_gala_Classifier_embedding" not in data.particles
 
 
 @pytest.mark.skipif(not HAS_HOOMD, reason="HOOMD-blue is not installed: OpenMM ran above")
