@@ -155,7 +155,7 @@ def find_class(name: str, class_names: Sequence[str]) -> str | None:
     name : str
         The class's own name, or any name or designation in :data:`STRUCTURES`. Spaces, hyphens and
         underscores do not matter, nor do capitals in names of more than two letters: Sc and Si are
-        elements.
+        elements. Of other classes, capitals do not matter if a single one is meant.
     class_names : sequence of str
         The classes to choose from.
 
@@ -173,7 +173,8 @@ def find_class(name: str, class_names: Sequence[str]) -> str | None:
             names = (one, title(one), known.name, known.strukturbericht, *known.others)
             if wanted and wanted in map(_letters, names):
                 return one
-    return None
+    alike = [one for one in class_names if one.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _letters(name: str) -> str:

@@ -6,13 +6,13 @@ Everything here needs numpy alone, so that files of labels can be read without l
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .errors import InputError
-from .names import find_class
+from .names import find_class, title
 
 #: Name of particles that belong to no solid, and of those whose structure a model does not know.
 DISORDERED, UNKNOWN_NAME = "disordered", "unknown"
@@ -27,12 +27,15 @@ UNKNOWN_BELOW = 0.5
 class Fractions(dict[str, float]):
     """Fraction of particles in each structure, by name.
 
-    The keys are the names of a model's classes in their order, followed by ``"unknown"``. numpy
-    takes it as the (C + 1,) array of its values, and so do HOOMD-blue's loggers.
+    The keys are the names of a model's classes in their order, followed by ``"unknown"``; common
+    names find them as well. numpy takes it as the (C + 1,) array of its values, and so do
+    HOOMD-blue's loggers.
 
     Examples
     --------
     >>> result.fractions["cI2-W"]
+    0.54
+    >>> result.fractions["bcc"]
     0.54
     >>> np.asarray(result.fractions)
     array([0.54, 0.4 , 0.06])
@@ -67,6 +70,22 @@ class Fractions(dict[str, float]):
         chosen = class_indices([name for name in self if name != UNKNOWN_NAME], structure)
         return float(np.asarray(self)[chosen].sum())
 
+    def __missing__(self, name: str) -> float:
+        """Fraction of a class by another name than its own; KeyError if there is none."""
+        found = find_class(name, list(self))
+        if found is None:
+            raise KeyError(no_such_class(name, list(self)))
+        return super().__getitem__(found)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a class of that name, its own or another."""
+        return isinstance(name, str) and find_class(name, list(self)) is not None
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        """Fraction of a class by any of its names, or the default if there is none."""
+        found = find_class(name, list(self))
+        return default if found is None else super().__getitem__(found)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """(C + 1,) array of the values, float64 unless another type is asked for."""
         if copy is False:
@@ -100,12 +119,16 @@ class Result:
         The network's summary of each local environment.
     class_names : tuple of str
         Names of the classes; :attr:`names` gives the name for each particle.
+    counted : (k,) int64, optional
+        Indices of the particles that fractions are of; all if not given. Constituents of rigid
+        bodies have what their center has, and are not counted.
     """
 
     label: NDArray[np.int32]
     confidence: NDArray[np.float32]
     embedding: NDArray[np.float32]
     class_names: tuple[str, ...]
+    counted: NDArray[np.int64] | None = None
 
     @property
     def names(self) -> NDArray[np.str_]:
@@ -115,7 +138,8 @@ class Result:
     @property
     def fractions(self) -> Fractions:
         """Fraction of particles in each class by name, the unknown last."""
-        return Fractions.of_labels(self.class_names, self.label)
+        counted = self.label if self.counted is None else self.label[self.counted]
+        return Fractions.of_labels(self.class_names, counted)
 
     def fraction(self, structure: str | Sequence[str] | None = None) -> float:
         """Fraction of particles in a structure, in any of several, or in any solid.
@@ -182,11 +206,41 @@ def class_indices(
     if structure is None:
         return [i for i, name in enumerate(class_names) if name != DISORDERED]
     known = [*class_names, UNKNOWN_NAME]
-    wanted = [structure] if isinstance(structure, str) else list(structure)
+    wanted = [structure] if isinstance(structure, str) else structure
+    if not isinstance(wanted, Iterable) or not all(isinstance(name, str) for name in wanted):
+        raise InputError(
+            f"structures are given by name, such as 'fcc' or 'cF4-Cu', or several as a list of "
+            f"names, and not as {structure!r}; class_names has the name of a label."
+        )
     found: dict[int, None] = {}  # in order, each once
     for name in wanted:
         one = find_class(name, known)
         if one is None:
-            raise InputError(f"the model has no class {name!r}; it knows {', '.join(known)}.")
+            raise InputError(no_such_class(name, known))
         found[known.index(one)] = None
     return list(found)
+
+
+def no_such_class(name: str, class_names: Iterable[str]) -> str:
+    """Sentence that says which names there are instead of one that there is not."""
+    return f"the model has no class {name!r}; it knows {', '.join(map(title, class_names))}."
+
+
+class Clusters(NamedTuple):
+    """Clusters of a system.
+
+    Attributes
+    ----------
+    ids : (N,) int32
+        Cluster of each particle, 0 for the largest; -1 for particles in none.
+    sizes : (k,) int64
+        Particles in each cluster, in descending order.
+    """
+
+    ids: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+
+    @property
+    def largest(self) -> int:
+        """Particles in the largest cluster; 0 if there is none."""
+        return int(self.sizes[0]) if len(self.sizes) else 0

@@ -77,6 +77,34 @@ def test_fractions_are_found_by_common_names():
         fractions.of("hcp")
 
 
+def test_capitals_do_not_matter():
+    classes = ["cF4-Cu", "disordered", "my phase", "unknown"]
+    for name in ("Unknown", "DISORDERED", "My Phase"):
+        assert find_class(name, classes) == name.lower()
+    # unless they tell one class from another
+    assert find_class("A", ["a", "A"]) == "A"
+    assert find_class("phase", ["PHASE", "Phase"]) is None
+
+
+def test_fractions_are_found_in_a_mapping_by_common_names():
+    fractions = Fractions.from_array(["cF4-Cu", "disordered"], np.array([0.5, 0.3, 0.2]))
+    assert fractions["fcc"] == fractions.get("FCC") == fractions["cF4-Cu"] == 0.5
+    assert fractions["Unknown"] == fractions.of("Unknown") == 0.2
+    assert "fcc" in fractions
+    assert "bcc" not in fractions
+    assert 0 not in fractions
+    assert fractions.get("bcc") is None
+    with pytest.raises(KeyError, match=r"no class 'bcc'; it knows fcc \(cF4-Cu\), disordered"):
+        fractions["bcc"]
+
+
+@pytest.mark.parametrize("wrong", [3, [3], 0.5, ["fcc", 1]])
+def test_a_structure_that_is_no_name_is_answered_with_a_sentence(wrong):
+    fractions = Fractions.from_array(["cF4-Cu"], np.array([0.5, 0.5]))
+    with pytest.raises(InputError, match=r"given by name, such as 'fcc'.*and not as"):
+        fractions.of(wrong)
+
+
 def test_unit_cells_are_found_by_common_names():
     assert unit_cell("bcc") is unit_cell("cI2-W")
     assert unit_cell("hexagonal diamond").name == "hP4-C.3"
