@@ -12,13 +12,14 @@ from torch import Tensor
 from .decision import label_embeddings
 from .embedding import Embedded, Exchange, SystemEmbedder
 from .errors import InputError
+from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
 from .neighbors.device_arrays import device_system, host_system
 from .neighbors.environments import check_number
 from .networks import FrameClassifier
 from .networks.kernels import use
 from .results import UNKNOWN, Result, unlabeled
-from .selection import among_neighbors, choose
+from .selection import among_neighbors, bodies_once, choose, frame_centers
 from .systems import System, as_system
 
 
@@ -97,7 +98,9 @@ class Analyzer:
         neighbors : optional
             Particles that may be neighbors, in the same forms; all if not given. The environment
             of a particle is then made of them alone, as if there were no others, so that they have
-            to include all of ``particles``.
+            to include all of ``particles``. If not given, and a GSD frame or HOOMD snapshot has
+            rigid bodies, all but their constituents; without ``particles``, constituents then have
+            the label of their body, and fractions are of the others.
         periodic : bool or three of bool, optional
             Whether the system goes on along each lattice vector, in place of what the system says;
             see :func:`~hoomd_gala.systems.as_system`. Images are neighbors like other particles,
@@ -114,10 +117,17 @@ class Analyzer:
             system = device_system(positions, box, types, periodic)
         else:
             system = as_system(positions if box is None else (positions, box), types, periodic)
-        if particles is None and neighbors is None:
+        centers = frame_centers(positions) if neighbors is None else None
+        bodies = bodies_once(centers)
+        around = neighbors if bodies is None else bodies
+        if particles is None and around is None:
             return self.analyze_system(system)
         system = host_system(system)
-        return self.analyze_system(*among_neighbors(system, choose(system, particles, neighbors)))
+        choice = choose(system, particles, around)
+        result = self.analyze_system(*among_neighbors(system, choice))
+        if particles is not None or bodies is None or centers is None:
+            return result
+        return of_everyone(result, bodies, centers)
 
     def analyze_system(
         self,

@@ -1,18 +1,26 @@
 """Clusters: nuclei and grains, as particles in a structure that neighbors connect."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from .errors import InputError
 from .neighbors.boundaries import vacuum_box
 from .neighbors.environments import PeriodicTree
-from .results import UNKNOWN, class_indices
-from .systems import System
+from .results import UNKNOWN, Clusters, class_indices
+from .selection import (
+    Choice,
+    among_neighbors,
+    bodies_once,
+    choose,
+    frame_centers,
+    over_bodies,
+)
+from .systems import System, as_system
+
+__all__ = ["Clusters", "find_clusters"]
 
 #: Neighbors that may connect a particle: more than any first shell that holds a crystal together.
 _N_NEIGHBORS = 14
@@ -23,36 +31,17 @@ _N_NEIGHBORS = 14
 _N_SHELL, _REACH = 4, 1.35
 
 #: Particles searched at a time; bounds the memory.
-_CHUNK = 65_536
-
-
-class Clusters(NamedTuple):
-    """Clusters of a system.
-
-    Attributes
-    ----------
-    ids : (N,) int32
-        Cluster of each particle, 0 for the largest; -1 for particles in none.
-    sizes : (k,) int64
-        Particles in each cluster, in descending order.
-    """
-
-    ids: NDArray[np.int32]
-    sizes: NDArray[np.int64]
-
-    @property
-    def largest(self) -> int:
-        """Particles in the largest cluster; 0 if there is none."""
-        return int(self.sizes[0]) if len(self.sizes) else 0
+_CHUNK = 8192
 
 
 def find_clusters(
-    system: System,
+    system: Any,
     label: NDArray[np.int32],
     class_names: Sequence[str],
     structure: str | Sequence[str] | None = None,
     r_max: float | None = None,
     workers: int = 1,
+    neighbors: Any = None,
 ) -> Clusters:
     """Find clusters of particles in a structure, in any of several, or in anything solid.
 
@@ -61,8 +50,9 @@ def find_clusters(
 
     Parameters
     ----------
-    system : System
-        N particles.
+    system
+        N particles, in any form that :func:`~hoomd_gala.systems.as_system` takes: a ``System``,
+        (box, points) as in freud, a GSD frame, an OVITO ``DataCollection``, ASE ``Atoms``.
     label : (N,) int
         Indices into ``class_names``, -1 for unknown.
     class_names : sequence of str
@@ -75,6 +65,10 @@ def find_clusters(
         given, 1.35 times the mean distance of the four nearest neighbors of the particle.
     workers : int
         Threads of the search for neighbors.
+    neighbors : optional
+        Particles that may be neighbors, as :meth:`hoomd_gala.Analyzer.analyze` takes them; others
+        are in no cluster. If not given, all but constituents of rigid bodies, which are where their
+        body is; sizes are numbers of the others.
 
     Raises
     ------
@@ -84,6 +78,8 @@ def find_clusters(
     """
     if r_max is not None and not r_max > 0:
         raise InputError(f"r_max is {r_max}; give a positive distance.")
+    centers = frame_centers(system) if neighbors is None else None
+    system = as_system(system)
     label, total = np.asarray(label), len(system.positions)
     if label.shape != (total,) or label.dtype.kind not in "iu":
         raise InputError(
@@ -98,31 +94,51 @@ def find_clusters(
     chosen = np.zeros(len(class_names) + 1, bool)
     chosen[class_indices(class_names, structure)] = True
     inside = chosen[label]  # -1 picks the last one
-    members = np.flatnonzero(inside)
-    if not len(members):
-        return Clusters(np.full(len(label), -1, np.int32), np.zeros(0, np.int64))
-    number = np.cumsum(inside) - 1
+    around = (
+        bodies_once(centers) if neighbors is None else choose(system, None, neighbors).neighbors
+    )
+    if around is None:
+        return _clusters(system, inside, r_max, workers)
+    part, _ = among_neighbors(system, Choice(None, around))
+    found = _clusters(part, inside[around], r_max, workers)
+    ids = np.full(total, -1, np.int32)
+    ids[around] = found.ids
+    return Clusters(ids if centers is None else over_bodies(ids, around, centers), found.sizes)
+
+
+def _clusters(
+    system: System, inside: NDArray[np.bool_], r_max: float | None, workers: int
+) -> Clusters:
+    """Clusters of those particles that are inside."""
+    sizes, ids = np.zeros(0, np.int64), np.full(len(inside), -1, np.int32)
+    if inside.any():
+        first = _first_particles(system, inside, r_max, workers)[inside]
+        # components are numbered by their first particles, and a stable sort keeps that order
+        _, component, sizes = np.unique(first, return_inverse=True, return_counts=True)
+        by_size = np.argsort(-sizes, kind="stable")
+        rank = np.empty(len(sizes), np.int32)
+        rank[by_size] = np.arange(len(sizes), dtype=np.int32)
+        ids[inside] = rank[component]
+        sizes = sizes[by_size]
+    return Clusters(ids, sizes)
+
+
+def _first_particles(
+    system: System, inside: NDArray[np.bool_], r_max: float | None, workers: int
+) -> NDArray[np.int32]:
+    """(N,) int32: the first particle of the cluster of each particle that is inside."""
+    from .neighbors import unions  # loads numba
+
+    total = len(inside)
     # without images there are no more neighbors than other particles
-    n = _N_NEIGHBORS if any(system.periodic) else max(1, min(_N_NEIGHBORS, len(label) - 1))
-    tree = PeriodicTree.build(system.positions, vacuum_box(system, n))
-    first, second = [], []
+    n = _N_NEIGHBORS if any(system.periodic) else max(1, min(_N_NEIGHBORS, total - 1))
+    tree = PeriodicTree.build(system.positions, vacuum_box(system, n), n)
+    first = np.arange(total, dtype=np.int32)
     # particles near each other come together: they have neighbors in common
-    for some in np.split(tree.order, range(_CHUNK, len(tree.order), _CHUNK)):
-        particles = some[inside[some]]
+    members = tree.order[inside[tree.order]]
+    for particles in np.split(members, range(_CHUNK, len(members), _CHUNK)):
         found = tree.nearest(particles, n, workers)
-        lengths = np.linalg.norm(found.bonds, axis=-1)
-        reach = r_max or _REACH * lengths[:, :_N_SHELL].mean(axis=1, keepdims=True)
-        row, column = np.nonzero((lengths <= reach) & inside[found.neighbors])
-        first.append(number[particles[row]].astype(np.int32))
-        second.append(number[found.neighbors[row, column]].astype(np.int32))
-    edges = np.concatenate(first), np.concatenate(second)
-    graph = coo_array((np.ones(len(edges[0]), np.int8), edges), (len(members), len(members)))
-    _, component = connected_components(graph, directed=False)
-    # components are numbered by their first particles, and a stable sort keeps that order
-    sizes = np.bincount(component)
-    by_size = np.argsort(-sizes, kind="stable")
-    rank = np.empty(len(sizes), np.int32)
-    rank[by_size] = np.arange(len(sizes), dtype=np.int32)
-    ids = np.full(len(label), -1, np.int32)
-    ids[members] = rank[component]
-    return Clusters(ids, sizes[by_size])
+        reaches = (float(r_max or 0), _REACH, _N_SHELL)
+        unions.join(particles, found.bonds, found.neighbors, inside, reaches, first)
+    unions.firsts(first)
+    return first

@@ -17,6 +17,10 @@ NAMESPACE = "hoomd_gala/Classifier"
 LABEL, CONFIDENCE, EMBEDDING = (
     f"particles/{NAMESPACE}/{name}" for name in ("label", "confidence", "embedding")
 )
+#: Cluster of each particle, and numbers of them.
+CLUSTER = f"particles/{NAMESPACE}/cluster"
+LARGEST_CLUSTER, N_CLUSTERS = (f"{NAMESPACE}/{name}" for name in ("largest_cluster", "n_clusters"))
+
 FRACTIONS, NAMES = (f"{NAMESPACE}/{name}" for name in ("fractions", "names"))
 
 #: The simulation's own types where particle types stand for structures.

@@ -113,7 +113,7 @@ def choose(system: System, particles: Any, neighbors: Any) -> Choice:
     if labeled is not None and (missing := int((~np.isin(labeled, around)).sum())):
         raise InputError(
             f"{missing} of the {len(labeled)} particles to label are not among the neighbors; give "
-            "neighbors that include all of them."
+            "neighbors that include all of them, constituents of rigid bodies by name or index."
         )
     return Choice(labeled, around)
 
@@ -160,3 +160,42 @@ def rigid_centers(body: Any, tags: Any = None) -> Integers | None:
     place = np.minimum(np.searchsorted(names[centers], bodies), len(centers) - 1)
     found = np.where(names[centers][place] == bodies, centers[place], itself)
     return None if (found == itself).all() else found
+
+
+def frame_centers(thing: Any) -> Integers | None:
+    """:func:`rigid_centers` of a GSD frame or HOOMD snapshot; None of anything else."""
+    body = getattr(getattr(thing, "particles", None), "body", None)
+    return None if body is None else rigid_centers(body)
+
+
+def bodies_once(centers: Integers | None) -> Integers | None:
+    """Find the particles that may be neighbors unless something else is asked for.
+
+    Parameters
+    ----------
+    centers : (N,) int, optional
+        As :func:`rigid_centers` gives them.
+
+    Returns
+    -------
+    (k,) int64, or None for all
+        Centers of rigid bodies and free particles, ascending.
+    """
+    return None if centers is None else np.flatnonzero(centers == np.arange(len(centers)))
+
+
+def over_bodies(values: NDArray[Any], chosen: Integers, centers: Integers) -> NDArray[Any]:
+    """Give constituents of rigid bodies that were not chosen what their center has.
+
+    Parameters
+    ----------
+    values : (N, ...)
+        Of all particles.
+    chosen : (m,) int
+        Those that keep theirs.
+    centers : (N,) int
+        As :func:`rigid_centers` gives them.
+    """
+    sources = centers.copy()
+    sources[chosen] = chosen
+    return values[sources]

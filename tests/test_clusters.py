@@ -7,6 +7,8 @@ import pytest
 from hoomd_gala import InputError
 from hoomd_gala.clusters import find_clusters
 from hoomd_gala.crystals import crystal, displace, unit_cell
+from hoomd_gala.files import make_frame
+from hoomd_gala.files.conversion import ovito_data
 from hoomd_gala.systems import make_system
 
 NAMES = ("cF4-Cu", "cI2-W", "disordered")
@@ -93,6 +95,41 @@ def test_clusters_are_those_of_ovito(system_and_label):
     data.apply(ClusterAnalysisModifier(cutoff=1.3, sort_by_size=True))
     found = find_clusters(system, label, NAMES, r_max=1.3)
     assert same_partition(found.ids[members], np.asarray(data.particles["Cluster"]))
+
+
+@pytest.mark.parametrize("form", ["freud", "gsd", "ovito", "ase", "hoomd"])
+def test_systems_of_other_packages_have_the_same_clusters(system_and_label, form):
+    system, label = system_and_label
+    expected = find_clusters(system, label, NAMES)
+    given = in_form(system, form)
+    found = find_clusters(given, label, NAMES)
+    assert found.sizes.tolist() == expected.sizes.tolist()
+    np.testing.assert_array_equal(found.ids, expected.ids)
+
+
+def in_form(system, form):
+    """A system as another package holds it."""
+    if form == "freud":
+        return freud.box.Box(*system.box), system.positions
+    if form == "ase":
+        ase = pytest.importorskip("ase")
+        n = len(system.positions)
+        return ase.Atoms(["Cu"] * n, system.positions, cell=system.box[:3], pbc=True)
+    frame = make_frame(system, 0)
+    if form == "ovito":
+        return ovito_data(frame)
+    if form == "hoomd":
+        hoomd = pytest.importorskip("hoomd")
+        return hoomd.Snapshot.from_gsd_frame(frame, hoomd.communicator.Communicator())
+    return frame
+
+
+def test_particles_that_are_no_neighbors_are_in_no_cluster(system_and_label):
+    system, label = system_and_label
+    around = np.flatnonzero(label != 1)
+    found = find_clusters(system, label, NAMES, neighbors=around)
+    expected = find_clusters(system, label, NAMES, "fcc")
+    np.testing.assert_array_equal(found.ids, expected.ids)
 
 
 def test_no_particle_in_a_structure_is_no_cluster(system_and_label):

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from ..colors import structure_types
 from ..errors import InputError
-from ..results import UNKNOWN, UNKNOWN_NAME, Result
+from ..results import UNKNOWN, UNKNOWN_NAME, Clusters, Result
 from ..schema import (
+    CLUSTER,
     CONFIDENCE,
     EMBEDDING,
     FRACTIONS,
     LABEL,
+    LARGEST_CLUSTER,
+    N_CLUSTERS,
     NAMES,
     OWN_SHAPES,
     OWN_TYPEID,
@@ -27,6 +30,7 @@ from ..schema import (
     decode_strings,
     own_typeid,
 )
+from ..selection import over_bodies
 
 
 def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
@@ -46,6 +50,13 @@ def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] 
 
 #: What is known of each particle, and the chunks that hold it.
 CHUNKS = {"label": LABEL, "confidence": CONFIDENCE, "embedding": EMBEDDING}
+
+#: What is known of clusters, and the chunks that hold it.
+CLUSTER_CHUNKS = {
+    "cluster": CLUSTER,
+    "largest_cluster": LARGEST_CLUSTER,
+    "n_clusters": N_CLUSTERS,
+}
 
 #: What is written of each particle unless something else is asked for. An embedding has 128 bytes,
 #: sixteen times as many as the two of these.
@@ -82,6 +93,7 @@ def add_labels(
     result: Result,
     particles: NDArray[np.int64] | None = None,
     quantities: Sequence[str] = QUANTITIES,
+    clusters: Clusters | None = None,
 ) -> gsd.hoomd.Frame:
     """Put the labels of a frame's particles into the frame, where HOOMD's logger puts them.
 
@@ -98,6 +110,8 @@ def add_labels(
     quantities : sequence of str
         Of ``"label"``, ``"confidence"`` and ``"embedding"``, those to put there. Embeddings are
         there in any case if the model has no classes.
+    clusters : Clusters, optional
+        Of the N particles.
 
     Raises
     ------
@@ -111,6 +125,12 @@ def add_labels(
             missing = UNKNOWN if name == "label" else 0
             values = getattr(result, name)
             frame.log[chunk] = fill(values, particles, frame.particles.N, missing)
+    for chunk in CLUSTER_CHUNKS.values():
+        frame.log.pop(chunk, None)
+    if clusters is not None:
+        frame.log[CLUSTER] = clusters.ids
+        frame.log[LARGEST_CLUSTER] = np.array([clusters.largest])
+        frame.log[N_CLUSTERS] = np.array([len(clusters.sizes)])
     frame.log[FRACTIONS] = np.asarray(result.fractions)
     frame.log[NAMES] = encode_strings(result.class_names)
     return frame
@@ -125,6 +145,30 @@ def fill(
     everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
     everyone[particles] = values
     return everyone
+
+
+def of_everyone(result: Result, particles: NDArray[np.int64], centers: NDArray[np.int64]) -> Result:
+    """Extend the result of some particles of a frame with rigid bodies to all.
+
+    Parameters
+    ----------
+    result : Result
+        Of m particles.
+    particles : (m,) int
+        Which ones these are. Fractions stay theirs.
+    centers : (N,) int
+        Center of each particle's body, as :func:`~hoomd_gala.selection.rigid_centers` gives them.
+        Constituents get what their center has.
+    """
+    label, confidence, embedding = (
+        over_bodies(fill(values, particles, len(centers), missing), particles, centers)
+        for values, missing in (
+            (result.label, UNKNOWN),
+            (result.confidence, 0),
+            (result.embedding, 0),
+        )
+    )
+    return Result(label, confidence, embedding, result.class_names, counted=particles)
 
 
 def types_so_far(earlier: Sequence[str], frame: gsd.hoomd.Frame) -> list[str]:

@@ -146,8 +146,11 @@ class PeriodicTree:
     tree: "_Tree | None" = None
 
     @classmethod
-    def build(cls, positions: ArrayLike, box: ArrayLike) -> "PeriodicTree":
-        """Sorted (N, 3) positions in any triclinic periodic box; checks both."""
+    def build(cls, positions: ArrayLike, box: ArrayLike, n: int = N_NEIGHBORS) -> "PeriodicTree":
+        """Sorted (N, 3) positions in any triclinic periodic box; checks both.
+
+        Searches for about n neighbors are the fastest.
+        """
         system = periodic_system(positions, box)
         total = len(system.positions)
         lattice = short_lattice(system.box)
@@ -157,7 +160,7 @@ class PeriodicTree:
         volume = np.linalg.det(lattice) / total
         # the images along the shortest lattice vector are neighbors at the latest
         most = N_NEIGHBORS * float(np.linalg.norm(lattice, axis=1).min())
-        grid = tree._grid(min(_reach(volume), most))
+        grid = tree._grid(min(_reach(volume, n), most))
         for _ in range(20):
             # the volume of a particle where most particles are
             cell = np.linalg.det(lattice) / grid.shape.prod()
@@ -165,7 +168,7 @@ class PeriodicTree:
             if crowded > volume / 2:
                 break
             volume = crowded
-            finer = tree._grid(min(_reach(volume), most))
+            finer = tree._grid(min(_reach(volume, n), most))
             if (finer.shape == grid.shape).all():
                 break
             grid = finer
@@ -256,9 +259,9 @@ class PeriodicTree:
             level += 1
 
 
-def _reach(volume: float) -> float:
-    """Radius that holds the neighbors at some volume per particle, with a margin."""
-    reach: float = _MARGIN * ((N_NEIGHBORS + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
+def _reach(volume: float, n: int = N_NEIGHBORS) -> float:
+    """Radius that holds n neighbors at some volume per particle, with a margin."""
+    reach: float = _MARGIN * ((n + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
     return reach
 
 

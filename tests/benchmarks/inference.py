@@ -24,6 +24,7 @@ from torch import nn
 from hoomd_gala import Analyzer
 from hoomd_gala.benchmark import matrix_rate
 from hoomd_gala.cli.bench import compare
+from hoomd_gala.clusters import find_clusters
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.networks import CoreConfig, FrameClassifier
@@ -275,10 +276,27 @@ def labels() -> None:
         )
 
 
+def clusters() -> None:
+    """Clusters of labeled particles, beside labeling them."""
+    system = displace(crystal(unit_cell("cI2-W"), 1_000_000), 0.05, np.random.default_rng(1))
+    analyzer = Analyzer("structures-fast", "cpu")
+    label = analyzer.analyze_system(system).label
+    compare(
+        {
+            "structures-fast": lambda: analyzer.analyze_system(system),
+            "clusters": lambda: find_clusters(system, label, analyzer.class_names),
+        },
+        len(system.positions),
+        "clusters of labeled particles",
+    )
+
+
 def main() -> None:
     """Run all comparisons, or those that are named."""
     torch.set_num_threads(1)
-    parts = {part.__name__: part for part in (networks, layers, backward, neighbors, labels)}
+    parts = {
+        part.__name__: part for part in (networks, layers, backward, neighbors, labels, clusters)
+    }
     for name in sys.argv[1:] or parts:
         print(f"float32 matrix products: {matrix_rate() / 1e9:.0f} GFLOP/s")
         parts[name]()
