@@ -15,21 +15,33 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .analyzer import Analyzer
+from .clusters import find_clusters
 from .errors import InputError
 from .files.atomic import check_new, check_writable, replacing
 from .files.labels import (
     QUANTITIES,
     check_quantities,
+    fill,
     frame_labels,
+    of_everyone,
     restore_types,
     structures_as_types,
     types_so_far,
 )
 from .files.outputs import append_all, check_format, open_gsd, open_output
-from .files.sources import Source, Stored, find_files, open_source, other_chunks, particles_of_types
+from .files.sources import (
+    Source,
+    Stored,
+    count_particles,
+    find_files,
+    open_source,
+    other_chunks,
+    particles_of_types,
+)
 from .files.trajectories import open_trajectory
-from .results import Result
+from .results import UNKNOWN, Clusters, Result, class_indices
 from .schema import EMBEDDING
+from .selection import frame_centers, over_bodies
 
 _Path = str | os.PathLike[str]
 
@@ -46,6 +58,7 @@ def label_trajectory(
     topology: _Path | None = None,
     types: Sequence[str] | None = None,
     neighbors: Sequence[str] | None = None,
+    clusters: bool | str | Sequence[str] = False,
 ) -> dict[str, float]:
     """Copy trajectories with labels in every frame.
 
@@ -81,7 +94,12 @@ def label_trajectory(
         get label -1 and confidence 0, and fractions are of those labeled.
     neighbors : sequence of str, optional
         Names of types of the particles that count as neighbors, those to label among them; all
-        particles if not given.
+        particles if not given, but constituents of rigid bodies, which have their center's label.
+    clusters : bool, str or sequence of str
+        Names of structures whose clusters are found in every frame, with ``True`` those of anything
+        solid. Written is the cluster of each particle, 0 for the largest and -1 for none, as
+        :func:`~hoomd_gala.clusters.find_clusters` numbers them; a GSD file has the size of the
+        largest and the number of clusters as well, and both are printed.
 
     Returns
     -------
@@ -102,6 +120,11 @@ def label_trajectory(
     paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
     analyzer = Analyzer(model, device)
     check_quantities(quantities, analyzer.class_names)
+    structure = None if isinstance(clusters, bool) else clusters
+    if clusters is not False:
+        if not analyzer.class_names:
+            raise InputError(f"the model {model} names no structures that could form clusters.")
+        class_indices(analyzer.class_names, structure)
     fractions: dict[str, float] = {}
     done = 0
     part = target.with_name(target.name + ".part")
@@ -116,7 +139,7 @@ def label_trajectory(
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = _chosen_frames(sources, frames)
-        label = partial(_label, analyzer, types, neighbors)
+        label = partial(_label, analyzer, types, neighbors, clusters)
         try:
             with (
                 open_output(part, target, quantities, keep_types) as write,
@@ -124,11 +147,20 @@ def label_trajectory(
             ):
                 for one in tqdm(labeled, total=len(chosen), desc="label", unit="frame"):
                     with _blamed(one.frame):
-                        write(one.stored, one.result, one.particles, done)
+                        write(one.stored, one.result, one.particles, one.clusters, done)
+                    if one.clusters is not None:
+                        number, largest = len(one.clusters.sizes), one.clusters.largest
+                        tqdm.write(
+                            f"frame {one.frame.number} of {one.frame.source.path}: clusters: "
+                            f"{number}, particles in the largest: {largest}"
+                        )
                     fractions = one.result.fractions
                     done += 1
         except InputError as error:
             raise InputError(f"{error}{keep()}") from None
+        except BrokenPipeError:  # of what is printed
+            keep()
+            raise
         except OSError as error:
             raise InputError(
                 f"frame {done}: {target} cannot be written ({error}).{keep()}"
@@ -156,6 +188,7 @@ class _Labeled(NamedTuple):
     stored: Stored
     result: Result
     particles: NDArray[np.int64] | None
+    clusters: Clusters | None
 
 
 def _chosen_frames(sources: Sequence[Source], frames: slice | None) -> list[_Frame]:
@@ -187,6 +220,7 @@ def _label(
     analyzer: Analyzer,
     types: Sequence[str] | None,
     neighbors: Sequence[str] | None,
+    clusters: bool | str | Sequence[str],
     read: tuple[_Frame, Stored],
 ) -> _Labeled:
     frame, stored = read
@@ -198,7 +232,23 @@ def _label(
             if names is not None
         }
         result = analyzer.analyze(stored.data, **some)
-        return _Labeled(frame, stored, result, some.get("particles"))
+        particles, centers = some.get("particles"), frame_centers(stored.data)
+        found = None
+        if clusters is not False:
+            found = find_clusters(
+                stored.data,
+                fill(result.label, particles, count_particles(stored.data), UNKNOWN),
+                result.class_names,
+                None if isinstance(clusters, bool) else clusters,
+                workers=torch.get_num_threads(),
+                neighbors=some.get("neighbors"),
+            )
+        if particles is not None and centers is not None:
+            result = of_everyone(result, particles, centers)
+            if found is not None:
+                found = found._replace(ids=over_bodies(found.ids, particles, centers))
+            particles = None
+        return _Labeled(frame, stored, result, particles, found)
 
 
 @contextmanager

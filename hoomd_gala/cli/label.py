@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..names import title
 from ..results import UNKNOWN, UNKNOWN_NAME
 from .arguments import DEFAULT, Commands, add_device, frame_range, names, positive
 
@@ -21,6 +22,7 @@ examples:
   hoomd-gala label run.gsd labeled.gsd
   hoomd-gala label run.lammpstrj labeled.gsd --frames 100::10 --workers 2
   hoomd-gala label 'dump.*' labeled.xyz
+  hoomd-gala label run.gsd labeled.gsd --clusters fcc,hcp
   hoomd-gala label run.xtc labeled.gsd --topology start.pdb --types O --neighbors O
 """
 
@@ -77,6 +79,17 @@ def add(commands: Commands) -> None:
         "(default: all)",
     )
     label.add_argument(
+        "--clusters",
+        type=names,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="STRUCTURES",
+        help="find the clusters of structures such as fcc or fcc,hcp; as the last argument, "
+        "without a name, of anything solid. Writes the cluster of each particle, and prints how "
+        "many there are and how large the largest is",
+    )
+    label.add_argument(
         "--quantities",
         type=names,
         default=["label", "confidence"],
@@ -121,6 +134,7 @@ def run(options: argparse.Namespace) -> None:
         topology=options.topology,
         types=options.types,
         neighbors=options.neighbors,
+        clusters=options.clusters,
     )
     print_fractions(fractions, numbered=options.output.suffix != ".gsd")
 
@@ -129,7 +143,8 @@ def print_fractions(fractions: Mapping[str, float], numbered: bool) -> None:
     """Print the structures of a frame, the most frequent first, with their labels if need be."""
     print("structures in the last frame:")
     number = {name: k for k, name in enumerate(fractions)} | {UNKNOWN_NAME: UNKNOWN}
-    for name, share in sorted(fractions.items(), key=lambda item: -item[1]):
-        if share > 0:
-            label = f"  label {number[name]}" if numbered else ""
-            print(f"  {name:20} {share:7.1%}{label}")
+    shown = [item for item in sorted(fractions.items(), key=lambda item: -item[1]) if item[1] > 0]
+    width = max((len(title(name)) for name, _ in shown), default=0)
+    for name, share in shown:
+        label = f"  label {number[name]}" if numbered else ""
+        print(f"  {title(name):{width}} {share:7.1%}{label}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..colors import label_colors, structure_color
 from ..errors import InputError
-from ..results import UNKNOWN, UNKNOWN_NAME, Result
+from ..results import UNKNOWN, UNKNOWN_NAME, Clusters, Result
 from .conversion import ase_atoms, gsd_frame, ovito_data
 from .labels import (
     QUANTITIES,
@@ -23,7 +23,7 @@ from .labels import (
     structures_as_types,
     types_so_far,
 )
-from .sources import Stored, has_ase, has_ovito
+from .sources import Stored, count_particles, has_ase, has_ovito
 
 #: OVITO's and ASE's names of formats by the endings of files; None where ASE does not write it.
 TEXT_FORMATS = {
@@ -33,8 +33,9 @@ TEXT_FORMATS = {
     ".lammpstrj": ("lammps/dump", None),
 }
 
-#: Takes a frame, its labels, which particles these are of, and the timestep of a frame without one.
-Write = Callable[[Stored, Result, NDArray[np.int64] | None, int], None]
+#: Takes a frame, its labels, which particles these are of, clusters of all particles if they are
+#: wanted, and the timestep of a frame without one.
+Write = Callable[[Stored, Result, NDArray[np.int64] | None, Clusters | None, int], None]
 
 
 def check_format(path: Path) -> None:
@@ -98,12 +99,20 @@ def open_output(
         with open(part, "wb") as file:
 
             def write(
-                stored: Stored, result: Result, particles: NDArray[np.int64] | None, step: int
+                stored: Stored,
+                result: Result,
+                particles: NDArray[np.int64] | None,
+                clusters: Clusters | None,
+                step: int,
             ) -> None:
+                total = count_particles(stored.data)
+                columns = _columns(result, particles, total, quantities)
+                if clusters is not None:
+                    columns["cluster"] = clusters.ids
                 if has_ovito():
-                    _export(frame_path, by_ovito, stored.data, result, particles, quantities, step)
+                    _export(frame_path, by_ovito, stored.data, columns, result.class_names, step)
                 else:
-                    _write_by_ase(frame_path, stored.data, result, particles, quantities)
+                    _write_by_ase(frame_path, stored.data, columns, result.class_names)
                 with open(frame_path, "rb") as frame:
                     shutil.copyfileobj(frame, file)
 
@@ -130,12 +139,19 @@ class _GsdOutput:
             self.file.close()
 
     def write(
-        self, stored: Stored, result: Result, particles: NDArray[np.int64] | None, step: int
+        self,
+        stored: Stored,
+        result: Result,
+        particles: NDArray[np.int64] | None,
+        clusters: Clusters | None,
+        step: int,
     ) -> None:
         frame, place = gsd_frame(stored, step)
         if place is not None:
             particles = place if particles is None else place[particles]
-        add_labels(frame, result, particles, self.quantities)
+            if clusters is not None:
+                clusters = clusters._replace(ids=fill(clusters.ids, place, len(place), -1))
+        add_labels(frame, result, particles, self.quantities, clusters)
         if not self.keep_types and result.class_names:
             self.types = types_so_far(self.types, frame)
             structures_as_types(frame, self.types)
@@ -188,9 +204,8 @@ def _export(
     path: Path,
     name: str,
     data: Any,
-    result: Result,
-    particles: NDArray[np.int64] | None,
-    quantities: Sequence[str],
+    columns: Mapping[str, NDArray[Any]],
+    class_names: Sequence[str],
     step: int,
 ) -> None:
     """Write a frame by OVITO, with all that it has of the particles."""
@@ -205,7 +220,6 @@ def _export(
         edges = np.diag(np.maximum(positions.max(axis=0) - corner, 1))
         data.create_cell(np.column_stack((edges, corner)), pbc=(False, False, False))
     table = data.particles_
-    columns = _columns(result, particles, table.count, quantities)
     for column, values in columns.items():
         if column in table:
             del table[column]
@@ -216,10 +230,10 @@ def _export(
                 del table[column]
         # in LAMMPS dumps there are numbers only
         structure = table.create_property("structure", data=columns["label"] - UNKNOWN)
-        for kind, title in enumerate((UNKNOWN_NAME, *result.class_names)):
+        for kind, title in enumerate((UNKNOWN_NAME, *class_names)):
             entry = structure.add_type_id(kind, table)
             entry.name, entry.color = title, structure_color(title)
-        table.create_property("Color", data=label_colors(columns["label"], result.class_names))
+        table.create_property("Color", data=label_colors(columns["label"], class_names))
     columns_to_write = [key for key in table if "Magnitude" not in key]
     if name != "xyz":
         # text in a dump is read by nobody
@@ -230,21 +244,19 @@ def _export(
 def _write_by_ase(
     path: Path,
     data: Any,
-    result: Result,
-    particles: NDArray[np.int64] | None,
-    quantities: Sequence[str],
+    columns: Mapping[str, NDArray[Any]],
+    class_names: Sequence[str],
 ) -> None:
     """Write a frame in extended XYZ by ASE."""
     from ase.io import write
 
     atoms = ase_atoms(data)
-    columns = _columns(result, particles, len(atoms), quantities)
-    names = np.array([UNKNOWN_NAME, *result.class_names])
+    names = np.array([UNKNOWN_NAME, *class_names])
     more = {
         "structure": names[columns["label"] - UNKNOWN],
-        "color": label_colors(columns["label"], result.class_names),
+        "color": label_colors(columns["label"], class_names),
     }
-    for name, values in (columns | more).items():
+    for name, values in (*columns.items(), *more.items()):
         atoms.arrays.pop(name, None)
         atoms.new_array(name, values)
     write(str(path), atoms, format="extxyz")

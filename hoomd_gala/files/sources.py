@@ -265,6 +265,13 @@ def _open_by_ase(path: Path) -> Source:
     return Source(path, total, _Images(path).read)
 
 
+def count_particles(data: Any) -> int:
+    """Count the particles of a GSD frame, OVITO ``DataCollection`` or ASE ``Atoms``."""
+    if isinstance(data, gsd.hoomd.Frame):
+        return int(data.particles.N)
+    return len(data) if hasattr(data, "numbers") else int(data.particles.count)
+
+
 def named_types(data: Any) -> tuple[list[str], NDArray[np.int64]]:
     """Names of types, and the type of each particle (N,) as an index of these.
 

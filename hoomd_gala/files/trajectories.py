@@ -18,6 +18,7 @@ from ..schema import OWN_TYPES, decode_strings
 from ..systems import System, as_system, lattice_vectors
 from .labels import (
     CHUNKS,
+    CLUSTER_CHUNKS,
     as_written,
     check_quantities,
     frame_labels,
@@ -121,13 +122,14 @@ class _State(NamedTuple):
         Timestep of its last frame.
     structures : list of str or None
         Particle types that stand for structures, if they do.
-    quantities : set of str
-        Names of what its first frame has of each particle.
+    quantities, clusters : set of str
+        Names of what its first frame has of each particle, and of clusters.
     """
 
     step: int
     structures: list[str] | None
     quantities: set[str]
+    clusters: set[str]
 
 
 def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
@@ -150,6 +152,7 @@ def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
             stored_step(trajectory, last),
             decode_strings(types) if begins_with(OWN_TYPES) else None,
             {name for name, chunk in CHUNKS.items() if begins_with(chunk)},
+            {name for name, chunk in CLUSTER_CHUNKS.items() if begins_with(chunk)},
         )
 
 
@@ -210,6 +213,14 @@ def append_frame(
                 f"frames in {path} have the {missing[0]} of each particle, which this one has not; "
                 "write it as well, or choose another file."
             )
+        for name, chunk in CLUSTER_CHUNKS.items():
+            if name not in held.clusters:
+                frame.log.pop(chunk, None)
+            elif named and chunk not in frame.log:
+                raise InputError(
+                    f"frames in {path} have clusters, which this one has not; find clusters as "
+                    "well, or choose another file."
+                )
     for name in set(CHUNKS) - set(wanted):
         frame.log.pop(CHUNKS[name], None)
     if structures is not None:

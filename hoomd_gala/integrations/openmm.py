@@ -7,12 +7,14 @@ from typing import Any
 import gsd.hoomd
 import numpy as np
 import openmm
+import torch
 from openmm import unit
 
 from ..analyzer import Analyzer
-from ..files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities
+from ..clusters import find_clusters
+from ..files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, fill
 from ..files.trajectories import append_frame, make_frame
-from ..results import Result
+from ..results import UNKNOWN, Clusters, Result, class_indices
 from ..selection import among_neighbors, choose
 from ..systems import as_system, box_from_lattice, lattice_vectors, make_system
 
@@ -84,16 +86,23 @@ class ClassifierReporter:
         Of ``"label"``, ``"confidence"`` and ``"embedding"``, those that are written to ``file``.
         Embeddings take 128 bytes per particle, and are written in any case if the model has no
         classes.
+    clusters : bool, str or sequence of str
+        Names of structures whose clusters are found for every report, with ``True`` those of
+        anything solid; see :func:`hoomd_gala.clusters.find_clusters`. The cluster of each particle,
+        the size of the largest and the number of clusters are written to ``file``.
 
     Attributes
     ----------
     result : Result or None
         The latest labels, in the order of the particles' indices.
+    clusters : Clusters or None
+        The latest clusters, of all particles; None where they are not found.
 
     Raises
     ------
     InputError
-        When it reports, for particles or neighbors that the simulation does not have.
+        If there is no class that ``clusters`` names, and, when it reports, for particles or
+        neighbors that the simulation does not have.
     """
 
     def __init__(
@@ -106,6 +115,7 @@ class ClassifierReporter:
         keep_types: bool = False,
         neighbors: Any = None,
         quantities: Sequence[str] = QUANTITIES,
+        clusters: bool | str | Sequence[str] = False,
     ) -> None:
         self.file = file
         self.interval = reportInterval
@@ -114,7 +124,21 @@ class ClassifierReporter:
         self.neighbors = neighbors
         self.keep_types = keep_types
         self.quantities = check_quantities(quantities, self.analyzer.class_names)
+        self._finds_clusters = clusters is not False
+        self._structure = None if isinstance(clusters, bool) else clusters
+        class_indices(self.analyzer.class_names, self._structure)
         self.result: Result | None = None
+        self.clusters: Clusters | None = None
+
+    @property
+    def largest_cluster(self) -> int | None:
+        """Particles in the largest cluster of the latest report; None where none are found."""
+        return None if self.clusters is None else self.clusters.largest
+
+    @property
+    def n_clusters(self) -> int | None:
+        """How many clusters there are in the latest report; None where none are found."""
+        return None if self.clusters is None else len(self.clusters.sizes)
 
     def describeNextReport(self, simulation: Any) -> dict[str, Any]:
         """Return the steps until the next report, and what it needs of the state."""
@@ -129,6 +153,16 @@ class ClassifierReporter:
         if choice.particles is not None:
             choice = choice._replace(particles=np.unique(choice.particles))
         self.result = self.analyzer.analyze_running(*among_neighbors(system, choice))
+        if self._finds_clusters:
+            total = len(system.positions)
+            self.clusters = find_clusters(
+                system,
+                fill(self.result.label, choice.labeled, total, UNKNOWN),
+                self.analyzer.class_names,
+                self._structure,
+                workers=torch.get_num_threads(),
+                neighbors=choice.neighbors,
+            )
         if self.file is not None:
-            add_labels(frame, self.result, choice.labeled, tuple(CHUNKS))
+            add_labels(frame, self.result, choice.labeled, tuple(CHUNKS), self.clusters)
             append_frame(self.file, frame, self.keep_types, self.quantities)

@@ -191,3 +191,34 @@ def test_few_particles_in_vacuum_are_unknown_with_one_warning(bcc, model_path, t
     with open_trajectory(path) as trajectory:
         assert len(trajectory) == 3
         assert (frame_labels(trajectory[-1])[0] == -1).all()
+
+
+def test_clusters_are_found_and_written(bcc, model_path, tmp_path):
+    simulation = einstein_crystal(bcc.positions, bcc.box)
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, model_path, clusters="BCC")
+    assert reporter.largest_cluster is reporter.n_clusters is None
+    simulation.reporters.append(reporter)
+    simulation.step(10)
+    members = reporter.result.label == reporter.result.class_names.index("cI2-W")
+    with open_trajectory(path) as trajectory:
+        log = trajectory[0].log
+        ids = log["particles/hoomd_gala/Classifier/cluster"]
+        np.testing.assert_array_equal(ids >= 0, members)
+        assert (ids == 0).sum() == reporter.largest_cluster == reporter.clusters.largest
+        assert log["hoomd_gala/Classifier/largest_cluster"] == [reporter.largest_cluster]
+        assert log["hoomd_gala/Classifier/n_clusters"] == [reporter.n_clusters]
+    assert reporter.largest_cluster > 0.9 * len(members)
+    # frames are appended as the first one was written
+    simulation.reporters[:] = [ClassifierReporter(path, 10, model_path)]
+    with pytest.raises(InputError, match="have clusters, which this one has not"):
+        simulation.step(10)
+    other = tmp_path / "other.gsd"
+    for clusters in (False, True):
+        simulation.reporters[:] = [ClassifierReporter(other, 10, model_path, clusters=clusters)]
+        simulation.step(10)
+    with open_trajectory(other) as trajectory:
+        assert len(trajectory) == 2
+        assert "particles/hoomd_gala/Classifier/cluster" not in trajectory[1].log
+    with pytest.raises(InputError, match="no class 'hcp'"):
+        ClassifierReporter(None, 10, model_path, clusters="hcp")
