@@ -5,6 +5,7 @@ errors in the arguments do not load torch.
 """
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -21,8 +22,21 @@ _COMMANDS = (label, view, train, finetune, plot, bench, models)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``hoomd-gala``; returns the exit code.
 
-    That is 0, 2 for input that cannot be used, or 130 after Ctrl-C.
+    That is 0, 2 for input that cannot be used, 130 after Ctrl-C, or 141 if nobody reads on what it
+    prints, as after ``| head``.
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # or Python would complain when it flushes what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="hoomd-gala", description="Names the structure around every particle."
     )

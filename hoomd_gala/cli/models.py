@@ -2,7 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
+from ..errors import InputError
 from ..names import STRUCTURES, pearson_symbol, title
 from .arguments import Commands
 
@@ -23,6 +25,12 @@ def add(commands: Commands) -> None:
         "asked for.",
     )
     models.add_argument("model", nargs="?", help="a shipped model's name or a model file")
+    models.add_argument(
+        "--output",
+        type=Path,
+        metavar="STRUCTURES.pdf",
+        help="draw the unit cells of these structures, in the colors that they have in OVITO",
+    )
     models.set_defaults(run=run)
 
 
@@ -33,9 +41,18 @@ def run(options: argparse.Namespace) -> None:
     def named(info: ModelInfo) -> list[str]:
         return [name for name in info.class_names if name not in info.withheld]
 
+    if options.output is not None and options.model is None:
+        raise InputError("--output draws the structures of a model; name one, such as structures.")
     if options.model is not None:
         info = load_model(options.model).info
-        if info.class_names:
+        if options.output is not None:
+            from ..plotting.structures import draw_structures
+
+            if not info.class_names:
+                raise InputError(f"the model {options.model} names no structures to draw.")
+            draw_structures(options.output, named(info))
+            print(f"{options.output}: {len(named(info))} structures")
+        elif info.class_names:
             print(table(named(info)))
         else:
             print(f"{options.model} names no structures: it gives embeddings from {info.task}")

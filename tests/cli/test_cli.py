@@ -31,7 +31,7 @@ def test_labeled_file_opens_in_ovito_with_particle_properties(
     out = tmp_path / "out.gsd"
     command = ["label", str(trajectory_path), str(out), "--model", str(model_path), *EMBEDDINGS]
     assert main(command) == 0
-    assert "cI2-W" in capsys.readouterr().out
+    assert "\n  bcc (cI2-W) " in capsys.readouterr().out
     pipeline = import_file(str(out))
     assert pipeline.source.num_frames == 5
     data = pipeline.compute(4)
@@ -201,6 +201,19 @@ def test_interrupt_takes_one_line_and_exit_code_130(trajectory_path, model_path,
     with open_trajectory(out) as trajectory:
         assert f"the {len(trajectory)} frames before are labeled" in last
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.gsd"]
+
+
+@pytest.mark.parametrize("command", [["models"], ["models", "structures"], ["label", "--help"]])
+def test_output_that_nobody_reads_ends_a_command_quietly(command):
+    with subprocess.Popen(
+        [sys.executable, "-m", "hoomd_gala.cli", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 141  # as of a program that SIGPIPE has ended
 
 
 def test_models_are_listed(capsys):
