@@ -76,7 +76,7 @@ def add(commands: Commands) -> None:
         type=names,
         metavar="A,B",
         help="types of the particles that count as neighbors, those of --types among them "
-        "(default: all)",
+        "(default: all but constituents of rigid bodies, which have their body's label)",
     )
     label.add_argument(
         "--clusters",

@@ -203,7 +203,7 @@ def test_interrupt_takes_one_line_and_exit_code_130(trajectory_path, model_path,
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.gsd"]
 
 
-@pytest.mark.parametrize("command", [["models"], ["models", "structures"], ["label", "--help"]])
+@pytest.mark.parametrize("command", [["models"], ["models", "structures"]])
 def test_output_that_nobody_reads_ends_a_command_quietly(command):
     with subprocess.Popen(
         [sys.executable, "-m", "hoomd_gala.cli", *command],
