@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -26,7 +26,15 @@ from .files.labels import (
     types_so_far,
 )
 from .files.outputs import append_all, check_format, open_gsd, open_output
-from .files.sources import Source, Stored, find_files, open_source, other_chunks, particles_of_types
+from .files.sources import (
+    Source,
+    Stored,
+    find_files,
+    named_types,
+    open_source,
+    other_chunks,
+    particles_of_types,
+)
 from .files.trajectories import open_trajectory
 from .results import Result
 from .schema import EMBEDDING
@@ -103,7 +111,7 @@ def label_trajectory(
     analyzer = Analyzer(model, device)
     check_quantities(quantities, analyzer.class_names)
     fractions: dict[str, float] = {}
-    done = 0
+    done = particles = 0
     part = target.with_name(target.name + ".part")
 
     def keep() -> str:
@@ -111,11 +119,13 @@ def label_trajectory(
             part.unlink(missing_ok=True)
             return ""
         os.replace(part, target)
-        return f" The {done} frames before are labeled in {target}."
+        before = "frame before is" if done == 1 else f"{done} frames before are"
+        return f" The {before} labeled in {target}."
 
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = _chosen_frames(sources, frames)
+        _check_types(chosen, [*(types or ()), *(neighbors or ())])
         label = partial(_label, analyzer, types, neighbors)
         try:
             with (
@@ -127,6 +137,10 @@ def label_trajectory(
                         write(one.stored, one.result, one.particles, done)
                     fractions = one.result.fractions
                     done += 1
+                    particles += len(one.result.label)
+                if not particles:
+                    done = 0  # nothing of these is worth keeping
+                    raise InputError("there are no particles in any frame that could be labeled.")
         except InputError as error:
             raise InputError(f"{error}{keep()}") from None
         except OSError as error:
@@ -169,6 +183,21 @@ def _chosen_frames(sources: Sequence[Source], frames: slice | None) -> list[_Fra
     return chosen
 
 
+def _check_types(frames: Iterable[_Frame], wanted: Sequence[str]) -> None:
+    """Refuse names of types that no frame has; mostly the first one has all of them."""
+    missing, known = dict.fromkeys(wanted), dict[str, None]()
+    for frame in frames:
+        if not missing:
+            return
+        names, _ = named_types(_read(frame)[1].data)
+        known |= dict.fromkeys(names)
+        missing = {name: None for name in missing if name not in known}
+    if missing:
+        raise InputError(
+            f"there is no type {next(iter(missing))!r} of particles, only {', '.join(known)}."
+        )
+
+
 @contextmanager
 def _blamed(frame: _Frame) -> Iterator[None]:
     """Say of an error with which frame it came."""
@@ -197,6 +226,9 @@ def _label(
             for name, names in (("particles", types), ("neighbors", neighbors))
             if names is not None
         }
+        if not stored.n_particles or any(not len(chosen) for chosen in some.values()):
+            # types may come and go
+            return _Labeled(frame, stored, analyzer.unknown(0), np.zeros(0, np.int64))
         result = analyzer.analyze(stored.data, **some)
         return _Labeled(frame, stored, result, some.get("particles"))
 

@@ -7,7 +7,9 @@ errors in the arguments do not load torch.
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__
 from ..errors import InputError
@@ -16,6 +18,11 @@ from . import bench, finetune, label, models, plot, train, view
 
 #: The commands, in the order of the help text.
 _COMMANDS = (label, view, train, finetune, plot, bench, models)
+
+
+def _say(warning: Warning | str, *_: Any) -> None:
+    """Print a warning without the line of code that it comes from."""
+    print(f"hoomd-gala: {warning}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.line = shlex.join(["hoomd-gala", *arguments])
     wait_passively()
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say  # type: ignore[assignment]
+            options.run(options)
     except InputError as error:
         print(f"hoomd-gala: error: {error}", file=sys.stderr)
         return 2
