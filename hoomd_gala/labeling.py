@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -32,8 +32,8 @@ from .files.outputs import append_all, check_format, open_gsd, open_output
 from .files.sources import (
     Source,
     Stored,
-    count_particles,
     find_files,
+    named_types,
     open_source,
     other_chunks,
     particles_of_types,
@@ -126,7 +126,7 @@ def label_trajectory(
             raise InputError(f"the model {model} names no structures that could form clusters.")
         class_indices(analyzer.class_names, structure)
     fractions: dict[str, float] = {}
-    done = 0
+    done = particles = 0
     part = target.with_name(target.name + ".part")
 
     def keep() -> str:
@@ -134,11 +134,13 @@ def label_trajectory(
             part.unlink(missing_ok=True)
             return ""
         os.replace(part, target)
-        return f" The {done} frames before are labeled in {target}."
+        before = "frame before is" if done == 1 else f"{done} frames before are"
+        return f" The {before} labeled in {target}."
 
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = _chosen_frames(sources, frames)
+        _check_types(chosen, [*(types or ()), *(neighbors or ())])
         label = partial(_label, analyzer, types, neighbors, clusters)
         try:
             with (
@@ -156,6 +158,10 @@ def label_trajectory(
                         )
                     fractions = one.result.fractions
                     done += 1
+                    particles += len(one.result.label)
+                if not particles:
+                    done = 0  # nothing of these is worth keeping
+                    raise InputError("there are no particles in any frame that could be labeled.")
         except InputError as error:
             raise InputError(f"{error}{keep()}") from None
         except BrokenPipeError:  # of what is printed
@@ -202,6 +208,21 @@ def _chosen_frames(sources: Sequence[Source], frames: slice | None) -> list[_Fra
     return chosen
 
 
+def _check_types(frames: Iterable[_Frame], wanted: Sequence[str]) -> None:
+    """Refuse names of types that no frame has; mostly the first one has all of them."""
+    missing, known = dict.fromkeys(wanted), dict[str, None]()
+    for frame in frames:
+        if not missing:
+            return
+        names, _ = named_types(_read(frame)[1].data)
+        known |= dict.fromkeys(names)
+        missing = {name: None for name in missing if name not in known}
+    if missing:
+        raise InputError(
+            f"there is no type {next(iter(missing))!r} of particles, only {', '.join(known)}."
+        )
+
+
 @contextmanager
 def _blamed(frame: _Frame) -> Iterator[None]:
     """Say of an error with which frame it came."""
@@ -231,13 +252,23 @@ def _label(
             for name, names in (("particles", types), ("neighbors", neighbors))
             if names is not None
         }
+        if not stored.n_particles or any(not len(chosen) for chosen in some.values()):
+            # types may come and go
+            none = Clusters(np.full(stored.n_particles, -1, np.int32), np.zeros(0, np.int64))
+            return _Labeled(
+                frame,
+                stored,
+                analyzer.unknown(0),
+                np.zeros(0, np.int64),
+                None if clusters is False else none,
+            )
         result = analyzer.analyze(stored.data, **some)
         particles, centers = some.get("particles"), frame_centers(stored.data)
         found = None
         if clusters is not False:
             found = find_clusters(
                 stored.data,
-                fill(result.label, particles, count_particles(stored.data), UNKNOWN),
+                fill(result.label, particles, stored.n_particles, UNKNOWN),
                 result.class_names,
                 None if isinstance(clusters, bool) else clusters,
                 workers=torch.get_num_threads(),

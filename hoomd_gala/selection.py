@@ -1,12 +1,13 @@
 """Particles chosen from a system: those to label, and those that may be neighbors."""
 
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .systems import System
+from .systems import System, refuse_masked
 
 Integers = NDArray[np.int64]
 
@@ -56,8 +57,7 @@ def select(system: System, chosen: Any, what: str = "particles") -> Integers | N
     """
     if chosen is None:
         return None
-    # a sequence of nothing is one of floats to numpy
-    values = np.atleast_1d(np.asarray(chosen)) if np.size(chosen) else np.zeros(0, np.int64)
+    values = _uniform(chosen, what)
     total = len(system.positions)
     if values.ndim == 1 and values.dtype.kind == "U":
         return _of_types(system, values.tolist(), what)
@@ -76,6 +76,39 @@ def select(system: System, chosen: Any, what: str = "particles") -> Integers | N
     if outside.any():
         raise InputError(f"{what} must be 0 to {total - 1}, not {values[outside][0]}.")
     return values.astype(np.int64)
+
+
+def _uniform(chosen: Any, what: str) -> NDArray[Any]:
+    """Array of indices, flags or names, of whatever holds one kind of these."""
+    refuse_masked(chosen, what)
+    # numpy would make names of numbers among names, and numbers of flags among numbers
+    values = (
+        np.fromiter(chosen, object, len(chosen))
+        if isinstance(chosen, (list, tuple))
+        else np.atleast_1d(np.asarray(chosen))
+    )
+    if values.dtype.kind != "O" or values.ndim != 1:
+        return values
+    each = values.tolist()
+    if not each:
+        return np.zeros(0, np.int64)
+    flags = [isinstance(one, (bool, np.bool_)) for one in each]
+    if all(flags):
+        return np.array(each, bool)
+    if all(isinstance(one, str) for one in each):
+        return np.array(each, str)
+    try:
+        if not any(flags):
+            return np.array([operator.index(one) for one in each], np.int64)
+    except OverflowError:
+        raise InputError(f"{what} are indices of more than 63 bits.") from None
+    except TypeError:
+        pass
+    kinds = ", ".join(sorted({type(one).__name__ for one in each}))
+    raise InputError(
+        f"{what} are made of {kinds}; give indices, a mask with a bool for each particle, or names "
+        "of types, and one kind of these only."
+    )
 
 
 def _of_types(system: System, names: list[str], what: str) -> Integers:
@@ -110,6 +143,8 @@ def choose(system: System, particles: Any, neighbors: Any) -> Choice:
     if around is None:
         return Choice(labeled, None)
     around = np.unique(around)
+    if not len(around):
+        raise InputError("none of the particles is a neighbor; give neighbors that there are.")
     if labeled is not None and (missing := int((~np.isin(labeled, around)).sum())):
         raise InputError(
             f"{missing} of the {len(labeled)} particles to label are not among the neighbors; give "

@@ -1,6 +1,8 @@
 """Particle systems: positions in a box, and objects that can be converted to one."""
 
 import itertools
+import os
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,6 +27,17 @@ _RIGHT_ANGLE = 90.0
 
 #: Tilt factors are smaller: beyond, coordinates lose the digits that distinguish neighbors.
 _MOST_TILT = 1e4
+
+
+#: Lengths are between these: their squares and products are numbers.
+_LENGTHS = 1e-100, 1e100
+
+#: How many times shorter than both others one length of a box is that has no third dimension.
+_FLAT = 1e10
+
+#: Largest gap between the numbers that coordinates can be, in units of the mean distance of
+#: particles, that does not blur environments.
+_BLUR = 0.05
 
 
 #: For each lattice vector, whether the system goes on along it.
@@ -119,8 +132,9 @@ def _rotate(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
     if volume < 0:
         rows = -rows  # the same lattice
     rotated = lattice_vectors(box_from_lattice(rows))
-    fractional = np.asarray(positions, dtype=np.float64) @ np.linalg.inv(rows)
-    return fractional @ rotated, rotated.T
+    with np.errstate(invalid="ignore"):  # what is not finite is refused in a sentence
+        fractional = np.asarray(positions, dtype=np.float64) @ np.linalg.inv(rows)
+        return fractional @ rotated, rotated.T
 
 
 def _complete(vectors: ArrayLike, periodic: Flags) -> Array:
@@ -149,7 +163,10 @@ def as_flags(periodic: Any) -> Flags:
     InputError
         For anything else.
     """
-    flags = np.asarray(periodic)
+    try:
+        flags = np.asarray(periodic)
+    except ValueError:  # rows of different lengths
+        flags = np.zeros(0)
     # ASE and OVITO have flags, some formats 0 and 1
     if flags.shape not in ((), (3,)) or not np.isin(flags, (0, 1)).all():
         raise InputError(f"periodic is {periodic!r}; give True, False, or three of these.")
@@ -221,6 +238,17 @@ def as_box(box: Any) -> Array:
         raise InputError("the box is two-dimensional (Lz = 0); environments need three dimensions.")
     if (edges[:3] <= 0).any():
         raise InputError(f"box lengths are {edges[:3]}; all three must be positive.")
+    if not ((edges[:3] > _LENGTHS[0]) & (edges[:3] < _LENGTHS[1])).all():
+        raise InputError(
+            f"box lengths are {edges[:3]}; choose a unit in which they are between "
+            f"{_LENGTHS[0]:g} and {_LENGTHS[1]:g}."
+        )
+    shortest, middle, _ = np.sort(edges[:3])
+    if middle > _FLAT * shortest:
+        raise InputError(
+            f"box lengths are {edges[:3]}, so that the box is as good as two-dimensional; "
+            "environments need three dimensions."
+        )
     if (np.abs(edges[3:]) > _MOST_TILT).any():
         raise InputError(
             f"tilt factors of the box are {edges[3:]}, which is more than {_MOST_TILT:g}; give the "
@@ -277,8 +305,24 @@ def _refuse_angles(tilts: Array) -> None:
         )
 
 
+def refuse_masked(values: Any, what: str) -> None:
+    """Refuse masked arrays of which something is masked, which numpy would take as if it were not.
+
+    Raises
+    ------
+    InputError
+    """
+    if np.ma.is_masked(values):
+        places = np.ma.getmaskarray(values).sum()
+        raise InputError(f"{what} are masked in {places} places; leave these particles out.")
+
+
 def _numbers(values: Any, what: str) -> Array:
+    refuse_masked(values, what)
     try:
+        if hasattr(values, "detach"):  # a tensor, perhaps with gradients or of 16 bits
+            values = values.detach().cpu()
+            values = values if values.is_complex() else values.double()
         if np.iscomplexobj(values):
             raise TypeError
         return np.asarray(values, dtype=np.float64)
@@ -288,12 +332,18 @@ def _numbers(values: Any, what: str) -> Array:
         ) from None
 
 
+def _shape(thing: Any) -> Iterable[int]:
+    """Shape of an array; numpy cannot ask some tensors for theirs."""
+    shape: Iterable[int] = thing.shape if hasattr(thing, "shape") else np.shape(thing)
+    return shape
+
+
 def _is_box(thing: Any) -> bool:
     """Whether something can only be a box: no 21 particles have positions of such a shape."""
     if hasattr(thing, "Lx") or isinstance(thing, Mapping):
         return True
     try:
-        return np.shape(thing) in ((6,), (3,), (3, 3))
+        return tuple(_shape(thing)) in ((6,), (3,), (3, 3))
     except ValueError:  # rows of different lengths
         return False
 
@@ -345,13 +395,44 @@ def make_system(
             f"positions are NaN or infinite for {bad.sum()} of {len(points)} particles, the first "
             f"at index {bad.argmax()}; repair or remove them."
         )
-    kinds = np.zeros(len(points), dtype=np.int64) if types is None else np.asarray(types)
+    if np.abs(points).max(initial=0) > _LENGTHS[1]:
+        raise InputError(
+            f"positions reach {np.abs(points).max():.3g}; choose a unit of length in which they "
+            f"are below {_LENGTHS[1]:g}."
+        )
+    _warn_of_blur(points, getattr(positions, "dtype", None))
+    kinds = np.zeros(len(points), dtype=np.int64) if types is None else _kinds(types)
     if kinds.shape != (len(points),) or not np.issubdtype(kinds.dtype, np.integer):
         raise InputError(
             f"types have shape {kinds.shape} and dtype {kinds.dtype}; "
             f"give one integer for each of the {len(points)} particles."
         )
     return System(points, edges, kinds.astype(np.int64), flags, tuple(type_names))
+
+
+def _kinds(types: Any) -> NDArray[Any]:
+    refuse_masked(types, "types")
+    try:
+        return np.asarray(types)
+    except ValueError:
+        raise InputError("types are rows of different lengths; give one integer each.") from None
+
+
+def _warn_of_blur(points: Array, dtype: Any) -> None:
+    """Warn where coordinates are so large that their digits do not tell particles apart."""
+    extents = np.ptp(points, axis=0) if len(points) else np.zeros(3)
+    distance = float((extents / max(len(points), 1) ** (1 / 3)).prod() ** (1 / 3))
+    floating = isinstance(dtype, np.dtype) and dtype.kind == "f"
+    kind = np.dtype(dtype if floating else np.float64)
+    farthest = float(np.abs(points).max(initial=0))
+    gap = float(np.finfo(kind).eps) * farthest
+    if gap > _BLUR * distance > 0:
+        warnings.warn(
+            f"positions reach {farthest:.2g}, where numbers of {kind} are {gap:.2g} apart and "
+            f"particles about {distance:.2g}, so that labels may be wrong; subtract the center "
+            "before positions lose their digits.",
+            stacklevel=3,
+        )
 
 
 def as_system(system: Any, types: ArrayLike | None = None, periodic: Any = None) -> System:
@@ -362,8 +443,8 @@ def as_system(system: Any, types: ArrayLike | None = None, periodic: Any = None)
     system
         A :class:`System`; a tuple (box, points) as freud takes it, or (points, box), with any box
         that :func:`as_box` takes; a GSD frame or HOOMD snapshot; an OVITO ``DataCollection`` or ASE
-        ``Atoms``; with ``periodic=False``, (N, 3) positions alone. The types of ASE atoms are their
-        elements, in the order of their atomic numbers.
+        ``Atoms``; one of freud's ``NeighborQuery``; with ``periodic=False``, (N, 3) positions
+        alone. The types of ASE atoms are their elements, in the order of their atomic numbers.
     types : (N,) int, optional
         Type of each particle, in place of what the system says.
     periodic : bool or three of bool, optional
@@ -388,7 +469,7 @@ def _take(system: Any, flags: Flags | None) -> System:
         return make_system(*system)
     if isinstance(system, tuple) and len(system) == 2:
         first, second = system
-        if not _is_box(first) and (_is_box(second) or np.shape(first)[1:] == (3,)):
+        if not _is_box(first) and (_is_box(second) or tuple(_shape(first))[1:] == (3,)):
             first, second = second, first
         return make_system(second, first)
     if hasattr(system, "configuration") and hasattr(system, "particles"):
@@ -401,8 +482,16 @@ def _take(system: Any, flags: Flags | None) -> System:
         return _sample_system(from_mdanalysis(system))
     if is_pymatgen(system):
         return _sample_system(from_pymatgen(system))
-    if isinstance(system, (list, np.ndarray)):
+    if hasattr(system, "box") and hasattr(system, "points"):  # freud's NeighborQuery
+        return make_system(system.points, system.box)
+    # a table or tensor has a shape
+    if isinstance(system, (list, tuple)) or len(getattr(system, "shape", ())) == 2:
         return make_system(system, None, periodic=flags)
+    if isinstance(system, (str, os.PathLike)):
+        raise InputError(
+            f"{os.fspath(system)!r} is a name and no system; give what gsd.hoomd, OVITO or ASE "
+            "reads from a file, or label files with hoomd-gala label."
+        )
     raise InputError(
         f"cannot take a {type(system).__name__} as a system; give (box, points), a GSD frame, "
         "a HOOMD snapshot, an OVITO DataCollection, ASE Atoms, an MDAnalysis AtomGroup or a "
@@ -444,6 +533,8 @@ def _ovito_system(data: Any) -> System:
     if cell is None:
         box, flags = None, (False, False, False)
     else:
+        if cell.is2D:
+            raise InputError("the OVITO cell is two-dimensional; environments need three.")
         flags = as_flags(cell.pbc)
         positions, box = _rotate(positions, _complete(np.asarray(cell[:3, :3]).T, flags))
     # present where the types that OVITO shows stand for structures

@@ -98,11 +98,15 @@ def from_pymatgen(structure: Any) -> Sample:
     numbers = {str(site): (sorted(e.Z for e in site), str(site)) for site in occupied}
     order = sorted(numbers, key=numbers.__getitem__)
     rank = {name: k for k, name in enumerate(order)}
+    # of one that has a site for itself, "Na" or "Na+", without the share of 1 behind it
+    titles = {
+        str(site): str(next(iter(site))) if list(site.values()) == [1] else str(site)
+        for site in occupied
+    }
     return Sample(
         np.asarray(structure.cart_coords, dtype=np.float64),
         np.asarray(lattice.matrix, dtype=np.float64),
         np.asarray(getattr(lattice, "pbc", (True, True, True)), dtype=bool),
         np.array([rank[str(site)] for site in occupied], np.int64),
-        # "Cu1" is a site that one Cu has for itself
-        tuple(name[:-1] if name[:-1].isalpha() and name[-1] == "1" else name for name in order),
+        tuple(titles[name] for name in order),
     )

@@ -15,7 +15,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 #: What the tests below do without: tools, and packages whose versions others choose.
-LEFT_OUT = {"geometric-algebra-attention", "h5py", "mpi4py", "mypy", "ruff", "triton"}
+LEFT_OUT = {
+    "geometric-algebra-attention",
+    "h5py",
+    "MDAnalysis",
+    "mpi4py",
+    "mypy",
+    "pymatgen",
+    "ruff",
+    "triton",
+}
 
 #: Environments, networks, files, labels, training, adapters and the command line: what each
 #: package is used for. Paths below this folder.

@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import ase
+import ase.build
 import freud
 import numpy as np
 import pytest
@@ -110,10 +111,23 @@ def test_surfaces_are_those_in_vacuum(analyzer, flags):
     ):
         same(found, expected)
     # where a slab or a cluster is does not matter
-    away = positions + np.where(flags, 0, [50, -70, 1e3])
-    same(analyzer.analyze(away, sites.box, periodic=flags), expected)
+    for shift in ([50, -70, 1e3], [-1e6, 1e6, 2e6]):
+        away = positions + np.where(flags, 0, shift)
+        same(analyzer.analyze(away, sites.box, periodic=flags), expected)
+        same(on_device(analyzer, device_system(torch.as_tensor(away), box)), expected)
     if not any(flags):
         same(analyzer.analyze(positions, periodic=False), expected)
+
+
+def test_clusters_may_be_turned(analyzer):
+    rng = np.random.default_rng(2)
+    cluster = ase.build.bulk("Fe", cubic=True).repeat(5).positions
+    cluster += rng.normal(scale=1e-6, size=cluster.shape)  # see the notes of analyze
+    expected = analyzer.analyze(cluster, periodic=False)
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    found = analyzer.analyze(cluster @ turn, periodic=False)
+    np.testing.assert_array_equal(found.label, expected.label)
+    np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [21, 40])
@@ -200,10 +214,10 @@ def test_types_of_those_that_are_no_neighbors_do_not_matter(trained, salted):
         ({"neighbors": [-1]}, "neighbors must be 0 to 2047, not -1"),
         ({"particles": [True, False]}, "mask of 2 for 2048 particles"),
         ({"particles": 0.5}, "particles are of type float64"),
-        ({"particles": [["A"]]}, "particles are of type <U1 and shape"),
+        ({"particles": [["A"]]}, "particles are made of list"),
         ({"neighbors": ["A", "C"]}, "neighbors are given by type and there is no type 'C'"),
         ({"particles": "B", "neighbors": "A"}, "1024 of the 1024 particles to label are not among"),
-        ({"neighbors": []}, "there are no particles"),
+        ({"neighbors": []}, "none of the particles is a neighbor"),
     ],
 )
 def test_bad_choices_get_a_sentence(analyzer, salted, options, message):

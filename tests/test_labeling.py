@@ -229,7 +229,7 @@ def test_quantities_that_later_files_lack_are_not_made_up(parts, model_path, rng
     files = [logged, parts / "run.2.gsd"]
     with pytest.raises(InputError, match=r"frame 0 of .*run\.2\.gsd: it has no energy") as error:
         label_trajectory(files, parts / "out.gsd", model_path)
-    assert "The 1 frames before are labeled" in str(error.value)
+    assert "The frame before is labeled in" in str(error.value)
 
 
 @pytest.mark.parametrize("workers", [2, 5])
@@ -310,5 +310,4 @@ def test_crystal_of_one_type_is_found_by_its_name(tmp_path, model_path, capsys):
     error = fails(
         capsys, "label", source, tmp_path / "o.gsd", "--model", model_path, "--types", "B"
     )
-    assert "frame 0 of" in error
     assert "there is no type 'B' of particles, only A" in error

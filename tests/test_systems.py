@@ -1,6 +1,7 @@
 """Everything that people have at hand is taken as a system."""
 
 import itertools
+from pathlib import Path
 
 import ase
 import freud
@@ -368,3 +369,96 @@ def test_types_are_checked():
 def test_other_things_are_refused_by_name():
     with pytest.raises(InputError, match="cannot take a dict as a system"):
         as_system({})
+
+
+def test_tables_and_tensors(rng):
+    import torch
+
+    points = rng.random((30, 3))
+    tensor = torch.tensor(points, requires_grad=True)
+    for held in (tensor, tensor.tolist(), tuple(map(tuple, points)), torch.tensor(points)):
+        for system in (as_system(held, periodic=False), as_system((held, [1, 1, 1]))):
+            np.testing.assert_array_equal(system.positions, points)
+    half = as_system(torch.tensor(points).bfloat16(), periodic=False)
+    np.testing.assert_allclose(half.positions, points, atol=0.01)
+
+
+def test_queries_of_freud(rng):
+    freud = pytest.importorskip("freud")
+    box = freud.box.Box(3, 4, 5, 0.1)
+    box.periodic = (True, False, True)
+    points = rng.random((30, 3)).astype(np.float32)
+    system = as_system(freud.locality.AABBQuery(box, points))
+    np.testing.assert_array_equal(system.positions, points)
+    np.testing.assert_allclose(system.box, [3, 4, 5, 0.1, 0, 0], rtol=1e-6)
+    assert system.periodic == (True, False, True)
+
+
+def masked(values):
+    return np.ma.masked_equal(values, 1)
+
+
+def in_ovito(flat):
+    from ovito.data import DataCollection
+
+    data = DataCollection()
+    data.create_particles(count=2).create_property("Position", data=np.eye(3)[:2])
+    data.create_cell(np.eye(3, 4), pbc=(True, True, True)).is2D = flat
+    return data
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((masked(np.eye(3)), [1, 1, 1]), "positions are masked in 3 places"),
+        ((np.eye(3), [1, 1, 1], masked(np.arange(3))), "types are masked in 1 places"),
+        ((np.eye(3), [1, 1, 1], [[1], [2, 3]]), "types are rows of different lengths"),
+        ((np.eye(3), [1, 1, 1], None, [[1], [2, 3]]), r"periodic is \[\[1\], \[2, 3\]\]; give"),
+        ((np.eye(3), [1, 1, 1e-200]), "choose a unit in which they are between 1e-100 and 1e"),
+        ((np.eye(3), [1e200, 1, 1]), "choose a unit in which they are between 1e-100 and 1e"),
+        ((np.eye(3), [1, 1, 1e-14]), "the box is as good as two-dimensional"),
+        ((np.eye(3) * 1e200, [1, 1, 1]), r"positions reach 1e\+200; choose a unit"),
+    ],
+)
+def test_numbers_that_mean_nothing_get_a_sentence(arguments, message):
+    with pytest.raises(InputError, match=message):
+        make_system(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("system", "message"),
+    [
+        ("run.gsd", "'run.gsd' is a name and no system; give what gsd.hoomd"),
+        (Path("run.gsd"), "'run.gsd' is a name and no system"),
+    ],
+)
+def test_names_of_files_are_no_systems(system, message):
+    with pytest.raises(InputError, match=message):
+        as_system(system)
+
+
+def test_infinity_is_said_by_one_sentence_alone(recwarn):
+    atoms = ase.Atoms("Cu2", [[0, 0, 0], [np.inf, 1, 1]], cell=np.eye(3) * 4, pbc=True)
+    atoms.cell[2, 0] = 1
+    with pytest.raises(InputError, match="NaN or infinite for 1 of 2 particles, the first at"):
+        as_system(atoms)
+    assert not len(recwarn)
+
+
+def test_flat_cells_of_ovito_are_refused():
+    with pytest.raises(InputError, match="the OVITO cell is two-dimensional"):
+        as_system(in_ovito(True))
+    assert len(as_system(in_ovito(False)).positions) == 2
+
+
+@pytest.mark.parametrize(
+    ("dtype", "far"), [(np.float16, 3e3), (np.float32, 1e7), (np.float64, 1e16)]
+)
+def test_positions_without_digits_are_said(dtype, far, rng, recwarn):
+    points = rng.random((64, 3)) * 4
+    make_system((points + far / 1e3).astype(dtype), [4, 4, 4])
+    make_system(np.zeros((1, 3), dtype) + far, [4, 4, 4])
+    make_system(points[:, ::-1] * [1, 1, 0] + far / 1e3, [4, 4, 4])  # in a plane
+    assert not len(recwarn)
+    with pytest.warns(UserWarning, match=r"positions reach .*, where numbers of float"):
+        make_system((points + far).astype(dtype), [4, 4, 4])

@@ -59,6 +59,10 @@ def test_pymatgen_structures(salt):
     np.testing.assert_array_equal(sample.types, as_system(salt).types)
     mixed = core.Structure(np.eye(3) * 3, [{"Au": 0.5, "Cu": 0.5}, "Cu"], [[0, 0, 0], [0.5] * 3])
     assert from_pymatgen(mixed).types.tolist() in ([0, 1], [1, 0])
+    assert "Cu" in from_pymatgen(mixed).type_names
+    assert sample.type_names == ("Na", "Cl")
+    structure.add_oxidation_state_by_element({"Na": 1, "Cl": -1})
+    assert from_pymatgen(structure).type_names == ("Na+", "Cl-")
     slab = core.Structure(core.Lattice(np.eye(3) * 3, pbc=(True, True, False)), ["Cu"], [[0, 0, 0]])
     assert from_pymatgen(slab).periodic.tolist() == [True, True, False]
 

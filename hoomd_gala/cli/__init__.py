@@ -8,7 +8,9 @@ import argparse
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__
 from ..errors import InputError
@@ -17,6 +19,11 @@ from . import bench, finetune, label, models, plot, train, view
 
 #: The commands, in the order of the help text.
 _COMMANDS = (label, view, train, finetune, plot, bench, models)
+
+
+def _say(warning: Warning | str, *_: Any) -> None:
+    """Print a warning without the line of code that it comes from."""
+    print(f"hoomd-gala: {warning}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +56,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     options.line = shlex.join(["hoomd-gala", *arguments])
     wait_passively()
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say  # type: ignore[assignment]
+            options.run(options)
     except InputError as error:
         print(f"hoomd-gala: error: {error}", file=sys.stderr)
         return 2

@@ -162,7 +162,9 @@ def ase_atoms(data: Any) -> Any:
     from ase.data import atomic_numbers
 
     if not isinstance(data, gsd.hoomd.Frame):
-        return data.copy()
+        copied = data.copy()
+        copied.calc = data.calc  # energies and forces, which a copy does not have
+        return copied
     names, types = named_types(data)
     numbers = np.array([atomic_numbers.get(name, 0) for name in names])
     vectors = lattice_vectors(data.configuration.box)

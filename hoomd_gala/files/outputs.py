@@ -1,6 +1,9 @@
 """Labeled copies of frames, in the format that a file's ending says."""
 
+import json
+import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +26,7 @@ from .labels import (
     structures_as_types,
     types_so_far,
 )
-from .sources import Stored, count_particles, has_ase, has_ovito
+from .sources import Stored, has_ase, has_ovito
 
 #: OVITO's and ASE's names of formats by the endings of files; None where ASE does not write it.
 TEXT_FORMATS = {
@@ -105,11 +108,13 @@ def open_output(
                 clusters: Clusters | None,
                 step: int,
             ) -> None:
-                total = count_particles(stored.data)
+                total = stored.n_particles
                 columns = _columns(result, particles, total, quantities)
                 if clusters is not None:
                     columns["cluster"] = clusters.ids
-                if has_ovito():
+                # ASE writes all that it has read
+                by_ase = by_ovito == "xyz" and hasattr(stored.data, "numbers") and has_ase()
+                if has_ovito() and not by_ase:
                     _export(frame_path, by_ovito, stored.data, columns, result.class_names, step)
                 else:
                     _write_by_ase(frame_path, stored.data, columns, result.class_names)
@@ -129,6 +134,7 @@ class _GsdOutput:
         self.types: list[str] = []
         self.file: Any = None
         self.logged: set[str] = set()
+        self.step, self.goes_back = 0, False
 
     def __enter__(self) -> "_GsdOutput":
         self.part.touch()
@@ -147,6 +153,7 @@ class _GsdOutput:
         step: int,
     ) -> None:
         frame, place = gsd_frame(stored, step)
+        self._note_step(int(frame.configuration.step))
         if place is not None:
             particles = place if particles is None else place[particles]
             if clusters is not None:
@@ -154,7 +161,8 @@ class _GsdOutput:
         add_labels(frame, result, particles, self.quantities, clusters)
         if not self.keep_types and result.class_names:
             self.types = types_so_far(self.types, frame)
-            structures_as_types(frame, self.types)
+            # before there is a particle, there is no type
+            structures_as_types(frame, self.types or [UNKNOWN_NAME])
         if self.file is None:
             self.file = open_gsd(self.part, stored)
             self.logged = {*frame.log, *stored.others}
@@ -165,6 +173,16 @@ class _GsdOutput:
                 "first frame; label frames with the same quantities into one file."
             )
         append_all(self.file, frame, stored.others)
+
+    def _note_step(self, step: int) -> None:
+        if step < self.step and not self.goes_back:
+            self.goes_back = True
+            warnings.warn(
+                f"timesteps go back from {self.step} to {step}; frames are in the order of the "
+                "input, with its timesteps.",
+                stacklevel=2,
+            )
+        self.step = step
 
 
 def open_gsd(path: Path, first: Stored) -> gsd.hoomd.HOOMDTrajectory:
@@ -239,6 +257,32 @@ def _export(
         # text in a dump is read by nobody
         columns_to_write = [key for key in columns_to_write if table[key].dtype.kind in "biuf"]
     export_file(data, str(path), name, columns=columns_to_write)
+    if name == "xyz":
+        _add_attributes(path, data.attributes)
+
+
+def _add_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Write global attributes, such as energies, into the comment line of an extended XYZ file.
+
+    OVITO reads them from there and does not write them.
+    """
+    pairs = [
+        f"{name}={_as_text(value)}"
+        for name, value in attributes.items()
+        if re.fullmatch(r"[\w.-]+", name) and name not in ("SourceFile", "SourceFrame")
+    ]
+    number, comment, rest = path.read_text(encoding="utf-8").split("\n", 2)
+    path.write_text("\n".join([number, " ".join([comment, *pairs]), rest]), encoding="utf-8")
+
+
+def _as_text(value: Any) -> str:
+    """Value in a comment line: a number, a flag, or a quoted string or sequence of numbers."""
+    if isinstance(value, (bool, np.bool_)):
+        return "T" if value else "F"
+    if isinstance(value, (int, float, np.number)):
+        return str(value)
+    text = value if isinstance(value, str) else " ".join(map(str, np.ravel(value).tolist()))
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _write_by_ase(
@@ -251,6 +295,11 @@ def _write_by_ase(
     from ase.io import write
 
     atoms = ase_atoms(data)
+    if atoms.calc is not None:
+        # ASE refuses to write what both the calculator and the atoms have
+        for name in atoms.calc.results:
+            atoms.info.pop(name, None)
+            atoms.arrays.pop(name, None)
     names = np.array([UNKNOWN_NAME, *class_names])
     more = {
         "structure": names[columns["label"] - UNKNOWN],
@@ -259,4 +308,7 @@ def _write_by_ase(
     for name, values in (*columns.items(), *more.items()):
         atoms.arrays.pop(name, None)
         atoms.new_array(name, values)
-    write(str(path), atoms, format="extxyz")
+    try:
+        write(str(path), atoms, format="extxyz")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"ASE cannot write it as extended XYZ ({error}).") from None

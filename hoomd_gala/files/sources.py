@@ -2,8 +2,12 @@
 
 import glob
 import importlib.util
+import mmap
 import os
 import re
+import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +37,14 @@ class Stored(NamedTuple):
 
     data: Any
     others: Mapping[str, NDArray[Any]]
+
+    @property
+    def n_particles(self) -> int:
+        """Number of particles."""
+        data = self.data
+        if hasattr(data, "numbers"):
+            return len(data)
+        return int(data.particles.N if isinstance(data, gsd.hoomd.Frame) else data.particles.count)
 
 
 class Source(NamedTuple):
@@ -163,10 +175,14 @@ def _is_hoomds(chunk: str) -> bool:
     return group == "log" or hasattr(getattr(_ANY_FRAME, group, None), name)
 
 
+#: Whose contents OVITO loses in part and ASE does not.
+_ASES_OWN = (".traj",)
+
+
 def _open_foreign(path: Path, topology: str | os.PathLike[str] | None) -> Source:
     """Open a file by OVITO or, if that cannot read it or is not installed, by ASE."""
     reasons = []
-    if has_ovito():
+    if has_ovito() and not (path.suffix in _ASES_OWN and has_ase() and topology is None):
         try:
             return _open_by_ovito(path, topology)
         except InputError as error:
@@ -203,27 +219,98 @@ def _open_by_ovito(path: Path, topology: str | os.PathLike[str] | None) -> Sourc
     # its readers raise errors of any kind for files that are not what they seem
     try:
         if topology is None:
-            pipeline = import_file(str(path))
-            total = pipeline.num_frames
+            with _standard_error() as said:
+                pipeline = import_file(str(path))
+                total = pipeline.num_frames
         else:
             pipeline = import_file(os.fspath(topology))
             positions = LoadTrajectoryModifier()
-            positions.source.load(str(path))
+            with _standard_error() as said:
+                positions.source.load(str(path))
             pipeline.modifiers.append(positions)
             total = pipeline.num_frames
     except Exception as error:
         raise InputError(_why(error)) from None
+    why = None
+    for line in said:
+        # OVITO leaves out the frame that it could not read to the end
+        reason = re.search(r"aborted prematurely .*?error: \"(.*)\"", line)
+        if reason:
+            why = reason[1]
+        else:
+            print(line, file=sys.stderr)
+    total = _complete(path, total, why)
 
     def read(index: int) -> Stored:
         try:
             data = pipeline.compute(index)
         except Exception as error:
             raise InputError(f"OVITO cannot read it ({_why(error)}).") from None
-        if data.particles is None or not data.particles.count:
+        if data.particles is None:
             raise InputError("it holds no particles.")
         return Stored(data, {})
 
     return Source(path, total, read)
+
+
+def _complete(path: Path, total: int, why: str | None) -> int:
+    """Count the complete frames of a file, and warn if the last one is not.
+
+    Parameters
+    ----------
+    path : Path
+    total : int
+        Number of frames that could be read.
+    why : str or None
+        Why not more of them.
+    """
+    if why is None and _is_cut_dump(path):
+        total, why = total - 1, "the file ends within it"
+    if why is not None:
+        why = why.rstrip(".")
+        if not total:
+            raise InputError(f"its first frame is incomplete: {why}")
+        warnings.warn(
+            f"frame {total} of {path} is incomplete and left out with all that may follow: {why}.",
+            stacklevel=2,
+        )
+    return total
+
+
+def _is_cut_dump(path: Path) -> bool:
+    """Whether a file is a LAMMPS dump that ends within its last frame, as of a run that goes on.
+
+    Readers take a frame without its last particles, or with half a number, for a whole one.
+    """
+    with open(path, "rb") as file:
+        if file.read(5) != b"ITEM:":
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            lines = text[text.rfind(b"ITEM: TIMESTEP") :].split(b"\n")
+    atoms = [k for k, line in enumerate(lines) if line.startswith(b"ITEM: ATOMS")]
+    numbers = [k for k, line in enumerate(lines) if line.startswith(b"ITEM: NUMBER OF ATOMS")]
+    # what follows the last end of a line is no line
+    return not (atoms and numbers) or len(lines) - 2 - atoms[0] < int(lines[numbers[0] + 1])
+
+
+@contextmanager
+def _standard_error() -> Iterator[list[str]]:
+    """Take what is written to the standard error by any code; the list is filled at the end.
+
+    OVITO tells nobody else that a file is incomplete.
+    """
+    said: list[str] = []
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as taken:
+        original = os.dup(2)
+        os.dup2(taken.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            taken.seek(0)
+            said += taken.read().decode(errors="replace").splitlines()
 
 
 def _images(path: Path) -> Iterator[Any]:
@@ -258,18 +345,16 @@ class _Images:
 
 
 def _open_by_ase(path: Path) -> Source:
+    total, why = 0, None
     try:
-        total = sum(1 for _ in _images(path))
+        for _ in _images(path):
+            total += 1
     except Exception as error:
-        raise InputError(_why(error)) from None
+        if not total:
+            raise InputError(_why(error)) from None
+        why = _why(error)
+    total = _complete(path, total, why)
     return Source(path, total, _Images(path).read)
-
-
-def count_particles(data: Any) -> int:
-    """Count the particles of a GSD frame, OVITO ``DataCollection`` or ASE ``Atoms``."""
-    if isinstance(data, gsd.hoomd.Frame):
-        return int(data.particles.N)
-    return len(data) if hasattr(data, "numbers") else int(data.particles.count)
 
 
 def named_types(data: Any) -> tuple[list[str], NDArray[np.int64]]:
@@ -289,7 +374,7 @@ def named_types(data: Any) -> tuple[list[str], NDArray[np.int64]]:
         numbers, kinds = np.unique(data.numbers, return_inverse=True)
         symbols: Sequence[str] = data.get_chemical_symbols()
         first = [int(np.argmax(data.numbers == number)) for number in numbers]
-        return [symbols[k] for k in first], kinds.astype(np.int64)
+        return [symbols[k] for k in first] or ["A"], kinds.astype(np.int64)
     kinds = data.particles.particle_types
     if kinds is None:
         return ["A"], np.zeros(data.particles.count, np.int64)
@@ -297,7 +382,8 @@ def named_types(data: Any) -> tuple[list[str], NDArray[np.int64]]:
     listed = {kind.id: kind.name or str(kind.id) for kind in kinds.types}
     found = np.unique(np.asarray(kinds))
     ids = np.array(sorted({*listed, *found.tolist()}))
-    return [listed.get(i, str(i)) for i in ids.tolist()], np.searchsorted(ids, np.asarray(kinds))
+    names = [listed.get(i, str(i)) for i in ids.tolist()]
+    return names or ["A"], np.searchsorted(ids, np.asarray(kinds))
 
 
 def particles_of_types(data: Any, wanted: Sequence[str]) -> NDArray[np.int64]:
@@ -306,16 +392,8 @@ def particles_of_types(data: Any, wanted: Sequence[str]) -> NDArray[np.int64]:
     Returns
     -------
     (m,) int64
-        Their indices.
-
-    Raises
-    ------
-    InputError
-        If there is no type of such a name.
+        Their indices; none if there is no type of such a name, which other frames may have.
     """
     names, types = named_types(data)
-    for name in wanted:
-        if name not in names:
-            raise InputError(f"there is no type {name!r} of particles, only {', '.join(names)}.")
     chosen = [k for k, name in enumerate(names) if name in wanted]
     return np.flatnonzero(np.isin(types, chosen))

@@ -91,15 +91,37 @@ def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame
         return restore_types(trajectory[index])
 
 
+#: How many times farther than its particles are from each other a sample is from the origin that
+#: loses its digits in the single precision of files.
+_FAR = 100
+
+
+def _near_origin(system: System) -> System:
+    """Move a sample that is far away along open directions to the center of its box."""
+    open_directions = ~np.array(system.periodic)
+    if not open_directions.any() or not len(system.positions):
+        return system
+    lattice = lattice_vectors(system.box)
+    # the middle of most particles: a few may have flown away
+    middle = np.median(system.positions @ np.linalg.inv(lattice), axis=0)
+    shift = np.where(open_directions, middle, 0) @ lattice
+    apart = np.linalg.norm(system.positions - middle @ lattice, axis=1)
+    if np.linalg.norm(shift) <= _FAR * np.median(apart):
+        return system
+    return system._replace(positions=system.positions - shift)
+
+
 def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) -> gsd.hoomd.Frame:
     """Make a GSD frame of a system, with positions wrapped into the box.
 
     In open directions, of which a GSD file knows nothing, positions stay what they are and the box
-    is so long that it holds them and no image is a neighbor.
+    is so long that it holds them and no image is a neighbor. A sample so far from the origin that
+    single precision would blur it is moved to the center.
     """
     # loads scipy, which reading and the help of commands do without
     from ..neighbors.boundaries import holding_box
 
+    system = _near_origin(system)
     box = holding_box(system)
     lattice = lattice_vectors(box)
     fractional = system.positions @ np.linalg.inv(lattice)

@@ -169,7 +169,7 @@ def test_oxygens_among_hydrogens(bcc, model_path, tmp_path):
     ("options", "message"),
     [
         ({"particles": "C"}, "there is no type 'C'; there are A, B"),
-        ({"neighbors": [0.5, 1]}, "neighbors are of type float64"),
+        ({"neighbors": [0.5, 1]}, "neighbors are made of float, int"),
         ({"particles": [1], "neighbors": "A"}, "1 of the 1 particles to label are not among"),
     ],
 )
