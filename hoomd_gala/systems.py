@@ -298,6 +298,22 @@ def _is_box(thing: Any) -> bool:
         return False
 
 
+def check_shape(positions: Any) -> None:
+    """Refuse positions, an array or a tensor on any device, that are not (N, 3)."""
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise InputError(f"positions have shape {tuple(positions.shape)}; give an (N, 3) array.")
+
+
+def check_finite(positions: Any) -> None:
+    """Refuse (N, 3) positions, an array or a tensor on any device, that are NaN or infinite."""
+    bad = ~(abs(positions) < float("inf")).all(1)
+    if count := int(bad.sum()):
+        raise InputError(
+            f"positions are NaN or infinite for {count} of {len(positions)} particles, the first "
+            f"at index {int(bad.nonzero()[0][0])}; repair or remove them."
+        )
+
+
 def make_system(
     positions: ArrayLike,
     box: Any,
@@ -327,8 +343,7 @@ def make_system(
         finite, and a system without a box that is not said to be open.
     """
     points = _numbers(positions, "positions")
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError(f"positions have shape {points.shape}; give an (N, 3) array.")
+    check_shape(points)
     flags = as_flags(periodic) if periodic is not None else box_flags(box)
     if box is None:
         if any(flags):
@@ -339,12 +354,7 @@ def make_system(
         edges = np.array([1.0, 1, 1, 0, 0, 0])
     else:
         edges = as_box(box)
-    bad = ~np.isfinite(points).all(axis=1)
-    if bad.any():
-        raise InputError(
-            f"positions are NaN or infinite for {bad.sum()} of {len(points)} particles, the first "
-            f"at index {bad.argmax()}; repair or remove them."
-        )
+    check_finite(points)
     kinds = np.zeros(len(points), dtype=np.int64) if types is None else np.asarray(types)
     if kinds.shape != (len(points),) or not np.issubdtype(kinds.dtype, np.integer):
         raise InputError(
