@@ -1,6 +1,7 @@
 """The decision rule: labels and confidences from logits."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -89,14 +90,11 @@ def test_embeddings_are_labeled_piece_by_piece_as_at_once(context, monkeypatch):
     expected = decide(network.classify[-1](hidden), info, network.familiarity(hidden))
     assert {-1, 0, 1, 2} >= set(expected[0].tolist()) > {-1}
     monkeypatch.setattr(decision, "CHUNK", 33)
-    label, confidence = label_embeddings(network, info, Embedded(own, own, neighbors))
-    assert (label.dtype, confidence.dtype) == (torch.int32, torch.float32)
-    np.testing.assert_array_equal(label, expected[0])
-    np.testing.assert_allclose(confidence, expected[1], atol=1e-6)
-    # some of the particles, whose neighbors are among the others
-    some = torch.arange(70, 100)
-    part = Embedded(own[some], own, neighbors[some])
-    for compiled in (False, True):
+    everybody = torch.arange(100)
+    # some of the particles have neighbors among the others
+    for rows, compiled in itertools.product((everybody, everybody[30:]), (False, True)):
+        part = Embedded(own[rows], own, neighbors[rows])
         label, confidence = label_embeddings(network, info, part, compiled)
-        np.testing.assert_array_equal(label, expected[0][some])
-        np.testing.assert_allclose(confidence, expected[1][some], atol=1e-5)
+        assert (label.dtype, confidence.dtype) == (torch.int32, torch.float32)
+        np.testing.assert_array_equal(label, expected[0][rows])
+        np.testing.assert_allclose(confidence, expected[1][rows], atol=1e-5)
