@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 #: What the tests below do without: tools, and packages whose versions others choose.
 LEFT_OUT = {"geometric-algebra-attention", "h5py", "mpi4py", "mypy", "ruff", "triton"}
 
-#: Environments, networks, files, labels, training, adapters, the command line and the workflow: what
+#: Environments, networks, files, labels, training, adapters, commands and the workflow: what
 #: each package is used for. Paths below this folder, or single tests.
 TESTS = [
     "cli",

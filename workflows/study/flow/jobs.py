@@ -123,7 +123,9 @@ def alone(done: Condition) -> Callable[[Operation], Operation]:
             try:
                 held = lock.acquire(blocking=False)
             except Timeout:
-                print(f"{operation.__name__} of {job}: waiting for the process that works on it")
+                # seen now, also where the output goes to a file
+                waiting = f"{operation.__name__} of {job}: waiting for the process that works on it"
+                print(waiting, flush=True)
                 held = lock.acquire()
             with held:
                 if not done(job):
