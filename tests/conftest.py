@@ -63,7 +63,6 @@ SLOW = {
     # the first map by UMAP compiles for ten seconds
     "plotting/test_plots.py",
     "test_examples.py",
-    "test_threads.py::test_commands_let_threads_sleep_while_they_wait",
     "test_unrun.py",
     "workflows/test_grains.py::test_frames_of_a_neighborhood_distinguish_grains_that_one_frame_does_not",
     "workflows/test_identification.py",

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InputError
-from ..threads import wait_passively
 from . import bench, finetune, label, models, plot, train, view
 
 #: The commands, in the order of the help text.
@@ -33,7 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
     options.line = shlex.join(["hoomd-gala", *arguments])
-    wait_passively()
     try:
         options.run(options)
     except InputError as error:

@@ -11,11 +11,8 @@ from filelock import FileLock, Timeout
 from flow import FlowProject
 
 from hoomd_gala.files.atomic import replacing
-from hoomd_gala.threads import cores, spare_threads, wait_passively
+from hoomd_gala.threads import cores, spare_threads
 from study.flow import studies
-
-# before an operation imports torch
-wait_passively()
 
 #: Folder of the project, with ``project.py``, ``studies``, ``templates``, ``workspace`` and
 #: ``summary``.
