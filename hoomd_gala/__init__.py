@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from . import _modules
+from . import _modules, threads
 
 __version__ = "0.1.0"
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .results import Result
 
 __all__ = ["Analyzer", "Classifier", "InputError", "Result", "__version__"]
+
+# before anything imports torch
+threads.wait_passively()
 
 # imported when touched: torch takes a second, and Classifier needs HOOMD-blue
 _HOMES = {

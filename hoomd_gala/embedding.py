@@ -18,7 +18,7 @@ from .files.models import Model
 from .neighbors import device_search as cells
 from .neighbors.boundaries import vacuum_box
 from .neighbors.device_arrays import host_system
-from .neighbors.environments import N_NEIGHBORS, PeriodicTree, check_number
+from .neighbors.environments import N_NEIGHBORS, PeriodicTree, check_number, scale_bonds
 from .networks import encode_types
 from .networks.inference import CHUNK as DEVICE_CHUNK
 from .networks.inference import Embedder, device_embedder, embeds
@@ -224,7 +224,7 @@ class SystemEmbedder:
         if self._on_cpu is not None:
             found = self._on_cpu(bonds.numpy(), types.numpy(), neighbor_types.numpy(), length)
             return torch.from_numpy(found)
-        scaled = cells.scale_bonds(bonds.to(self.device), length).float()
+        scaled = scale_bonds(bonds.to(self.device), length).float()
         types, neighbor_types = types.to(self.device), neighbor_types.to(self.device)
         if self._on_gpu is not None:
             return self._on_gpu(scaled, types, neighbor_types)

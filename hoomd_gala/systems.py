@@ -348,6 +348,22 @@ def _is_box(thing: Any) -> bool:
         return False
 
 
+def check_shape(positions: Any) -> None:
+    """Refuse positions, an array or a tensor on any device, that are not (N, 3)."""
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise InputError(f"positions have shape {tuple(positions.shape)}; give an (N, 3) array.")
+
+
+def check_finite(positions: Any) -> None:
+    """Refuse (N, 3) positions, an array or a tensor on any device, that are NaN or infinite."""
+    bad = ~(abs(positions) < float("inf")).all(1)
+    if count := int(bad.sum()):
+        raise InputError(
+            f"positions are NaN or infinite for {count} of {len(positions)} particles, the first "
+            f"at index {int(bad.nonzero()[0][0])}; repair or remove them."
+        )
+
+
 def make_system(
     positions: ArrayLike,
     box: Any,
@@ -377,8 +393,7 @@ def make_system(
         finite, and a system without a box that is not said to be open.
     """
     points = _numbers(positions, "positions")
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError(f"positions have shape {points.shape}; give an (N, 3) array.")
+    check_shape(points)
     flags = as_flags(periodic) if periodic is not None else box_flags(box)
     if box is None:
         if any(flags):
@@ -389,12 +404,7 @@ def make_system(
         edges = np.array([1.0, 1, 1, 0, 0, 0])
     else:
         edges = as_box(box)
-    bad = ~np.isfinite(points).all(axis=1)
-    if bad.any():
-        raise InputError(
-            f"positions are NaN or infinite for {bad.sum()} of {len(points)} particles, the first "
-            f"at index {bad.argmax()}; repair or remove them."
-        )
+    check_finite(points)
     if np.abs(points).max(initial=0) > _LENGTHS[1]:
         raise InputError(
             f"positions reach {np.abs(points).max():.3g}; choose a unit of length in which they "

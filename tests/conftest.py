@@ -58,10 +58,11 @@ SLOW = {
     "learning/test_tasks.py::test_every_task_is_learned_better_than_without_a_network",
     "neighbors/test_environments.py::test_more_coincident_particles_than_neighbors_among_others",
     "networks/kernels/test_triton_kernels.py",
+    # compiles the kernels for another processor
+    "networks/test_inference.py::test_processors_without_matrix_units_do_the_same",
     # the first map by UMAP compiles for ten seconds
     "plotting/test_plots.py",
     "test_examples.py",
-    "test_threads.py::test_commands_let_threads_sleep_while_they_wait",
     "test_unrun.py",
     "workflows/test_grains.py::test_frames_of_a_neighborhood_distinguish_grains_that_one_frame_does_not",
     "workflows/test_identification.py",

@@ -26,14 +26,15 @@ LEFT_OUT = {
     "triton",
 }
 
-#: Environments, networks, files, labels, training, adapters and the command line: what each
-#: package is used for. Paths below this folder.
+#: Environments, networks, files, labels, training, adapters, commands and the workflow: what
+#: each package is used for. Paths below this folder, or single tests.
 TESTS = [
     "cli",
     "crystals",
     "files",
     "integrations/test_openmm.py",
     "integrations/test_ovito.py",
+    "learning/test_calibration.py",
     "learning/test_few_shot.py",
     "neighbors",
     "networks/test_core.py",
@@ -41,8 +42,17 @@ TESTS = [
     "networks/kernels/test_cpu_kernels.py",
     "plotting",
     "test_analyzer.py",
+    "test_clusters.py",
+    "test_decision.py",
+    "test_labeling.py",
     "test_package.py",
     "test_systems.py",
+    "test_systems_from.py",
+    # signac and signac-flow, scikit-learn, change points
+    "workflows/test_jobs.py",
+    "workflows/test_liquids.py",
+    "workflows/test_phases.py",
+    "workflows/test_workflow.py::test_init_status_submit",
 ]
 
 

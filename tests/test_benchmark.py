@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pictures import check_colors
 
 from hoomd_gala import benchmark
 from hoomd_gala.cli import main
@@ -49,4 +50,5 @@ def test_command(model_path, tmp_path, capsys):
     for row in rows:
         rate = int(row["particles"]) / float(row["seconds"])
         assert float(row["particles_per_second"]) == pytest.approx(rate)
-    assert output.is_file()
+    # both measured points
+    check_colors(output, ["C0"], least=8e-4)

@@ -49,11 +49,31 @@ def test_never_more_threads_than_asked_for():
     assert 1 <= spare_threads(cores()) <= cores()
 
 
-def test_commands_let_threads_sleep_while_they_wait():
-    code = "import os; from hoomd_gala.cli import main; main(['models']); "
+#: Says what OpenMP is told when torch is about to be imported, and ends there.
+WATCH = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            sys.exit(os.environ.get("OMP_WAIT_POLICY"))
+sys.meta_path.insert(0, Watch())
+"""
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hoomd_gala; hoomd_gala.Analyzer",
+        "from hoomd_gala.learning import few_shot",
+        "from hoomd_gala.cli import main; main(['models'])",
+        "import study.flow.jobs; from study.training import learning",
+    ],
+)
+def test_threads_sleep_while_they_wait_unless_told_otherwise(code, own):
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
-    for own in (None, "ACTIVE"):
-        variables = environment | ({"OMP_WAIT_POLICY": own} if own else {})
-        command = [sys.executable, "-c", code + "print(os.environ['OMP_WAIT_POLICY'])"]
-        output = subprocess.run(command, env=variables, check=True, capture_output=True, text=True)
-        assert output.stdout.split()[-1] == (own or "PASSIVE")
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    environment |= {"OMP_WAIT_POLICY": own} if own else {}
+    command = [sys.executable, "-c", WATCH + code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stderr.strip() == (own or "PASSIVE")

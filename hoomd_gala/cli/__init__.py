@@ -14,7 +14,6 @@ from typing import Any
 
 from .. import __version__
 from ..errors import InputError
-from ..threads import wait_passively
 from . import bench, finetune, label, models, plot, train, view
 
 #: The commands, in the order of the help text.
@@ -54,7 +53,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
     options.line = shlex.join(["hoomd-gala", *arguments])
-    wait_passively()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _say  # type: ignore[assignment]

@@ -84,8 +84,12 @@ class Site(NamedTuple):
     descriptor: Array
 
 
-#: Descriptors closer than this are of the same local environment.
-SAME = 5e-3
+#: Distances of descriptors. For scale: cF4-Cu and cI2-W differ by 0.10, cubic and hexagonal diamond
+#: by 0.20, cF4-Cu and hP2-Mg by 0.35. Particles of one unit cell that are closer than SAME share a
+#: local environment; so do those of two cells, in which free coordinates differ a little, that are
+#: closer than EQUIVALENT. What is beyond SIMILAR is another structure, even if it is deformed; a
+#: liquid is farther than that from every cell.
+SAME, EQUIVALENT, SIMILAR = 5e-3, 0.01, 0.12
 
 
 def sites(name: str) -> list[Site]:

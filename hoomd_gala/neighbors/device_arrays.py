@@ -7,8 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..systems import System, make_system
-from .device_search import check
+from ..systems import System, check_finite, check_shape, make_system
 
 
 def device_system(positions: Any, box: Any, types: Any = None, periodic: Any = None) -> System:
@@ -34,7 +33,8 @@ def device_system(positions: Any, box: Any, types: Any = None, periodic: Any = N
     points = _tensor(positions)
     # of no particles: what says whether the system goes on
     empty = make_system(np.zeros((0, 3)), box, periodic=periodic)
-    check(points)
+    check_shape(points)
+    check_finite(points)
     if types is None:
         types = torch.zeros(len(points), dtype=torch.int64)
     kinds = torch.as_tensor(types, device=points.device)

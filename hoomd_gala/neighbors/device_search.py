@@ -6,7 +6,6 @@ found is further away than s is searched again in larger cells, until none is le
 density, and a droplet needs few large cells and its vapor few small ones.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,9 +15,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..errors import InputError
-from ..systems import Array, plane_spacings, short_lattice
-from .environments import N_NEIGHBORS, periodic_system
+from ..systems import Array, check_finite, check_shape, plane_spacings, short_lattice
+from .environments import GROWTH, N_NEIGHBORS, periodic_system, reach
 from .environments import shortest_distance as of_lengths
 
 #: Distances computed at a time; bounds the memory whatever the number of particles.
@@ -26,8 +24,6 @@ PAIRS = 1 << 24
 
 #: Cells along an axis at most, so that all can be numbered.
 _MOST_CELLS = 1 << 20
-#: Growth of the cells from one search to the next.
-_GROWTH = 1.5
 
 
 class Found(NamedTuple):
@@ -91,10 +87,8 @@ def _sort(fractional: Tensor, lattice: Array, width: float) -> _Cells:
 
 def _first_cells(fractional: Tensor, lattice: Array, n: int) -> _Cells:
     """Cells that hold the neighbors of a typical particle."""
-    # sphere that holds the neighbors at the mean density, with a margin for fluctuations
-    volume = float(np.linalg.det(lattice)) / len(fractional) * (n + 1)
-    width = 1.2 * (volume * 3 / (4 * math.pi)) ** (1 / 3)
-    expected = (n + 1) * 1.2**3 * 3 / (4 * math.pi)
+    width = reach(float(np.linalg.det(lattice)) / len(fractional), n)
+    expected = reach(1.0, n) ** 3  # particles in a cell, at the mean density
     # the n-th image along a lattice vector is always among the nearest
     width = min(width, n * float(np.linalg.norm(lattice, axis=1).min()))
     cells = _sort(fractional, lattice, width)
@@ -223,7 +217,8 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
     InputError
         For positions or a box without environments, before the first portion.
     """
-    check(positions)
+    check_shape(positions)
+    check_finite(positions)
     # of the box alone; the positions stay where they are
     edges = short_lattice(periodic_system(np.zeros((min(len(positions), 1), 3)), box).box)
     lattice = torch.as_tensor(edges, device=positions.device)
@@ -241,28 +236,10 @@ def environments(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Ite
         left = torch.cat(missed)
         if not len(left):
             break
-        cells = _sort(fractional, edges, _GROWTH * cells.width)
+        cells = _sort(fractional, edges, GROWTH * cells.width)
         place = torch.empty_like(cells.order)
         place[cells.order] = torch.arange(len(place), device=place.device)
         pending = place[left].sort().values
-
-
-def check(positions: Tensor) -> None:
-    """Refuse positions that :func:`~hoomd_gala.systems.make_system` refuses, on any device.
-
-    Raises
-    ------
-    InputError
-        As described there.
-    """
-    if positions.ndim != 2 or positions.shape[1] != 3:
-        raise InputError(f"positions have shape {tuple(positions.shape)}; give an (N, 3) array.")
-    bad = ~positions.isfinite().all(dim=1)
-    if count := int(bad.sum()):
-        raise InputError(
-            f"positions are NaN or infinite for {count} of {len(positions)} particles, the first "
-            f"at index {int(bad.int().argmax())}; repair or remove them."
-        )
 
 
 def nearest_neighbors(positions: Tensor, box: ArrayLike, n: int = N_NEIGHBORS) -> Found:
@@ -280,12 +257,3 @@ def shortest_distance(positions: Tensor, box: ArrayLike) -> float:
         for found in environments(positions, box)
     ]
     return of_lengths(torch.cat(lengths).numpy())
-
-
-def scale_bonds(bonds: Tensor, length_scale: float | None = None) -> Tensor:
-    """:func:`hoomd_gala.neighbors.environments.scale_bonds` of (m, n, 3) bonds on any device."""
-    if length_scale is None:
-        lengths = torch.linalg.vector_norm(bonds, dim=-1).mean(-1)
-        units: Tensor = 2 * lengths.clamp(min=torch.finfo(bonds.dtype).tiny)
-        return bonds / units[:, None, None]
-    return bonds / (2 * length_scale)

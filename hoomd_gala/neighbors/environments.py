@@ -4,7 +4,7 @@ import functools
 import itertools
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,9 @@ LENGTH_CONVENTIONS = ("mean", "shortest", "absolute")
 _NEAREST_SHARE, _SHELL = 0.1, 1.12
 
 Integers = NDArray[np.int64]
+
+#: Arrays or tensors: whatever comes in goes out.
+Bonds = TypeVar("Bonds", bound=Any)
 
 
 @functools.cache
@@ -120,8 +123,9 @@ class _Grid(NamedTuple):
         return float((counts * counts).sum() / len(self.cells)) - 1
 
 
-#: How much farther than the mean distance of the last neighbor a search reaches.
-_MARGIN = 1.2
+#: How much farther than the mean distance of the last neighbor a search reaches, and by how much
+#: it reaches farther from one try to the next.
+MARGIN, GROWTH = 1.2, 1.5
 
 #: Particles in a cell, on average over particles, that are too many to look through.
 _CROWDED = 400
@@ -160,7 +164,7 @@ class PeriodicTree:
         volume = np.linalg.det(lattice) / total
         # the images along the shortest lattice vector are neighbors at the latest
         most = N_NEIGHBORS * float(np.linalg.norm(lattice, axis=1).min())
-        grid = tree._grid(min(_reach(volume, n), most))
+        grid = tree._grid(min(reach(volume, n), most))
         for _ in range(20):
             # the volume of a particle where most particles are
             cell = np.linalg.det(lattice) / grid.shape.prod()
@@ -168,7 +172,7 @@ class PeriodicTree:
             if crowded > volume / 2:
                 break
             volume = crowded
-            finer = tree._grid(min(_reach(volume, n), most))
+            finer = tree._grid(min(reach(volume, n), most))
             if (finer.shape == grid.shape).all():
                 break
             grid = finer
@@ -240,7 +244,7 @@ class PeriodicTree:
         level = 0
         while len(pending):
             if level == len(self.grids):
-                self.grids.append(self._grid(1.5 * self.grids[-1].reach))
+                self.grids.append(self._grid(GROWTH * self.grids[-1].reach))
             grid = self.grids[level]
             # particles of a cell next to each other: they have the same candidates
             pending = pending[np.argsort(grid.cells[ids[pending]], kind="stable")]
@@ -259,10 +263,10 @@ class PeriodicTree:
             level += 1
 
 
-def _reach(volume: float, n: int = N_NEIGHBORS) -> float:
-    """Radius that holds n neighbors at some volume per particle, with a margin."""
-    reach: float = _MARGIN * ((n + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
-    return reach
+def reach(volume: float, n: int = N_NEIGHBORS) -> float:
+    """Radius that holds n neighbors at some volume per particle, with a margin for fluctuations."""
+    radius: float = MARGIN * ((n + 1) * volume * 3 / (4 * np.pi)) ** (1 / 3)
+    return radius
 
 
 @dataclass
@@ -281,8 +285,8 @@ class _Tree:
 
     @classmethod
     def build(cls, fractional: Array, lattice: Array) -> "_Tree":
-        reach = _reach(np.linalg.det(lattice) / len(fractional))
-        return cls(fractional, lattice, reach, *_images(fractional, lattice, reach))
+        radius = reach(np.linalg.det(lattice) / len(fractional))
+        return cls(fractional, lattice, radius, *_images(fractional, lattice, radius))
 
     def search(self, ids: Integers, bonds: Array, neighbors: Integers, workers: int) -> None:
         """Write the environments of some particles."""
@@ -302,7 +306,7 @@ class _Tree:
             pending = pending[np.linalg.norm(bonds[pending, -1], axis=-1) > self.reach]
             if not len(pending):
                 break
-            self.reach *= 1.5
+            self.reach *= GROWTH
             self.tree, self.owners = _images(self.fractional, self.lattice, self.reach)
 
 
@@ -400,19 +404,21 @@ def shortest_distance(lengths: NDArray[Any]) -> float:
         shortest = longer
 
 
-def scale_bonds(bonds: Array, length_scale: float | None = None) -> Array:
+def scale_bonds(bonds: Bonds, length_scale: float | None = None) -> Bonds:
     """Bonds as networks take them: in units of twice a length.
 
     Parameters
     ----------
     bonds : (m, n, 3)
-        Bond vectors.
+        Bond vectors, an array or a tensor on any device, in double precision.
     length_scale : float, optional
         That length; each environment's own mean bond length if not given.
     """
     if length_scale is None:
-        lengths = np.linalg.norm(bonds, axis=-1).mean(axis=-1)
-        units = 2 * np.maximum(lengths, np.finfo(float).tiny)[:, None, None]
-        scaled: Array = bonds / units
-        return scaled
-    return bonds / (2 * length_scale)
+        # what arrays and tensors have in common
+        lengths = ((bonds * bonds).sum(-1) ** 0.5).mean(-1)
+        units: Any = 2 * lengths.clip(float(np.finfo(float).tiny))[:, None, None]
+    else:
+        units = 2 * length_scale
+    scaled: Bonds = bonds / units
+    return scaled

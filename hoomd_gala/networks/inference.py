@@ -48,13 +48,13 @@ def network_weights(network: Network) -> NetworkWeights:
     return NetworkWeights(table, blocks, None, zeros, zeros)
 
 
-class Embedder:
-    """Embeds environments with the weights that a network has now.
+class _Compiled:
+    """Compiled kernels with the weights that a network has now.
 
     Parameters
     ----------
     network : Network
-        One that :func:`embeds` accepts.
+        Where it is, there are kernels for it.
     max_types : int
         Types that it distinguishes.
     """
@@ -63,6 +63,10 @@ class Embedder:
         weights = network_weights(network)
         assert weights.max_types == max_types
         self._embed = kernels.embedder(weights)
+
+
+class Embedder(_Compiled):
+    """Embeds environments in the host's memory by a network that :func:`embeds` accepts."""
 
     def __call__(
         self,
@@ -76,21 +80,8 @@ class Embedder:
         return embedding
 
 
-class DeviceEmbedder:
-    """Embeds environments that are on a GPU with the weights that a network has now.
-
-    Parameters
-    ----------
-    network : Network
-        On a GPU, in float32.
-    max_types : int
-        Types that it distinguishes.
-    """
-
-    def __init__(self, network: Network, max_types: int) -> None:
-        weights = network_weights(network)
-        assert weights.max_types == max_types
-        self._embed = kernels.embedder(weights)
+class DeviceEmbedder(_Compiled):
+    """Embeds environments that are on a GPU by a network that is there too, in float32."""
 
     def __call__(self, bonds: Tensor, types: Tensor, neighbor_types: Tensor) -> Tensor:
         """(B, width) embeddings of environments: scaled bonds (B, n, 3), types (B,) and (B, n)."""

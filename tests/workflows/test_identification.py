@@ -8,6 +8,7 @@ from study.solids import evidence, identification, lattice_energies, order
 
 from hoomd_gala.crystals import potentials
 from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
+from hoomd_gala.crystals.sites import SIMILAR
 from hoomd_gala.systems import System
 
 #: Neighbors in the first shell of a warm crystal; of two sites where there are two.
@@ -94,7 +95,7 @@ def test_hot_crystals_match_their_own_cell(name, known, rng):
     system = warm(name, rng, noise=0.03)
     best, *others = identification.match_cells(system, whole(system), known)
     assert best.cell == name
-    assert best.distance < identification.NEAR
+    assert best.distance < SIMILAR
     assert best.proportions < 0.05
     # fcc beside hcp, which share the first shell, is the closest call
     unlike = [other for other in others if identification.prototype(other.cell) != name]
@@ -108,7 +109,7 @@ def test_a_crystal_at_another_axial_ratio_is_identified(known, rng):
     assert set(order.shells(system, whole(system)).coordination) == {8}
     best = identification.match_cells(system, whole(system), known)[0]
     assert best.cell.startswith("hP2-Mg c/a=0.6")
-    assert best.distance < identification.NEAR
+    assert best.distance < SIMILAR
     # and what needs no stretching is not stretched
     plain = identification.match_cells(warm("hP2-Mg", rng), np.full(600, True), known)[0]
     assert plain.cell == "hP2-Mg"
@@ -131,7 +132,7 @@ def test_a_gas_matches_no_cell(known, rng):
     gas = System(
         rng.uniform(-5, 5, (600, 3)), np.array([10.0, 10, 10, 0, 0, 0]), np.zeros(600, int)
     )
-    assert identification.match_cells(gas, whole(gas), known)[0].distance > identification.NEAR
+    assert identification.match_cells(gas, whole(gas), known)[0].distance > SIMILAR
 
 
 def test_wrong_proportions_of_sites_count(known, rng):
@@ -144,7 +145,7 @@ def test_wrong_proportions_of_sites_count(known, rng):
         for match in identification.match_cells(system, inside, known)
         if match.cell == "cP8-Cr3Si"
     )
-    assert best.distance < identification.NEAR
+    assert best.distance < SIMILAR
     assert best.proportions == pytest.approx(0.75, abs=0.01)
 
 

@@ -11,7 +11,7 @@ from study.flow import jobs
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
-#: An operation that takes its time, run on the job in a folder.
+#: An operation on the job in a folder, which goes on until a file of some name is there.
 CODE = """
 import sys, time
 import signac
@@ -21,7 +21,8 @@ from study.flow.jobs import alone, has
 def work(job):
     with open(job.fn("begun"), "a") as file:
         file.write("x")
-    time.sleep(float(sys.argv[2]))
+    while not job.isfile(sys.argv[2]):
+        time.sleep(0.02)
     open(job.fn("done"), "w").close()
 
 work(signac.get_job(sys.argv[1]))
@@ -33,14 +34,14 @@ def job(tmp_path):
     return signac.init_project(tmp_path).open_job({"study": "none"}).init()
 
 
-def start(job, seconds):
-    command = [sys.executable, "-c", CODE, job.path, str(seconds)]
+def start(job, until):
+    command = [sys.executable, "-c", CODE, job.path, until]
     return subprocess.Popen(command, cwd=WORKFLOWS, stdout=subprocess.PIPE, text=True)
 
 
-def begin(job, seconds):
+def begin(job, until):
     """Start an operation and return its process when it works."""
-    process = start(job, seconds)
+    process = start(job, until)
     deadline = time.monotonic() + 60
     while not job.isfile("begun"):
         assert time.monotonic() < deadline
@@ -49,17 +50,20 @@ def begin(job, seconds):
 
 
 def test_an_operation_waits_for_another_process_and_finds_the_work_done(job):
-    first, second = begin(job, 3), start(job, 3)
-    assert "waiting for the process" in second.communicate(timeout=60)[0]
+    first, second = begin(job, "go"), start(job, "go")
+    # said at once, and not when it is over
+    assert "waiting for the process" in second.stdout.readline()
+    Path(job.fn("go")).touch()
+    assert second.communicate(timeout=60)[0] == ""
     assert first.communicate(timeout=60)[0] == ""
     assert Path(job.fn("begun")).read_text() == "x"
 
 
 def test_a_process_that_dies_lets_others_work(job):
-    first = begin(job, 60)
+    first = begin(job, "never")
     first.kill()
     first.communicate()
-    second = start(job, 0)
+    second = start(job, "begun")
     assert second.communicate(timeout=30)[0] == ""
     assert job.isfile("done")
     assert Path(job.fn("begun")).read_text() == "xx"

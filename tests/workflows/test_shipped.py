@@ -1,7 +1,5 @@
 """How the shipped model learns: local environments, samples, merging, and context."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -11,14 +9,12 @@ from study.training import classes, distill, held_out, kinds, samples, shipped, 
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
-from hoomd_gala.crystals.sites import descriptors, sites
 from hoomd_gala.decision import decide
 from hoomd_gala.files.atomic import read_table
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.networks import CoreConfig, Familiarity, FrameClassifier, make_network
-from hoomd_gala.systems import make_system
 
 SMALL = (
     "cF4-Cu",
@@ -38,29 +34,6 @@ def few_cells(monkeypatch):
     """A database of nine unit cells."""
     cells = {name: unit_cell(name) for name in SMALL}
     monkeypatch.setattr(kinds, "unit_cells", lambda: cells)
-
-
-@pytest.mark.parametrize(
-    ("name", "count"),
-    # numbers of Wyckoff positions, but for those that are alike once types are ignored
-    [("cI2-W", 1), ("cP2-ClCs", 1), ("hP4-La", 2), ("cP8-Cr3Si", 2), ("tP30-CrFe", 5),
-     ("cI58-Mn", 4), ("cF24-Cu2Mg", 2), ("hR13-Fe7W6", 5)],
-)  # fmt: skip
-def test_local_environments_are_those_of_the_space_group(name, count):
-    found = sites(name)
-    assert len(found) == count
-    members = sorted(member for site in found for member in site.members)
-    assert members == list(range(len(unit_cell(name).system.positions)))
-
-
-def test_descriptors_do_not_change_when_the_sample_is_rotated_or_scaled():
-    rng = np.random.default_rng(1)
-    system = displace(crystal(unit_cell("cI2-W"), 500), 0.05, rng)
-    rows = np.arange(20)
-    # exchanging axes of a cubic box rotates and mirrors the sample
-    box = 2 * np.concatenate((system.box[[1, 2, 0]], np.zeros(3)))
-    rotated = make_system(2 * system.positions[:, [1, 2, 0]], box)
-    np.testing.assert_allclose(descriptors(system, rows), descriptors(rotated, rows), atol=1e-9)
 
 
 def test_same_sites_of_different_cells_are_one_kind(few_cells):
@@ -164,16 +137,6 @@ def test_labels_with_context_follow_the_particles_when_permuted(bcc):
     order = np.random.default_rng(1).permutation(len(bcc.positions))
     permuted = analyzer.analyze(bcc.positions[order], bcc.box)
     np.testing.assert_allclose(permuted.confidence, result.confidence[order], atol=1e-5)
-
-
-def test_the_unknown_is_called_so():
-    info = context_model(2).info
-    logits = torch.tensor([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0], [1.0, 0.9, 0.8]])
-    label, confidence = decide(logits, info)
-    assert label.tolist() == [0, 1, -1, 0]
-    assert confidence[2] < 0.1
-    label, _ = decide(logits, dataclasses.replace(info, unknown_below=0.5))
-    assert label.tolist() == [0, 1, -1, -1]
 
 
 def test_environments_unlike_training_data_are_unfamiliar():

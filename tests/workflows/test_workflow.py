@@ -1,6 +1,6 @@
 """The workflow from end to end, interrupted and not, and its parts."""
 
-import csv
+import json
 import os
 import shutil
 import signal
@@ -15,11 +15,15 @@ from conftest import HAS_HOOMD, needs_hoomd
 from pictures import check_colors, pixels
 from study.flow import studies
 from study.simulation import protocol, restarts
+from study.solids import identification
 from tqdm.auto import tqdm
 
+from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals import potentials
 from hoomd_gala.files import frame_labels, open_trajectory
+from hoomd_gala.files.atomic import read_table
+from hoomd_gala.systems import as_system
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
@@ -91,28 +95,49 @@ def check_results(folder, engine):
         {"trajectory.gsd", "restart.gsd"}, MODEL_FILES, SYSTEM_FILES, SYSTEM_FILES | FRAME_FILES
     ]  # fmt: skip
     assert sets == sorted(map(sorted, expected))
+    (model,) = (folder / "workspace").glob("*/structures.safetensors")
+    analyzer = Analyzer(model, "cpu")
     for job in (folder / "workspace").iterdir():
         if not (job / "structures.csv").is_file():
             continue
+        point = json.loads((job / "signac_statepoint.json").read_text())
+        potential = protocol.pair_potential(point)
+        rows = read_table(job / "structures.csv")
         with open_trajectory(job / "trajectory.gsd") as trajectory:
             assert [frame.configuration.step for frame in trajectory] == SMOKE_STEPS
-            for frame in trajectory:
+            for frame, row in zip(trajectory, rows, strict=True):
                 labels, names = frame_labels(frame)
                 assert names == ["cF4-Cu", "cI2-W", "disordered"]
+                # what the study's model makes of the positions, up to their rounding in the file
+                system = as_system(frame)
+                result = analyzer.analyze_system(system)
                 assert len(labels) == 216
-                assert (labels >= -1).all()
-                assert (labels < 3).all()
+                assert (labels == result.label).mean() > 0.98
                 assert "particles/hoomd_gala/Classifier/embedding" not in frame.log
+                # the table has what the trajectory has
+                shown = np.array([*names, "unknown"])[labels]
+                for name in (*names, "unknown"):
+                    assert float(row[name]) == pytest.approx((shown == name).mean())
+                step = frame.configuration.step
+                assert int(row["timestep"]) == step
+                # held for 1000 timesteps, then cooled from 1.0 to 0.3 over 4000
+                kT = 1.5 if step < 1000 else 1.0 - 0.7 * (step - 1000) / 4000
+                assert float(row["kT"]) == pytest.approx(kT)
+                energy = identification.energies(system, potential).mean()
+                assert float(row["energy"]) == pytest.approx(energy, rel=2e-3, abs=2e-3)
         # what a person opens has structures as types, whatever the engine's file has
         with open_trajectory(job / "trajectory-view.gsd") as view:
             assert [frame.configuration.step for frame in view] == SMOKE_STEPS
             shown = view[-1].particles
             labels = np.array([*names, "unknown"])[labels]
             np.testing.assert_array_equal(np.array(shown.types)[shown.typeid], labels)
-        with open(job / "structures.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
-        assert [int(row["timestep"]) for row in rows] == SMOKE_STEPS
-        assert float(rows[-1]["energy"]) < float(rows[0]["energy"]) < 0
+        assert float(rows[-1]["energy"]) < float(rows[0]["energy"]) - 0.5
+        fluid = [row for row in rows if float(row["kT"]) > 0.8]
+        (checked,) = read_table(job / "checks.csv")
+        assert checked["check"] == "frames above kT = 0.8 labeled disordered"
+        assert int(checked["particles"]) == 216 * len(fluid)
+        share = np.mean([float(row["disordered"]) for row in fluid])
+        assert float(checked["agreement"]) == pytest.approx(share)
         seen = {name: structure_color(name) for name in set(labels.tolist())}
         check_colors(job / "last_frame.png", seen.values(), least=1e-5)
         # a legend alone covers less
@@ -122,8 +147,8 @@ def check_results(folder, engine):
         check_colors(job / "structures.png", map(structure_color, frequent), least=1e-3)
     summary = (folder / "summary" / "smoke" / "summary.md").read_text()
     assert f"| OPP k=6.25 phi=0.62 | system | {engine}" in summary
-    with open(folder / "summary" / "smoke" / "checks.csv", newline="") as file:
-        assert any("labeled disordered" in row["check"] for row in csv.DictReader(file))
+    checked = read_table(folder / "summary" / "smoke" / "checks.csv")
+    assert {row["system"] for row in checked} == {"OPP k=6.25 phi=0.62", "Lennard-Jones"}
 
 
 ENGINE = "HOOMD-blue" if HAS_HOOMD else "OpenMM"

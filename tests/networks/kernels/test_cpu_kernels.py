@@ -46,16 +46,21 @@ MARGIN = 5e-5 if passes.TILE == 4 else 1e-4
 CLOSE = 4e-6 if passes.TILE == 4 else 1e-4
 
 
-def from_bends(layer, vectors, values):
-    """Distance of the hidden unit that is nearest to its bend, for each cloud."""
+def hidden_units(layer, vectors, values):
+    """Hidden units of V and of the heads before they are rectified: each (B, n, n, units)."""
     weights = pair_weights(layer.weights())
     members = values @ weights.members.T
     features = pair_products(vectors).invariants @ weights.first.T
     hidden = (members + weights.own).unsqueeze(2) + members.unsqueeze(1)
     hidden = hidden + features.relu() @ weights.middle.T
     # units that pad the layers are always zero
-    real = [x[..., w.any(1)] for x, w in ((features, weights.first), (hidden, weights.middle))]
-    return torch.cat([x.abs().flatten(1) for x in real], 1).min(1).values
+    return [x[..., w.any(1)] for x, w in ((features, weights.first), (hidden, weights.middle))]
+
+
+def from_bends(layer, vectors, values):
+    """Distance of the hidden unit that is nearest to its bend, for each cloud."""
+    units = hidden_units(layer, vectors, values)
+    return torch.cat([x.abs().flatten(1) for x in units], 1).min(1).values
 
 
 def make(kind, reduce, clouds, n, hidden):
@@ -70,6 +75,35 @@ def make(kind, reduce, clouds, n, hidden):
         values[left] = torch.randn(len(left), n, WIDTH)
         left = left[from_bends(exact, vectors[left].double(), values[left].double()) < MARGIN]
     return layer, vectors, values
+
+
+def middle_of_gap(units):
+    """Middle of the widest gap between what each unit has, among the values near zero."""
+    units = units.flatten(0, -2)
+    extent = units.abs().quantile(0.3, dim=0)
+    ends = torch.cat((units.clamp(-extent, extent), torch.stack((-extent, extent)))).sort(0).values
+    at = ends.diff(dim=0).argmax(0, keepdim=True)
+    return 0.5 * (ends.gather(0, at) + ends.gather(0, at + 1))[0]
+
+
+def make_large(kind, reduce, clouds, n, hidden):
+    """As :func:`make`, of so many pairs that no random cloud is clear of all bends.
+
+    Biases put the bends into gaps between what the pairs have.
+    """
+    torch.manual_seed(clouds * n)
+    layer = kind(WIDTH, hidden, reduce).requires_grad_(False)
+    vectors, values = 0.5 * torch.randn(clouds, n, 3), torch.randn(clouds, n, WIDTH)
+    exact = copy.deepcopy(layer).double()
+    inputs = exact, vectors.double(), values.double()
+    exact.value[0].bias -= middle_of_gap(hidden_units(*inputs)[0])
+    parts = middle_of_gap(hidden_units(*inputs)[1]).split(hidden)
+    for head, part in zip(exact.heads(), parts, strict=True):
+        head[0].bias -= part
+    layer.load_state_dict(exact.state_dict())
+    exact.load_state_dict(layer.state_dict())  # rounded
+    assert from_bends(*inputs).min() > MARGIN
+    return layer.requires_grad_(), vectors, values
 
 
 def largest_error(found, expected):
@@ -89,6 +123,16 @@ def test_kernels_equal_the_reference(kind, reduce, clouds, n, hidden):
     ours = run(layer, vectors, values)
     theirs = run(layer.double(), vectors.double(), values.double())
     assert ours.keys() == theirs.keys()
+    errors = {name: largest_error(ours[name], expected) for name, expected in theirs.items()}
+    assert max(errors.values()) < CLOSE, errors
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(("clouds", "n", "hidden"), [(2, 64, 16), (3, 65, 17), (1, 63, 15)])
+def test_large_clouds(kind, clouds, n, hidden):
+    layer, vectors, values = make_large(kind, clouds % 2 == 0, clouds, n, hidden)
+    ours = run(layer, vectors, values)
+    theirs = run(layer.double(), vectors.double(), values.double())
     errors = {name: largest_error(ours[name], expected) for name, expected in theirs.items()}
     assert max(errors.values()) < CLOSE, errors
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from hoomd_gala.files import decode_strings, open_trajectory
 from hoomd_gala.results import DISORDERED, UNKNOWN_NAME
-from hoomd_gala.schema import NAMESPACE
+from hoomd_gala.schema import FRACTIONS, LABEL, NAMES
 from hoomd_gala.systems import as_system
 from study.simulation.protocol import Protocol
 from study.solids.references import HOT_CUTOFF, template_matching
@@ -23,11 +23,11 @@ def fractions(trajectory: Path, protocol: Protocol) -> tuple[list[str], list[dic
     """Timestep, temperature, energy and fraction of each structure, frame by frame."""
     rows = []
     with open_trajectory(trajectory) as frames:
-        names = [*decode_strings(frames[0].log[f"{NAMESPACE}/names"]), UNKNOWN_NAME]
+        names = [*decode_strings(frames[0].log[NAMES]), UNKNOWN_NAME]
         for frame in frames:
             step = int(frame.configuration.step)
             energy = float(frame.log["md/compute/ThermodynamicQuantities/potential_energy"][0])
-            shares = frame.log[f"{NAMESPACE}/fractions"].tolist()
+            shares = frame.log[FRACTIONS].tolist()
             rows.append(
                 {"timestep": step, "kT": protocol.kT(step), "energy": energy / frame.particles.N}
                 | dict(zip(names, shares, strict=True))
@@ -44,9 +44,9 @@ def checks(trajectory: Path, protocol: Protocol) -> list[dict[str, Any]]:
         For each check, what is compared, the number of particles and the fraction that agrees.
     """
     with open_trajectory(trajectory) as frames:
-        names = decode_strings(frames[0].log[f"{NAMESPACE}/names"])
+        names = decode_strings(frames[0].log[NAMES])
         steps = [int(frame.configuration.step) for frame in frames]
-        labels = [frame.log[f"particles/{NAMESPACE}/label"] for frame in frames]
+        labels = [frame.log[LABEL] for frame in frames]
         last = as_system(frames[-1])
     reference = template_matching(last, HOT_CUTOFF, PTM_STRUCTURES.values()).label
     rows = []

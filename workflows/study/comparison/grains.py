@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from hoomd_gala.neighbors.environments import PeriodicTree
 from study.comparison.measures import area_under_roc
-from study.solids.grains import SAME, segment
+from study.solids.grains import WITHIN_GRAIN, segment
 from study.solids.orientations import Oriented
 from study.solids.polycrystals import Polycrystal, misorientation, symmetry
 
@@ -35,7 +35,7 @@ def scores(
         rows, rotation = oriented
         error = misorientation(rotation, sample.truth[rows], known.group)
         right = np.zeros(len(sample.site), bool)
-        right[rows] = error < SAME
+        right[rows] = error < WITHIN_GRAIN
         first, second = np.random.default_rng(seed).integers(len(rows), size=(2, _N_PAIRS))
         apart = misorientation(rotation[first], rotation[second], known.group)
         same = sample.grain[rows[first]] == sample.grain[rows[second]]
@@ -48,8 +48,8 @@ def scores(
             "particles": len(sample.site),
             "with an orientation": len(rows) / len(sample.site),
             "median misorientation to the truth": float(np.median(error)),
-            f"within {SAME:g} degrees": float(right.mean()),
-            f"within {SAME:g} degrees, inside": float(right[inside].mean()),
+            f"within {WITHIN_GRAIN:g} degrees": float(right.mean()),
+            f"within {WITHIN_GRAIN:g} degrees, inside": float(right[inside].mean()),
             "area under ROC": area_under_roc(apart[~same], apart[same]),
             "adjusted Rand index": float(adjusted_rand_score(sample.grain, parts)),
         }

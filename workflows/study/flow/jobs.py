@@ -11,11 +11,8 @@ from filelock import FileLock, Timeout
 from flow import FlowProject
 
 from hoomd_gala.files.atomic import replacing
-from hoomd_gala.threads import cores, spare_threads, wait_passively
+from hoomd_gala.threads import cores, spare_threads
 from study.flow import studies
-
-# before an operation imports torch
-wait_passively()
 
 #: Folder of the project, with ``project.py``, ``studies``, ``templates``, ``workspace`` and
 #: ``summary``.
@@ -123,7 +120,9 @@ def alone(done: Condition) -> Callable[[Operation], Operation]:
             try:
                 held = lock.acquire(blocking=False)
             except Timeout:
-                print(f"{operation.__name__} of {job}: waiting for the process that works on it")
+                # seen now, also where the output goes to a file
+                waiting = f"{operation.__name__} of {job}: waiting for the process that works on it"
+                print(waiting, flush=True)
                 held = lock.acquire()
             with held:
                 if not done(job):

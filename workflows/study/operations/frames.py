@@ -7,8 +7,7 @@ from hoomd_gala.files.atomic import write_table
 from hoomd_gala.threads import cores, spare_threads
 from study.flow.jobs import DIRECTIVES, ON_CPU, TRAJECTORY, has, operation, publish, simulated
 from study.operations.simulations import title
-
-FRAME_MODEL = "frames.safetensors"
+from study.training.names import FRAME_MODEL
 
 #: Distribution of predicted frames, a row for each frame.
 HISTOGRAM = "predicted_frames.csv"

@@ -22,10 +22,7 @@ from study.flow.jobs import (
     threads,
 )
 from study.operations.simulations import fluids, has_fluids, title
-from study.operations.structure_model import MODEL, MODEL_CARD
-
-SITES = "sites.safetensors"
-FAST_SITES, FAST_MODEL = "fast-sites.safetensors", "structures-fast.safetensors"
+from study.training.names import FAST_MODEL, FAST_SITES, KINDS, MODEL, MODEL_CARD, SITES
 
 
 def learned_fluids(job: Any) -> list[Any]:
@@ -128,7 +125,7 @@ def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[
     models.append(inputs / FAST_MODEL)
     copy(job.fn(FAST_MODEL), models[-1])
     liquids, unknowns = [], [inputs / "left out.gsd"]
-    held_out.write_left_out(unknowns[0], kinds.read_kinds(Path(job.fn("kinds.json"))), job.sp.seed)
+    held_out.write_left_out(unknowns[0], kinds.read_kinds(Path(job.fn(KINDS))), job.sp.seed)
     for fluid in fluids(job):
         path = inputs / f"{fluid.sp.role} {title(fluid)}.gsd"
         if fluid.sp.role == "liquid":

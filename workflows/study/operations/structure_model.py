@@ -6,9 +6,7 @@ from typing import Any
 from hoomd_gala.threads import cores, spare_threads
 from study.flow.jobs import DIRECTIVES, TRAJECTORY, Condition, find_file, has, kind, operation
 from study.operations.simulations import fluids, has_fluids, title
-
-MODEL = "structures.safetensors"
-MODEL_CARD = "structures.json"
+from study.training.names import MODEL, MODEL_CARD
 
 
 def structure_model(job: Any) -> Path | None:

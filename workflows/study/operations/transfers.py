@@ -15,30 +15,30 @@ from study.flow.jobs import (
     publish,
     threads,
 )
+from study.training.names import CHECKPOINT, CURVE, SOURCE_MODEL
 
 
-@operation(kind("transfer_source"), post=has("source.safetensors"))
+@operation(kind("transfer_source"), post=has(SOURCE_MODEL))
 def learn_source(job: Any) -> None:
     """Learn one of the tasks from all data."""
     import torch
 
     from hoomd_gala.files.models import save_model
     from hoomd_gala.learning.tasks import TASKS
-    from hoomd_gala.plotting.plots import draw_curve
     from study.training import transfer
+    from study.training.curves import write_curve
 
     torch.set_num_threads(threads(job))
-    model, curve = transfer.learn_source(job.sp.task, job.sp, Path(job.fn("checkpoint.pt")))
-    write_table(Path(job.fn("learning_curve.csv")), curve)
-    draw_curve(job.fn("learning_curve.png"), job.sp.task, curve, TASKS[job.sp.task].LOSS)
-    save_model(job.fn("source.safetensors"), model)
+    model, curve = transfer.learn_source(job.sp.task, job.sp, Path(job.fn(CHECKPOINT)))
+    write_curve(Path(job.fn(CURVE)), job.sp.task, curve, loss=TASKS[job.sp.task].LOSS)
+    save_model(job.fn(SOURCE_MODEL), model)
 
 
 def source_model(job: Any) -> Path | None:
     """Path of the model that a transfer starts from; None for direct training."""
     for other in of_kind(job, "transfer_source"):
         if other.sp.task == job.sp.source:
-            return Path(other.fn("source.safetensors"))
+            return Path(other.fn(SOURCE_MODEL))
     return None
 
 
@@ -104,7 +104,7 @@ def tabulate_transfers(job: Any) -> None:
 
 #: When all operations on a job of a kind are done.
 FINISHED: dict[str, Condition] = {
-    "transfer_source": has("source.safetensors"),
+    "transfer_source": has(SOURCE_MODEL),
     "transfer": transferred,
     "transfer_table": has("transfer.md"),
 }

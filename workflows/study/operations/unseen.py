@@ -6,7 +6,8 @@ from typing import Any
 from hoomd_gala.errors import InputError
 from study.flow.jobs import ON_CPU, Condition, has, kind, operation, publish, simulated, threads
 from study.operations.assemblies import assemblies
-from study.operations.frames import FRAME_MODEL, HISTOGRAM, write_histogram, write_phases
+from study.operations.frames import HISTOGRAM, write_histogram, write_phases
+from study.training.names import FRAME_MODEL
 
 
 def named(job: Any, name: str) -> Any:

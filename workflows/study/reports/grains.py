@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 
 from study.reports.canvas import plt, save_figure
-from study.solids.grains import SAME
+from study.solids.grains import WITHIN_GRAIN
 from study.solids.orientations import Oriented
 from study.solids.polycrystals import Polycrystal, misorientation, symmetry
 
@@ -48,11 +48,11 @@ def draw(
             colors[rows] = matplotlib.colors.to_rgba("0.35")
             for number, color in enumerate(palette):
                 truth = sample.orientation[np.full(len(rows), number)]
-                colors[rows[misorientation(rotation, truth, group) < SAME]] = color
+                colors[rows[misorientation(rotation, truth, group) < WITHIN_GRAIN]] = color
             part.scatter(*points.T, s=22, c=colors[layer], linewidths=0)
             part.set(aspect="equal", xticks=[], yticks=[], title=name)
     figure.suptitle(
-        f"{title}\ncolored by the grain whose orientation is found within {SAME:g} degrees; "
-        "dark gray: another orientation; light gray: none"
+        f"{title}\ncolored by the grain whose orientation is found within {WITHIN_GRAIN:g} "
+        "degrees; dark gray: another orientation; light gray: none"
     )
     save_figure(path, figure)

@@ -8,6 +8,7 @@ from typing import Any
 from hoomd_gala.files.atomic import read_table, write_table
 from study.flow.jobs import VIEW
 from study.reports.markdown import markdown
+from study.training.names import CURVE
 
 
 def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str:
@@ -16,7 +17,7 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
     for job in jobs:
         where = os.path.relpath(job.path)
         if job.sp.kind == "structure_model":
-            last = read_table(job.fn("learning_curve.csv"))[-1]
+            last = read_table(job.fn(CURVE))[-1]
             accuracy = float(last["validation_accuracy"])
             model = f"Structure model: validation accuracy {accuracy:.3f}, in {where}.\n"
             continue

@@ -8,7 +8,7 @@ from hoomd_gala.colors import structure_color
 from hoomd_gala.files import decode_strings, open_trajectory
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.results import UNKNOWN_NAME
-from hoomd_gala.schema import NAMESPACE
+from hoomd_gala.schema import LABEL, NAMES
 from study.reports.canvas import plt, save_figure
 from study.reports.particles import centered, render_particles
 from study.simulation.protocol import Protocol
@@ -47,8 +47,8 @@ def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
     """
     with open_trajectory(trajectory) as frames:
         shown = frames[frame]
-    names = [*decode_strings(shown.log[f"{NAMESPACE}/names"]), UNKNOWN_NAME]
-    label = shown.log[f"particles/{NAMESPACE}/label"] % len(names)  # -1 is the last: unknown
+    names = [*decode_strings(shown.log[NAMES]), UNKNOWN_NAME]
+    label = shown.log[LABEL] % len(names)  # -1 is the last: unknown
     rgb = np.array([structure_color(name) for name in names])
     box = shown.configuration.box
     positions = centered(shown.particles.position, box[:3])

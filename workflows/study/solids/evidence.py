@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hoomd_gala.crystals.potentials import PairPotential
 from hoomd_gala.crystals.prototypes import crystal, droplet
+from hoomd_gala.crystals.sites import SIMILAR
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.systems import System, lattice_vectors, plane_spacings
 from study.solids.identification import (
-    NEAR,
     CellMatch,
     KnownSites,
     energies,
@@ -155,7 +155,7 @@ def verdict(evidence: Evidence) -> str:
     if pattern[12] > max(TWELVEFOLD, pattern[4] - BEHIND, pattern[6] - BEHIND):
         # first, as the local environments are those of tP30-CrFe, of the same squares and triangles
         return "dodecagonal order"
-    if best.distance < NEAR and best.proportions < PROPORTIONS:
+    if best.distance < SIMILAR and best.proportions < PROPORTIONS:
         return best.cell
     if evidence.close_packed > LAYERED:
         # before icosahedral order, which twinned tetrahedra around a common edge have as well

@@ -9,7 +9,7 @@ from study.solids.orientations import Oriented
 from study.solids.polycrystals import Integers, misorientation
 
 #: Largest misorientation within a grain, in degrees.
-SAME = 10.0
+WITHIN_GRAIN = 10.0
 
 #: Neighbors, of 20, that must agree with a particle for it to pass its grain on to them.
 _AGREEING = 12
@@ -42,5 +42,7 @@ def segment(found: Oriented, neighbors: Integers, group: Rotation) -> Integers:
     first, second = first[known], second[known]
     apart = misorientation(found.rotation[place[first]], found.rotation[place[second]], group)
     graph = csr_array((apart, (first, second)), shape=(total, total))
-    clusters = DBSCAN(eps=SAME, min_samples=_AGREEING, metric="precomputed").fit_predict(graph)
+    clusters = DBSCAN(eps=WITHIN_GRAIN, min_samples=_AGREEING, metric="precomputed").fit_predict(
+        graph
+    )
     return np.where(clusters >= 0, clusters, total + np.arange(total))

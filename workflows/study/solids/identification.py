@@ -40,11 +40,6 @@ _PROPORTIONS = 0.2
 #: Difference of scores within which two cells explain a solid equally well.
 _ALIKE = 0.01
 
-#: Largest mean distance of descriptors of a solid that is identified as a unit cell's crystal. For
-#: scale: cubic and hexagonal diamond differ by 0.2, cF4-Cu and cI2-W by 0.4; a liquid is farther
-#: than this from every cell.
-NEAR = 0.12
-
 
 def quench(system: System, potential: PairPotential, seed: int) -> System:
     """Quench a solid to its inherent structure, which keeps its defects."""

@@ -18,6 +18,8 @@ from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.learning.datasets import Data, to_tensors
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from study.training import shipped
+from study.training.curves import write_curve
+from study.training.names import CHECKPOINT, CURVE, FAST_MODEL, FAST_SITES, MODEL, SITES
 from study.training.surroundings import Surroundings, soft_cross_entropy
 
 #: Size of the network: with half the hidden units, every pair takes a third of the work.
@@ -73,16 +75,16 @@ def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Pa
     plan = shipped.read_plan(folder, parameters, fluids)
     frames = shipped.sample_sites(plan, parameters, np.random.default_rng([seed, 4]))
     data = to_tensors(frames, 1, None)
-    data["teacher"] = site_logits(load_model(folder / shipped.SITES), data)
+    data["teacher"] = site_logits(load_model(folder / SITES), data)
     torch.manual_seed(seed)
     network = FrameClassifier(CORE, len(plan.kinds.cells) + 2)
     config = shipped.site_config(parameters)
     config = dataclasses.replace(config, epochs=EPOCHS * config.epochs)
-    checkpoint = folder / "fast_sites_checkpoint.pt"
+    checkpoint = folder / f"fast_sites_{CHECKPOINT}"
     curve = shipped.train_sites(network, data, config, checkpoint, site_loss)
-    shipped.write_curve(folder / "fast_sites_learning_curve", curve)
+    write_curve(folder / f"fast_sites_{CURVE}", "fast sites learning curve", curve)
     info = ModelInfo(CORE, shipped.site_names(plan.kinds))
-    save_model(folder / "fast-sites.safetensors", Model(network, info))
+    save_model(folder / FAST_SITES, Model(network, info))
 
 
 def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path]) -> None:
@@ -91,9 +93,9 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
     plan = shipped.read_plan(folder, parameters, fluids)
     # the classes are those of the larger network
     rng = np.random.default_rng([seed, 2])
-    classes, _ = shipped.find_classes(load_model(folder / shipped.SITES), plan.kinds, rng)
-    teacher = load_model(folder / "structures.safetensors")
-    sites = load_model(folder / "fast-sites.safetensors")
+    classes, _ = shipped.find_classes(load_model(folder / SITES), plan.kinds, rng)
+    teacher = load_model(folder / MODEL)
+    sites = load_model(folder / FAST_SITES)
     learned, held_out = shipped.sample_surroundings(
         [Analyzer(sites), Analyzer(teacher)], plan, parameters, np.random.default_rng([seed, 5])
     )
@@ -104,10 +106,10 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
         classes,
         CONTEXT,
         dataclasses.replace(config, epochs=EPOCHS * config.epochs),
-        folder / "fast_labels_checkpoint.pt",
+        folder / f"fast_labels_{CHECKPOINT}",
         label_logits(teacher, learned[1]),
     )
-    shipped.write_curve(folder / "fast_labels_learning_curve", curve)
+    write_curve(folder / f"fast_labels_{CURVE}", "fast labels learning curve", curve)
     model = shipped.finish(network, CORE, CONTEXT, classes, learned[0], held_out[0])
     model.info.card["learned from"] = "the labels of its data and, as much, those of structures"
-    save_model(folder / "structures-fast.safetensors", model)
+    save_model(folder / FAST_MODEL, model)

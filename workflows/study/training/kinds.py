@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from hoomd_gala.crystals.prototypes import UnitCell, crystal, unit_cell, unit_cells
-from hoomd_gala.crystals.sites import Site, descriptors, nearest_site, sites
+from hoomd_gala.crystals.sites import EQUIVALENT, SIMILAR, Site, descriptors, nearest_site, sites
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.files.trajectories import make_frame, open_trajectory
 from hoomd_gala.systems import as_system
@@ -19,11 +19,9 @@ from hoomd_gala.systems import as_system
 #: Label of particles that a sample leaves out, as their environment is ambiguous.
 IGNORED = -1
 
-#: Distances of descriptors. Below SAME two environments are one; environments without a name that
-#: are closer than UNLIKE to a named one are not examples of the unknown; cells whose environments
-#: are all beyond STRANGE may be left out of training, to test detection of the unknown. For scale:
-#: cubic and hexagonal diamond differ by 0.2, cF4-Cu and cI2-W by 0.4.
-SAME, UNLIKE, STRANGE = 0.01, 0.12, 0.2
+#: Cells whose environments are all farther than this from those with a name, as a distance of
+#: descriptors, may be left out of training, to test detection of the unknown.
+STRANGE = 0.2
 
 
 class Kinds(NamedTuple):
@@ -90,14 +88,14 @@ def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) 
         for site in sites(name):
             kind, distance = nearest_site(site.descriptor, known) if known else (0, np.inf)
             distances.append(distance)
-            if distance < SAME:
+            if distance < EQUIVALENT:
                 row[list(site.members)] = kind
             elif name in named:
                 row[list(site.members)] = len(known)
                 known.append(site)
             else:
                 # numbered when the number of environments is known
-                row[list(site.members)] = -2 if distance > UNLIKE else IGNORED
+                row[list(site.members)] = -2 if distance > SIMILAR else IGNORED
         labels[name] = row
         if min(distances) > STRANGE:
             strangers.append(name)
@@ -123,8 +121,8 @@ def label_sites(cell: UnitCell, kinds: Kinds, known: Sequence[Site]) -> NDArray[
     labels = []
     for row in descriptors(grown, np.arange(len(cell.system.positions))):
         kind, distance = nearest_site(row, known)
-        unlike = kinds.other if distance > UNLIKE else IGNORED
-        labels.append(kind if distance < SAME else unlike)
+        unlike = kinds.other if distance > SIMILAR else IGNORED
+        labels.append(kind if distance < EQUIVALENT else unlike)
     return np.array(labels)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from hoomd_gala.files.atomic import write_table
 from hoomd_gala.files.cards import write_card
 from hoomd_gala.files.models import pick_device, save_model
 from hoomd_gala.files.trajectories import open_trajectory
@@ -15,9 +14,10 @@ from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.fitting import fit
 from hoomd_gala.neighbors.environments import mean_bond_length
 from hoomd_gala.networks import CoreConfig
-from hoomd_gala.plotting.plots import draw_curve
 from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
 from hoomd_gala.systems import as_system
+from study.training.curves import write_curve
+from study.training.names import CHECKPOINT, CURVE, FRAME_MODEL, MODEL, MODEL_CARD
 
 #: Environments of each trajectory frame that a frame model learns from.
 ENVIRONMENTS_PER_FRAME = 250
@@ -66,17 +66,16 @@ def structure_model(
         TrainingConfig(epochs=parameters["epochs"], seed=parameters["seed"]),
         unknown_below=UNKNOWN_BELOW,
         device=pick_device("auto"),
-        checkpoint=folder / "checkpoint.pt",
+        checkpoint=folder / CHECKPOINT,
         description="train structure model",
         card={
             "command": f"python workflows/project.py run --study {parameters['study']}",
             "data": data,
         },
     )
-    write_table(folder / "learning_curve.csv", curve)
-    draw_curve(folder / "learning_curve.png", "structure model", curve)
-    save_model(folder / "structures.safetensors", model)
-    write_card(folder / "structures.json", folder / "structures.safetensors")
+    write_curve(folder / CURVE, "structure model", curve)
+    save_model(folder / MODEL, model)
+    write_card(folder / MODEL_CARD, folder / MODEL)
 
 
 def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> None:
@@ -99,9 +98,8 @@ def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> 
         length_scale=mean_bond_length(frames.bonds),
         length_convention="absolute",
         device=pick_device("auto"),
-        checkpoint=folder / "frames_checkpoint.pt",
+        checkpoint=folder / f"frames_{CHECKPOINT}",
         description="train frame model",
     )
-    write_table(folder / "frames_learning_curve.csv", curve)
-    draw_curve(folder / "frames_learning_curve.png", "frame model", curve)
-    save_model(folder / "frames.safetensors", model)
+    write_curve(folder / f"frames_{CURVE}", "frame model", curve)
+    save_model(folder / FRAME_MODEL, model)

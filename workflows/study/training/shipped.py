@@ -27,11 +27,11 @@ from hoomd_gala.learning.datasets import Data, Frames, join, to_tensors
 from hoomd_gala.learning.tasks import frame_classification as task
 from hoomd_gala.learning.training import Loss, split, train
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
-from hoomd_gala.plotting.plots import draw_curve
 from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
 from hoomd_gala.systems import System
 from study.training import samples
 from study.training.classes import Classes, make_classes, measure_confusion, merge
+from study.training.curves import write_curve
 from study.training.kinds import (
     IGNORED,
     Kinds,
@@ -42,6 +42,7 @@ from study.training.kinds import (
     write_cells,
     write_kinds,
 )
+from study.training.names import CHECKPOINT, CURVE, KINDS, MODEL, OTHERS, SITES
 from study.training.surroundings import (
     Surroundings,
     context_loss,
@@ -55,10 +56,6 @@ CORE = CoreConfig(width=32, hidden=32, blocks=2, tied=True)
 
 #: Hidden units through which neighbors' embeddings reach the label.
 CONTEXT = 64
-
-#: Files that the operations leave for each other: local environments, unit cells without a name,
-#: and the network that distinguishes local environments.
-KINDS, OTHERS, SITES = "kinds.json", "others.gsd", "sites.safetensors"
 
 #: Displacement at which confusion is measured, and the confusion above which two environments are
 #: one class; guessing gives 0.5.
@@ -206,12 +203,6 @@ def train_context(
     return network.requires_grad_(False), curve
 
 
-def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
-    """Learning curve as CSV and PNG."""
-    write_table(path.with_suffix(".csv"), curve)
-    draw_curve(path.with_suffix(".png"), path.name.replace("_", " "), curve)
-
-
 def write_confusion(path: Path, kinds: Kinds, confusion: NDArray[np.float64]) -> None:
     """Write the entries of a (K, K) confusion matrix above one percent."""
     names = [*kinds.cells, "other", DISORDERED]
@@ -261,9 +252,9 @@ def learn_sites(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Pa
         inherit(network, load_model(parameters["source"]).network)
     config = site_config(parameters)
     curve = train_sites(
-        network, to_tensors(frames, 1, None), config, folder / "sites_checkpoint.pt"
+        network, to_tensors(frames, 1, None), config, folder / f"sites_{CHECKPOINT}"
     )
-    write_curve(folder / "sites_learning_curve", curve)
+    write_curve(folder / f"sites_{CURVE}", "sites learning curve", curve)
     save_model(folder / SITES, Model(network, ModelInfo(CORE, site_names(kinds))))
 
 
@@ -312,13 +303,13 @@ def learn_labels(folder: Path, parameters: Mapping[str, Any], fluids: Sequence[P
         classes,
         CONTEXT,
         label_config(parameters),
-        folder / "labels_checkpoint.pt",
+        folder / f"labels_{CHECKPOINT}",
     )
-    write_curve(folder / "labels_learning_curve", curve)
+    write_curve(folder / f"labels_{CURVE}", "labels learning curve", curve)
     model = finish(network, CORE, CONTEXT, classes, learned[0], held_out[0])
     model.info.card["left out"] = plan.kinds.left_out
     model.info.card["kinds of sites"] = len(plan.kinds.cells)
-    save_model(folder / "structures.safetensors", model)
+    save_model(folder / MODEL, model)
 
 
 def find_classes(

@@ -1,0 +1,21 @@
+"""Names of the files that trainings leave in a job's folder, for each other and for operations."""
+
+#: The network that names structures, and its card.
+MODEL, MODEL_CARD = "structures.safetensors", "structures.json"
+
+#: Of the shipped model's first stage: local environments, unit cells without a name, and the
+#: network that distinguishes local environments.
+KINDS, OTHERS, SITES = "kinds.json", "others.gsd", "sites.safetensors"
+
+#: Of the smaller network that learns from the shipped one: both stages.
+FAST_SITES, FAST_MODEL = "fast-sites.safetensors", "structures-fast.safetensors"
+
+#: The network that distinguishes the frames of a trajectory.
+FRAME_MODEL = "frames.safetensors"
+
+#: The core of a source task.
+SOURCE_MODEL = "source.safetensors"
+
+#: What a training continues from, and its learning curve; with a name before it where a folder has
+#: several trainings.
+CHECKPOINT, CURVE = "checkpoint.pt", "learning_curve.csv"
