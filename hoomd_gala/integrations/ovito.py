@@ -15,7 +15,7 @@ from traits.api import Bool, ComparisonMode, Dict, Enum, Str, observe
 
 from ..analyzer import Analyzer
 from ..clusters import find_clusters
-from ..colors import COLORS, Color, structure_colors
+from ..colors import COLORS, Color, structure_color, structure_colors
 from ..errors import InputError
 from ..files.labels import fill
 from ..files.models import load_model, shipped_models
@@ -181,7 +181,10 @@ class ClassifierModifier(ModifierInterface):
         self.colors = dict(self.colors)
 
     def _color_to_edit(self) -> Color:
-        return structure_colors([_STRUCTURES[self.edited_structure]], self.colors)[0]
+        name = _STRUCTURES[self.edited_structure]
+        # colors that make no sense are refused where the pipeline is evaluated
+        own = [color for key, color in self.colors.items() if find_class(key, [name])]
+        return own[-1] if own else structure_color(name)
 
     def modify(self, data: DataCollection, **_: Any) -> Generator[str]:
         """Name and color the particles of a frame; called by OVITO, which shows what it yields."""

@@ -62,9 +62,7 @@ def write_session(source: Path, target: Path) -> None:
     # particle types are in the file for OVITO's own colors, and not all of them occur: a legend of
     # the labels has those that do
     label = contents.particles_[ovito_name(LABEL) + "_"]
-    occurring = occurring_structures(source)
-    for number in sorted(occurring, key=lambda k: (k == UNKNOWN, k)):
-        name = occurring[number]
+    for number, name in sorted(occurring_structures(source).items()):
         entry = label.add_type_id(number, contents.particles)
         entry.name, entry.color = title(name), structure_color(name)
     scene: Any = ovito.scene
