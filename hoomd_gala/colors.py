@@ -2,12 +2,17 @@
 
 import colorsys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
+from .names import STRUCTURES, find_class
 from .results import DISORDERED, UNKNOWN_NAME
+
+#: Red, green and blue in [0, 1].
+Color = tuple[float, float, float]
 
 #: Red, green and blue in [0, 1]. The first seven are those of polyhedral template matching in
 #: OVITO: FCC, HCP, BCC, simple cubic, cubic and hexagonal diamond, other.
@@ -80,7 +85,7 @@ def structure_types(
     return types
 
 
-def structure_color(name: str) -> tuple[float, float, float]:
+def structure_color(name: str) -> Color:
     """Red, green and blue of a structure; if it has no color, one is derived from its name."""
     if name in COLORS:
         return COLORS[name]
@@ -89,6 +94,37 @@ def structure_color(name: str) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(
         number % 360 / 360, 0.55 + 0.1 * (number // 360 % 4), 0.75 + 0.1 * (number // 1440 % 3)
     )
+
+
+def structure_colors(names: Sequence[str], chosen: Mapping[str, Color]) -> list[Color]:
+    """Colors of structures, some of which somebody has chosen.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of classes, and ``"unknown"``.
+    chosen : mapping
+        Colors by any name that :func:`~hoomd_gala.names.find_class` takes, also of structures that
+        are not among ``names``.
+
+    Raises
+    ------
+    InputError
+        For a color outside of [0, 1], or one of something that is not a structure.
+    """
+    own = {}
+    for name, color in chosen.items():
+        if not all(0 <= part <= 1 for part in color):
+            raise InputError(f"the color of {name} is {color}; give red, green and blue in [0, 1].")
+        one = find_class(name, names)
+        if one is not None:
+            own[one] = color
+        elif find_class(name, (*STRUCTURES, DISORDERED, UNKNOWN_NAME)) is None:
+            raise InputError(
+                f"a color is given for {name!r}, which is no structure; names are those that "
+                "hoomd-gala models structures lists."
+            )
+    return [own.get(name) or structure_color(name) for name in names]
 
 
 def label_colors(label: NDArray[np.int32], class_names: Sequence[str]) -> NDArray[np.float32]:

@@ -13,7 +13,8 @@ def add(commands: Commands) -> None:
         help="copy a labeled trajectory with structures as particle types",
         description="Copies a labeled GSD trajectory, such as HOOMD's own writer makes, with the "
         "names of the structures as particle types, which OVITO and other viewers list and color. "
-        "The particles' own types are kept as well.",
+        "The particles' own types are kept as well. With VIEW.ovito, also writes an OVITO session "
+        "that opens with common names, the colors of structures and a legend.",
     )
     view.set_defaults(run=run)
     view.add_argument("input", metavar="OUT.gsd", type=Path, help="labeled trajectory")
@@ -22,12 +23,33 @@ def add(commands: Commands) -> None:
         metavar="VIEW.gsd",
         type=Path,
         nargs="?",
-        help="must not exist (default: OUT-view.gsd)",
+        help="must not exist (default: OUT-view.gsd); or VIEW.ovito, a session that shows "
+        "VIEW-view.gsd beside it",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Copy, and print the name of the copy."""
+    """Copy, and print the names of the files."""
+    from ..errors import InputError
+    from ..files.atomic import check_new
+    from ..files.sources import has_ovito
     from ..labeling import view_trajectory
 
-    print(view_trajectory(options.input, options.output))
+    output = options.output
+    if output is None or output.suffix != ".ovito":
+        print(view_trajectory(options.input, output))
+        return
+    if not has_ovito():
+        raise InputError(
+            f"OVITO sessions such as {output} are written by OVITO: "
+            "pip install 'hoomd-gala[ovito]'; or give the name of a GSD file."
+        )
+    session = check_new(output, ".ovito", "OVITO session")
+    from ..integrations.ovito_session import write_session
+
+    shown = view_trajectory(
+        options.input, session.with_name(session.stem.removesuffix("-view") + "-view.gsd")
+    )
+    write_session(shown, session)
+    print(shown)
+    print(session)

@@ -1,47 +1,133 @@
 """The OVITO adapter: a modifier that names and colors structures in a pipeline."""
 
-from typing import Any
+import os
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from ovito.data import DataCollection, DataTable
 from ovito.pipeline import ModifierInterface
-from traits.api import Bool, Str
+from ovito.traits import Color as ColorTrait
+from ovito.traits import FilePath
+from traits.api import Bool, ComparisonMode, Dict, Enum, Str, observe
 
 from ..analyzer import Analyzer
-from ..colors import label_colors, structure_color
+from ..clusters import find_clusters
+from ..colors import COLORS, Color, structure_color, structure_colors
 from ..errors import InputError
 from ..files.labels import fill
+from ..files.models import load_model, shipped_models
+from ..names import STRUCTURES, find_class, title
 from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
+from ..selection import Choice, among_neighbors, rigid_centers
+from ..systems import System, as_system
+
+#: Choice of a model: the labels that a file holds, or else the default model.
+AUTO, DEFAULT_MODEL = "auto", "structures"
+
+#: OVITO's name of the rigid bodies in a GSD file, which it has no property of its own for.
+BODY = "particles_body"
+
+#: Structures to choose from, those with colors of their own first, by the names that people see.
+_STRUCTURES = {title(name): name for name in (*COLORS, *STRUCTURES)}
+
+_Integers = NDArray[np.int64]
+
+
+class _ModelName(Enum):
+    """A list of names to choose from, which also takes the path of a file."""
+
+    def init_fast_validate(self, *_: Any) -> None:
+        """Leave checks to :meth:`validate`; the list's own takes nothing but the names."""
+
+    def validate(self, owner: Any, name: str, value: Any) -> str:
+        """Check what somebody sets; whether there is such a model, loading it shows."""
+        if not isinstance(value, str | os.PathLike):
+            self.error(owner, name, value)
+        return os.fspath(value) or AUTO
+
+
+class _Labels(NamedTuple):
+    """Labels of some particles, or of all, as :class:`~hoomd_gala.results.Result` has them."""
+
+    label: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+    class_names: tuple[str, ...]
+
+
+class _Chosen(NamedTuple):
+    """Whom the modifier labels.
+
+    Attributes
+    ----------
+    particles : (m,) int64 or None
+        Indices of those that are labeled and are each other's neighbors; None for all.
+    centers : (N,) int64 or None
+        Where the center of each particle's rigid body is; None without rigid bodies.
+    """
+
+    particles: _Integers | None
+    centers: _Integers | None
+
+    def spread(self, values: NDArray[Any], total: int, missing: float) -> NDArray[Any]:
+        """Values of all particles: constituents that are not labeled have their center's."""
+        everyone = fill(values, self.particles, total, missing)
+        if self.centers is None or self.particles is None:
+            return everyone
+        source = self.centers.copy()
+        source[self.particles] = self.particles
+        taken: NDArray[Any] = everyone[source]
+        return taken
 
 
 class ClassifierModifier(ModifierInterface):
     """Names and colors the structure around every particle of whatever a pipeline loads.
 
-    Particles get the typed property ``Structure Type``, with names and colors, and ``Confidence``,
-    and take the structure's ``Color``. The attributes ``hoomd_gala.fraction.NAME`` hold the
-    fractions of all structures that the model knows, 0 where there are none, and the table
-    ``structures`` the numbers of particles of those that occur. A legend of these is one of the
-    property ``structures/Structure Type``.
+    Particles get the typed property ``Structure Type``, with names such as ``fcc (cF4-Cu)`` and
+    colors, and ``Confidence``, and take the structure's ``Color``. The attributes
+    ``hoomd_gala.counts.NAME`` and ``hoomd_gala.fraction.NAME`` hold the numbers and fractions of
+    particles in all structures that the model knows, by the names of its classes, 0 where there are
+    none, and the table ``structures`` the numbers of those that occur. A legend of these is one of
+    the property ``structures/Structure Type``.
+
+    Of rigid bodies in a GSD file, centers are labeled and are each other's neighbors, and
+    constituents are shown with the label of their center. The file names bodies by the order of its
+    particles, so that modifiers which delete some belong after this one.
 
     Parameters
     ----------
-    model : str
-        A shipped model's name, or a model file. Empty, the default: the labels that the file
+    model : str or path
+        A shipped model's name, or a model file. ``"auto"``, the default: the labels that the file
         already holds are shown, and where it holds none the model is ``structures``.
+    model_file : str
+        A model file, in place of ``model``.
     device : str
         Where the network runs; ``"auto"`` is the GPU where there is one.
     only_selected : bool
         As in OVITO's own structure identification, particles that are not selected have no
         structure and are nobody's neighbors. Fractions and the table are of the selected ones;
         labels that the file holds, which others are neighbors in, are not shown.
+    clusters : bool
+        Also find the clusters of :func:`~hoomd_gala.clusters.find_clusters`, of anything solid: the
+        property ``Cluster`` is 0 for particles in the largest one and -1 for those in none, and the
+        attributes ``hoomd_gala.largest_cluster`` and ``hoomd_gala.n_clusters`` are its size and
+        their number.
+    colors : dict
+        Red, green and blue, in [0, 1], of structures that are to have other colors than their own,
+        by any of their names: ``modifier.colors["fcc"] = (1, 0.5, 0)``.
+    edited_structure, edited_color
+        A structure, and its color to edit; changes are kept in ``colors``. This is how OVITO Pro's
+        panel shows them.
 
     Raises
     ------
     InputError
-        When the pipeline is evaluated, for ``only_selected`` where nothing has been selected, and
-        for data that :class:`hoomd_gala.Analyzer` refuses.
+        When the pipeline is evaluated, for a model that does not exist, ``only_selected`` where
+        nothing has been selected, a color of no structure, and for data that
+        :class:`hoomd_gala.Analyzer` refuses.
 
     Examples
     --------
@@ -51,48 +137,108 @@ class ClassifierModifier(ModifierInterface):
     >>> data.particles["Structure Type"]
     """
 
-    model = Str("", label="Model")
+    model = _ModelName(
+        AUTO,
+        # the others give embeddings, not structures
+        [AUTO, *(name for name, at in shipped_models().items() if load_model(at).info.class_names)],
+        label="Model",
+    )
+    model_file = FilePath("", label="Model file", ovito_placeholder="‹one of the above›")
     device = Str("auto", label="Device")
     only_selected = Bool(False, label="Use only selected particles")
+    clusters = Bool(False, label="Find clusters of solid particles")
+    edited_structure = Enum(
+        list(_STRUCTURES),
+        label="Structure",
+        ovito_group="Colors",
+        transient=True,
+    )
+    edited_color = ColorTrait(
+        next(iter(COLORS.values())), label="Color", ovito_group="Colors", transient=True
+    )
+    # setting it to what it has become has to count as a change: that is what OVITO sees
+    colors = Dict(Str, ColorTrait(), comparison_mode=ComparisonMode.none)
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self._analyzer: tuple[tuple[str, str], Analyzer] | None = None
+        self._latest: tuple[System, _Labels] | None = None
 
-    def modify(self, data: DataCollection, **_: Any) -> None:
-        """Name and color the particles of a frame; called by OVITO."""
-        if self.only_selected:
-            selected = _selected(data)
-            label, confidence, names = self._analyze(data, selected)
-            label = fill(label, selected, data.particles.count, UNKNOWN)
-            confidence = fill(confidence, selected, data.particles.count, 0)
-            show_labels(data, label, confidence, names, selected)
-        else:
-            held = None if self.model else _held_labels(data)
-            show_labels(data, *(held or self._analyze(data)))
+    @observe("edited_structure, colors")  # type: ignore[untyped-decorator]
+    def _show_color(self, _: Any) -> None:
+        self.edited_color = self._color_to_edit()
 
-    def _analyze(
-        self, data: DataCollection, selected: NDArray[np.int64] | None = None
-    ) -> "_Labels":
-        wanted = (self.model or "structures", self.device)
+    @observe("edited_color")  # type: ignore[untyped-decorator]
+    def _keep_color(self, _: Any) -> None:
+        if self.edited_color != self._color_to_edit():
+            own = [_STRUCTURES[self.edited_structure]]
+            # whatever else the structure may have been called
+            others = {key: c for key, c in self.colors.items() if find_class(key, own) is None}
+            self.colors = {**others, self.edited_structure: self.edited_color}
+
+    @observe("colors:items")  # type: ignore[untyped-decorator]
+    def _announce_colors(self, _: Any) -> None:
+        self.colors = dict(self.colors)
+
+    def _color_to_edit(self) -> Color:
+        name = _STRUCTURES[self.edited_structure]
+        # colors that make no sense are refused where the pipeline is evaluated
+        own = [color for key, color in self.colors.items() if find_class(key, [name])]
+        return own[-1] if own else structure_color(name)
+
+    def modify(self, data: DataCollection, **_: Any) -> Generator[str]:
+        """Name and color the particles of a frame; called by OVITO, which shows what it yields."""
+        chosen = _choose(data, self.only_selected)
+        held = None
+        if self.model == AUTO and not self.model_file and not self.only_selected:
+            held = _held_labels(data)
+        if held is None:
+            yield "Naming structures"
+            found = self._analyze(data, chosen.particles)
+            total = data.particles.count
+            label = chosen.spread(found.label, total, UNKNOWN)
+            held = _Labels(label, chosen.spread(found.confidence, total, 0), found.class_names)
+        show_labels(data, *held, chosen.particles, self.colors)
+        if self.clusters:
+            yield "Finding clusters"
+            _show_clusters(data, held, chosen)
+
+    def _analyze(self, data: DataCollection, particles: _Integers | None) -> _Labels:
+        model = self.model_file or (DEFAULT_MODEL if self.model == AUTO else self.model)
+        wanted = (model, self.device)
         if self._analyzer is None or self._analyzer[0] != wanted:
-            self._analyzer = wanted, Analyzer(*wanted)
-        result = self._analyzer[1].analyze(data, neighbors=selected)
-        return result.label, result.confidence, result.class_names
+            self._latest, self._analyzer = None, (wanted, Analyzer(*wanted))
+        system, _ = among_neighbors(as_system(data), Choice(None, particles))
+        # OVITO evaluates a modifier again whenever any of its traits changes, a color for example
+        if self._latest is None or not _are_equal(self._latest[0], system):
+            result = self._analyzer[1].analyze_system(system)
+            labels = _Labels(result.label, result.confidence, result.class_names)
+            # positions may be OVITO's own memory
+            self._latest = system._replace(positions=system.positions.copy()), labels
+        return self._latest[1]
 
 
-_Labels = tuple[NDArray[np.int32], NDArray[np.float32], tuple[str, ...]]
+def _are_equal(one: System, other: System) -> bool:
+    return all(
+        np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(one, other, strict=True)
+    )
 
 
-def _selected(data: DataCollection) -> NDArray[np.int64]:
-    """Find the indices of the selected particles."""
-    selection = data.particles.selection
-    if selection is None:
-        raise InputError(
-            "only selected particles are to be used, and no particles are selected; put a modifier "
-            "that selects some before this one, such as Select type."
-        )
-    return np.flatnonzero(selection)
+def _choose(data: DataCollection, only_selected: bool) -> _Chosen:
+    """Find out whom to label."""
+    body = data.particles.get(BODY)
+    centers = None if body is None else rigid_centers(body)
+    if only_selected:
+        selection = data.particles.selection
+        if selection is None:
+            raise InputError(
+                "only selected particles are to be used, and no particles are selected; put a "
+                "modifier that selects some before this one, such as Select type."
+            )
+        return _Chosen(np.flatnonzero(selection), centers)
+    if centers is None:
+        return _Chosen(None, None)
+    return _Chosen(np.flatnonzero(centers == np.arange(len(centers))), centers)
 
 
 def _held_labels(data: DataCollection) -> _Labels | None:
@@ -105,7 +251,7 @@ def _held_labels(data: DataCollection) -> _Labels | None:
     label = np.array(data.particles[ovito_name(LABEL)])
     # which need not have been written
     confidence = data.particles.get(ovito_name(CONFIDENCE))
-    return (
+    return _Labels(
         label,
         np.full(len(label), np.nan, np.float32) if confidence is None else np.array(confidence),
         tuple(name.decode() for name in text.split(b"\0") if name),
@@ -118,6 +264,7 @@ def show_labels(
     confidence: NDArray[np.float32],
     class_names: tuple[str, ...],
     chosen: NDArray[np.int64] | None = None,
+    colors: Mapping[str, Color] | None = None,
 ) -> None:
     """Put labels into OVITO's data as a typed property with names and colors.
 
@@ -133,7 +280,11 @@ def show_labels(
         Names of the classes.
     chosen : (m,) int, optional
         Indices of the particles that counts and fractions are of; all if not given.
+    colors : mapping, optional
+        As :func:`~hoomd_gala.colors.structure_colors` takes them.
     """
+    names = (UNKNOWN_NAME, *class_names)
+    palette = structure_colors(names, colors or {})
     particles = data.particles_
     # a logged "Color" is a user property to OVITO and colors nothing
     logged: Any = particles.get("Color")
@@ -144,7 +295,6 @@ def show_labels(
     if "Structure Type" in particles:
         del particles["Structure Type"]  # with the types of another modifier
     structure = particles.create_property("Structure Type", data=kinds)
-    names = (UNKNOWN_NAME, *class_names)
     counted = kinds if chosen is None else kinds[chosen]
     counts = np.bincount(counted, minlength=len(names))
     occurring = np.flatnonzero(counts)
@@ -152,7 +302,7 @@ def show_labels(
     if "structures" in data.tables:
         del data.tables["structures"]  # type: ignore[attr-defined]
     table = data.tables.create(
-        identifier="structures", title="Structures", plot_mode=DataTable.PlotMode.BarChart
+        identifier="structures", title="Structure counts", plot_mode=DataTable.PlotMode.BarChart
     )
     table.x = table.create_property("Structure Type", data=occurring.astype(np.int32))
     table.y = table.create_property("Count", data=counts[occurring])
@@ -161,7 +311,20 @@ def show_labels(
         # the table's are those that occur, for legends
         for typed, owner in ((structure, particles), *([(table.x, table)] if counts[kind] else [])):
             entry = typed.add_type_id(kind, owner)
-            entry.name, entry.color = name, structure_color(name)
+            entry.name, entry.color = title(name), palette[kind]
+        data.attributes[f"hoomd_gala.counts.{name}"] = int(counts[kind])
         data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / max(len(counted), 1)
     particles.create_property("Confidence", data=confidence)
-    particles.create_property("Color", data=label_colors(label, class_names))
+    particles.create_property("Color", data=np.array(palette, np.float32)[kinds])
+
+
+def _show_clusters(data: DataCollection, labels: _Labels, chosen: _Chosen) -> None:
+    """Put clusters of anything solid into OVITO's data."""
+    particles = chosen.particles
+    system, _ = among_neighbors(as_system(data), Choice(None, particles))
+    label = labels.label if particles is None else labels.label[particles]
+    found = find_clusters(system, label, labels.class_names, workers=torch.get_num_threads())
+    ids = chosen.spread(found.ids, data.particles.count, -1)
+    data.particles_.create_property("Cluster", data=ids)
+    data.attributes["hoomd_gala.largest_cluster"] = found.largest
+    data.attributes["hoomd_gala.n_clusters"] = len(found.sizes)

@@ -4,14 +4,14 @@ import gsd.hoomd
 import numpy as np
 import pytest
 from conftest import gas
-from ovito.data import DataCollection
+from ovito.data import DataCollection, DataTable
 from ovito.io import import_file
 from ovito.modifiers import (
     CommonNeighborAnalysisModifier,
     PolyhedralTemplateMatchingModifier,
     SelectTypeModifier,
 )
-from ovito.vis import TachyonRenderer, Viewport
+from ovito_pictures import count_pixels, names_of, render, types_of
 
 import hoomd_gala
 from hoomd_gala.analyzer import Analyzer
@@ -34,11 +34,9 @@ from hoomd_gala.files import (
     read_frame,
 )
 from hoomd_gala.labeling import label_trajectory, view_trajectory
+from hoomd_gala.names import title
 from hoomd_gala.results import Result
 from hoomd_gala.systems import as_system, make_system
-
-#: Pixels of a picture.
-SIZE = (300, 300)
 
 
 @pytest.fixture
@@ -47,16 +45,6 @@ def labeled(trajectory_path, model_path, tmp_path):
     path = tmp_path / "labeled.gsd"
     label_trajectory(trajectory_path, path, model_path)
     return path
-
-
-def types_of(prop):
-    return {kind.id: kind.name for kind in prop.types}
-
-
-def names_of(prop):
-    """Name of each particle's type."""
-    types = types_of(prop)
-    return np.array([types[k] for k in prop.array])
 
 
 def test_common_structures_have_the_colors_of_template_matching():
@@ -82,32 +70,6 @@ def test_other_structures_have_colors_that_tell_them_apart():
         label_colors(np.array([1, -1]), ["a", "cI2-W"]),
         np.array([COLORS["cI2-W"], COLORS["unknown"]], np.float32),
     )
-
-
-def render(path, frame):
-    """Pixels of a frame as the file is loaded, without a modifier, on black: (rows, columns, 3)."""
-    pipeline = import_file(str(path))
-    pipeline.source.data.cell_.vis.enabled = False
-    pipeline.source.data.particles_.vis.radius = 0.5
-    pipeline.add_to_scene()
-    try:
-        view = Viewport(type=Viewport.Type.Ortho, camera_dir=(0, 1, 0))
-        view.zoom_all(size=SIZE)
-        renderer = TachyonRenderer(ambient_occlusion=False, shadows=False)
-        image = view.render_image(size=SIZE, frame=frame, background=(0, 0, 0), renderer=renderer)
-    finally:
-        pipeline.remove_from_scene()
-    image = image.convertToFormat(image.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3) / 255
-
-
-def count_pixels(pixels, color):
-    """Pixels of a color in any light but the darkest; light changes all three parts alike."""
-    brightness = pixels.max(axis=-1, keepdims=True)
-    hue = pixels / np.maximum(brightness, 1e-6)
-    wanted = np.array(color) / max(color)
-    return int(((np.abs(hue - wanted).max(axis=-1) < 0.08) & (brightness[..., 0] > 0.4)).sum())
 
 
 @pytest.fixture(scope="module")
@@ -264,19 +226,22 @@ def test_view_of_what_cannot_be_viewed(trajectory_path, labeled, tmp_path):
 def check(data, result):
     """The modifier's output says what the analyzer did."""
     kinds = data.particles["Structure Type"]
-    expected = np.array([*result.class_names, "unknown"])[result.label]
+    expected = np.array([title(name) for name in result.names])
     np.testing.assert_array_equal(names_of(kinds), expected)
     np.testing.assert_allclose(data.particles["Confidence"], result.confidence, atol=1e-5)
     np.testing.assert_array_equal(
         data.particles["Color"], label_colors(result.label, result.class_names)
     )
     # types and attributes are the same in all frames, whatever occurs
-    assert list(types_of(kinds).values()) == ["unknown", *result.class_names]
-    for kind in kinds.types:
-        np.testing.assert_allclose(kind.color, structure_color(kind.name), atol=1e-6)
-        fraction = data.attributes[f"hoomd_gala.fraction.{kind.name}"]
-        assert fraction == pytest.approx(result.fractions[kind.name])
+    names = ["unknown", *result.class_names]
+    assert list(types_of(kinds).values()) == [title(name) for name in names]
+    for kind, name in zip(kinds.types, names, strict=True):
+        np.testing.assert_allclose(kind.color, structure_color(name), atol=1e-6)
+        fraction = data.attributes[f"hoomd_gala.fraction.{name}"]
+        assert fraction == pytest.approx(result.fractions[name])
+        assert data.attributes[f"hoomd_gala.counts.{name}"] == (result.names == name).sum()
     table = data.tables["structures"]
+    assert (table.title, table.plot_mode) == ("Structure counts", DataTable.PlotMode.BarChart)
     assert table.y.array.sum() == len(result.label)
     # what a legend of this table lists
     assert set(types_of(table.x).values()) == set(names_of(table.x)) == set(expected)
@@ -323,7 +288,7 @@ def test_only_selected_particles_have_structures_and_are_neighbors(bcc, model_pa
     expected = Analyzer(model_path).analyze(frame, neighbors="A")
     assert expected.fractions["cI2-W"] > 0.95
     names = names_of(data.particles["Structure Type"])
-    np.testing.assert_array_equal(names[:total], expected.names)
+    np.testing.assert_array_equal(names[:total], [title(name) for name in expected.names])
     assert set(names[total:]) == {"unknown"}
     assert (data.particles["Confidence"].array[total:] == 0).all()
     for name, fraction in expected.fractions.items():
@@ -332,7 +297,7 @@ def test_only_selected_particles_have_structures_and_are_neighbors(bcc, model_pa
     # without, as before
     modifier.only_selected = False
     names = names_of(pipeline.compute().particles["Structure Type"])
-    np.testing.assert_array_equal(names, held.names)
+    np.testing.assert_array_equal(names, [title(name) for name in held.names])
 
 
 def test_modifier_of_a_cluster_without_a_cell(model_path):
@@ -350,7 +315,7 @@ def test_modifier_serves_other_modifiers_in_all_frames(rows_of_structures):
     pipeline = import_file(str(rows_of_structures))
     pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier())
     # a structure that the first frame does not have
-    pipeline.modifiers.append(SelectTypeModifier(property="Structure Type", types={"cI2-W"}))
+    pipeline.modifiers.append(SelectTypeModifier(property="Structure Type", types={"bcc (cI2-W)"}))
     first, second, again = (pipeline.compute(frame) for frame in (0, 1, 0))
     lists = [types_of(data.particles["Structure Type"]) for data in (first, second, again)]
     assert lists[0] == lists[1] == lists[2]
@@ -383,7 +348,8 @@ def test_modifier_shows_labels_that_the_file_holds(labeled, tmp_path):
     with open_trajectory(labeled) as trajectory:
         label, names = frame_labels(trajectory[3])
     np.testing.assert_array_equal(
-        names_of(data.particles["Structure Type"]), np.array([*names, "unknown"])[label]
+        names_of(data.particles["Structure Type"]),
+        np.array([*map(title, names), "unknown"])[label],
     )
     assert [prop.name for prop in data.particles.properties].count("Color") == 1
     np.testing.assert_array_equal(data.particles.colors, label_colors(label, names))
