@@ -22,7 +22,7 @@ from ..files.models import load_model, shipped_models
 from ..names import STRUCTURES, find_class, title
 from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
-from ..selection import Choice, among_neighbors, rigid_centers
+from ..selection import Choice, among_neighbors, over_bodies, rigid_centers
 from ..systems import System, as_system
 
 #: Choice of a model: the labels that a file holds, or else the default model.
@@ -77,10 +77,7 @@ class _Chosen(NamedTuple):
         everyone = fill(values, self.particles, total, missing)
         if self.centers is None or self.particles is None:
             return everyone
-        source = self.centers.copy()
-        source[self.particles] = self.particles
-        taken: NDArray[Any] = everyone[source]
-        return taken
+        return over_bodies(everyone, self.particles, self.centers)
 
 
 class ClassifierModifier(ModifierInterface):
