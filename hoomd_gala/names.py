@@ -70,7 +70,7 @@ STRUCTURES = {
     "tP4-N": Structure("gamma-N", "", 136, (1,), ()),
     "hP4-AsNi": Structure("NiAs", "B8_1", 194, (6, 8), ("nickeline", "nickel arsenide")),
     "cP4-O3Re": Structure("ReO3", "D0_9", 221, (6, 10), ("rhenium trioxide",)),
-    "tP4-PtS": Structure("PtS", "B17", 131, (4, 6), ("cooperite",)),
+    "tP4-PtS": Structure("PtS", "B17", 131, (4,), ("cooperite",)),
     "hP6-Sc": Structure("Sc-V", "", 178, (14,), ("high-pressure Sc",)),
     "hP6-C": Structure("hP6 carbon", "", 194, (4,), ()),
     "hR2-C": Structure("rhombohedral graphite", "", 166, (3,), ()),

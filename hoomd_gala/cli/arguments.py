@@ -89,7 +89,7 @@ def add_samples(data: Any) -> None:
         "--cells",
         nargs="+",
         metavar="CELL",
-        help="unit cells such as cI2-W (default: all 579 of pyriodic-aflow)",
+        help="unit cells such as cI2-W (default: all 555)",
     )
     data.add_argument(
         "--noise",

@@ -1,13 +1,14 @@
 """Crystal structures: the AFLOW prototypes, replicated, displaced, strained, or cut to droplets.
 
 The unit cells are those of the AFLOW library of crystallographic prototypes (Mehl et al., Comp.
-Mat. Sci. 136, S1 (2017)) as packaged in pyriodic-aflow, named by Pearson symbol and formula.
+Mat. Sci. 136, S1 (2017)) as packaged in pyriodic-aflow, named by Pearson symbol and formula. Some
+are wrong there; :mod:`hoomd_gala.crystals.corrections` says which, and what they are here.
 """
 
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from ..errors import InputError
 from ..names import find_class
 from ..neighbors.environments import nearest_neighbors
 from ..systems import Array, System, lattice_vectors, make_system, plane_spacings
+from .corrections import CORRECTIONS, LEFT_OUT, Correction
 
 
 class UnitCell(NamedTuple):
@@ -37,42 +39,6 @@ class UnitCell(NamedTuple):
     system: System
 
 
-def _threefold_sites(x: float) -> Array:
-    """(32, 3) fractional coordinates of site 32e of Fd-3m, (x, x, x) with the origin at -3m."""
-    one = np.array(
-        [
-            (x, x, x),
-            (0.75 - x, 0.25 - x, x + 0.5),
-            (0.25 - x, x + 0.5, 0.75 - x),
-            (x + 0.5, 0.75 - x, 0.25 - x),
-        ]
-    )
-    centering = np.array([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
-    both = np.concatenate((one, -one))
-    sites: Array = (both[:, None] + centering).reshape(-1, 3) % 1
-    return sites
-
-
-#: Sites that are wrong in the package, as fractional coordinates by index in the cell.
-#: As given, the closest particles are 1.27 Å apart in σ and 1.46 Å in C36; corrected, both have the
-#: coordination polyhedra of Frank-Kasper phases (of 12, 14 and 15, and of 12 and 16 neighbors).
-#: In the clathrate, 40 of 136 particles have three neighbors or none; corrected, all have four.
-_CORRECTIONS: dict[str, Mapping[int, Sequence[float]]] = {
-    # the 2a site of P4_2/mnm is given at 2b (Bergman and Shoemaker, Acta Cryst. 7, 857 (1954))
-    "tP30-CrFe": {28: (0.5, 0.5, 0.5), 29: (0.0, 0.0, 0.0)},
-    # z of the 4e site is 0.094 (Komura and Tokunaga, Acta Cryst. B 36, 1548 (1980))
-    "hP24-MgNi2": {
-        20: (0.5, 0.5, 0.094),
-        21: (0.5, 0.5, 0.594),
-        22: (0.5, 0.5, 0.906),
-        23: (0.5, 0.5, 0.406),
-    },
-    # x of the 32e site of Fd-3m is given as 0.2624 and should be 0.2177, beside 8a (1/8, 1/8, 1/8)
-    # and 96g (0.182, 0.182, 0.370); the package has all of these shifted by (1/2, 1/2, 1/2)
-    "cF136-Si": dict(enumerate(_threefold_sites(0.2177) + 0.5, start=96)),
-}
-
-
 #: Names whose cells are in the order of descending space groups: models know them so.
 _DESCENDING = ("mP12-H2S", "mC16-ClH3")
 
@@ -84,9 +50,21 @@ def _variant(entry: Mapping[str, Any]) -> tuple[int, float]:
     return sign * group, -volume / len(entry["positions"])
 
 
+def _corrected(system: System, correction: Correction) -> System:
+    lattice = lattice_vectors(system.box)
+    if correction.lengths is not None:
+        box = np.concatenate((correction.lengths, system.box[3:]))
+        fractional = system.positions @ np.linalg.inv(lattice)
+        lattice = lattice_vectors(box)
+        system = make_system(fractional @ lattice, box, system.types)
+    for index, site in correction.sites.items():
+        system.positions[index] = np.asarray(site) @ lattice
+    return system
+
+
 @functools.cache
 def unit_cells() -> dict[str, UnitCell]:
-    """All unit cells by name.
+    """All unit cells by name, without those that are left out.
 
     Of cells with the same Pearson symbol and formula, the first keeps the name and the second has
     ``.2`` appended, in the order of their space groups and, of the same one, from the most open
@@ -113,9 +91,11 @@ def unit_cells() -> dict[str, UnitCell]:
     for entry in entries:
         count = 1 + next(i for i, one in enumerate(variants[entry["name"]]) if one is entry)
         name = entry["name"] if count == 1 else f"{entry['name']}.{count}"
+        if name in LEFT_OUT:
+            continue
         system = make_system(entry["positions"], entry["box"], np.asarray(entry["types"]))
-        for index, fractional in _CORRECTIONS.get(name, {}).items():
-            system.positions[index] = np.asarray(fractional) @ lattice_vectors(system.box)
+        if name in CORRECTIONS:
+            system = _corrected(system, CORRECTIONS[name])
         cells[name] = UnitCell(name, entry["space_group"], system)
     return cells
 
@@ -126,9 +106,12 @@ def unit_cell(name: str) -> UnitCell:
     Raises
     ------
     InputError
-        If there is none of this name; the message has similar names.
+        If there is none of this name, in which case the message has similar names, or the cell is
+        left out because it is wrong in the database.
     """
     cells = unit_cells()
+    if name in LEFT_OUT:
+        raise InputError(f"{name} is wrong in pyriodic-aflow, and left out ({LEFT_OUT[name]} Å).")
     found = find_class(name, list(cells))
     if found is None:
         prefix = name.split("-")[0]

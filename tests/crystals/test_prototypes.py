@@ -3,10 +3,11 @@
 import gsd.hoomd
 import numpy as np
 import pytest
-from screen_cells import suspicions
+from screen_cells import suspicions, volume_scaled
 
+from hoomd_gala.crystals import prototypes
+from hoomd_gala.crystals.corrections import CORRECTIONS, LEFT_OUT
 from hoomd_gala.crystals.prototypes import (
-    _threefold_sites,
     crystal,
     displace,
     droplet,
@@ -21,7 +22,7 @@ from hoomd_gala.neighbors.environments import nearest_neighbors
 
 def test_all_cells_of_the_database_are_there_under_different_names():
     cells = unit_cells()
-    assert len(cells) == 579
+    assert len(cells) == 579 - len(LEFT_OUT)
     assert sum(len(set(cell.system.types.tolist())) == 1 for cell in cells.values()) > 60
     assert {"hP4-C", "hP4-C.2", "hP4-C.3"} <= set(cells)
 
@@ -97,29 +98,85 @@ def test_type_two_clathrate_is_tetrahedral():
         assert (away < 1e-3).any()
 
 
-#: Cells of the database that may be wrong; none of those that are too dense is a class of the
-#: shipped structure models but hP6-Sc, which exists at 240 GPa.
-SUSPICIOUS = {
-    "space group": "cP34-P12PrRu4 oC12-Au2V hP11-P4Rh6Sc oC8-OPb oP8-AsCo tP8-NV",
-    "apart": "cF104-F6KP tP64-B2H)6MgOO( tP64-H]3NaOZn[ oP46-Bi5Nb3O15 tI24-Co5Ge7 "
-    "cP64-CCs2Fe[N]6Zn oF72-GeS2 tP12-HgI2 tP184-AsCeMe8P4Ph4S8 oC22-MoO8V2 oP16-NiTaTe2 "
-    "cP12-NiSSb mP4-NiTi oP48-Be hP6-Sc",
-    "coordination": "",
-}
+#: Cells whose coordinates have a higher symmetry than was described, to the accuracy given.
+MORE_SYMMETRIC = "cP34-P12PrRu4 hP11-P4Rh6Sc oC12-Au2V oC8-OPb oP8-AsCo tP8-NV"
+
+#: Cells that are left out although distances alone do not show that they are wrong.
+UNSEEN = {"cF104-F6KP", "cP16-H3P", "hR6-ISSm", "tP40-Al7Cu2Fe"}
+
+
+def packaged_cells(monkeypatch):
+    """All cells as they are in the package."""
+    with monkeypatch.context() as patch:
+        patch.setattr(prototypes, "CORRECTIONS", {})
+        patch.setattr(prototypes, "LEFT_OUT", {})
+        return unit_cells.__wrapped__()
 
 
 def test_screen_of_all_cells():
     found = {name: suspicions(cell) for name, cell in unit_cells().items()}
-    for reason, names in SUSPICIOUS.items():
-        assert {n for n, why in found.items() if any(reason in w for w in why)} == set(
-            names.split()
+    wrong = {name: why for name, why in found.items() if why}
+    assert set(wrong) == set(MORE_SYMMETRIC.split())
+    for (why,) in wrong.values():
+        assert "space group" in why
+
+
+def test_screen_finds_cells_that_are_wrong(monkeypatch):
+    packaged = packaged_cells(monkeypatch)
+    assert len(packaged) == 579
+    assert not set(CORRECTIONS) & set(LEFT_OUT)
+    clean = {name for name in (*CORRECTIONS, *LEFT_OUT) if not suspicions(packaged[name])}
+    assert clean == UNSEEN
+
+
+def test_only_cells_with_a_correction_differ_from_the_package(monkeypatch):
+    packaged = packaged_cells(monkeypatch)
+    assert set(packaged) - set(LEFT_OUT) == set(unit_cells())
+    changed = {
+        name
+        for name, cell in unit_cells().items()
+        if not (
+            np.array_equal(cell.system.positions, packaged[name].system.positions)
+            and np.array_equal(cell.system.box, packaged[name].system.box)
         )
-    # uncorrected, the screen finds the clathrate
-    wrong = unit_cell("cF136-Si")
-    positions = wrong.system.positions.copy()
-    positions[96:128] = (_threefold_sites(0.2624) + 0.5) * wrong.system.box[:3]
-    broken = wrong._replace(system=wrong.system._replace(positions=positions))
-    assert any("coordination" in why for why in suspicions(broken))
+    }
+    assert changed == set(CORRECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "distance"),
+    [
+        # the shortest bond in Å of the reference
+        ("tP4-PtS", 2.31),
+        ("cI16-Si", 2.30),
+        ("oP24-O2Ti", 1.86),
+        ("oP12-H2Sr", 2.35),
+        ("cP12-NiSSb", 2.35),
+        ("mP4-NiTi", 2.51),
+        ("oP8-BFe", 1.77),
+        ("hP18-Mg2Ni", 2.60),
+        ("hP20-Fe3Th7", 2.82),
+        ("cP36-BaHg11", 2.98),
+        ("cI80-Mn2O3", 1.91),
+    ],
+)
+def test_corrected_cells_have_the_bonds_of_their_structure(name, distance):
+    distances, _, unit = volume_scaled(unit_cell(name).system)
+    assert unit * distances.min() == pytest.approx(distance, abs=0.006)
+
+
+def test_bergman_phase_has_frank_kasper_coordination():
+    # its cell is right; with another site moved it is not
+    cell = unit_cell("cI162-Al,Mg32(Zn)49")
+    assert not suspicions(cell)
+    moved = cell.system.positions.copy()
+    moved[:12] *= 0.9
+    assert suspicions(cell._replace(system=cell.system._replace(positions=moved)))
+
+
+def test_cells_that_are_wrong_are_not_made():
+    with pytest.raises(InputError, match=r"tI24-Co5Ge7 is wrong.*left out \(Co-Ge 0\.33 Å\)"):
+        unit_cell("tI24-Co5Ge7")
 
 
 def test_displacement_has_the_size_asked_for():

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
-from hoomd_gala.crystals.prototypes import _threefold_sites, crystal, displace, unit_cell
+from hoomd_gala.crystals.corrections import _threefold_sites
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model, shipped_models
 from hoomd_gala.learning.datasets import parse_range, trajectory_frames
