@@ -5,10 +5,12 @@ standard errors of these samples; the last tests show that models with slightly 
 get through.
 """
 
+import contextlib
 import copy
 import functools
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,20 @@ def perturbed(model: Model, size: float) -> Model:
     return Model(network, model.info)
 
 
+@contextlib.contextmanager
+def cells_learned_from() -> Iterator[None]:
+    """Unit cells as they were when the models were trained: all, and three of them corrected."""
+    corrected = ("tP30-CrFe", "hP24-MgNi2", "cF136-Si")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prototypes, "LEFT_OUT", {})
+            patch.setattr(prototypes, "CORRECTIONS", {it: CORRECTIONS[it] for it in corrected})
+            unit_cells.cache_clear()
+            yield
+    finally:
+        unit_cells.cache_clear()
+
+
 # ---- structures ----
 
 
@@ -120,7 +136,8 @@ def test_common_structures_are_named_as_often_as_the_card_says(name, noise, tole
 def test_every_class_is_given_to_its_own_crystal(name):
     info = analyzer(name).model.info
     classes = [each for each in info.class_names if each not in ("disordered", *info.withheld)]
-    right = {each: accuracy(analyzer(name), each, 150, 0.05, 12) for each in classes}
+    with cells_learned_from():  # tP4-PtS has another axial ratio there
+        right = {each: accuracy(analyzer(name), each, 150, 0.05, 12) for each in classes}
     assert {each for each, share in right.items() if share < 0.9} <= WEAK
     assert min(right.values()) > 0.6
     # crystals without a surface are easier than what was held out of training
@@ -202,18 +219,9 @@ TOLERANCE = dict.fromkeys(TASKS, 0.03) | {"nearest-bond": 0.08}
 
 @functools.cache
 def environments():
-    """Six environments of each unit cell at each noise level; the cards are about 60.
-
-    The models learned from all cells of the package when three of them were corrected.
-    """
-    known = ("tP30-CrFe", "hP24-MgNi2", "cF136-Si")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prototypes, "LEFT_OUT", {})
-        patch.setattr(prototypes, "CORRECTIONS", {name: CORRECTIONS[name] for name in known})
-        unit_cells.cache_clear()
-        frames = cell_frames(list(unit_cells()), (0.01, 0.05, 0.1), 6, np.random.default_rng(15))[0]
-    unit_cells.cache_clear()
-    return frames
+    """Six environments of each unit cell at each noise level; the cards are about 60."""
+    with cells_learned_from():
+        return cell_frames(list(unit_cells()), (0.01, 0.05, 0.1), 6, np.random.default_rng(15))[0]
 
 
 def relative_metrics(model: Model) -> dict[str, float]:
