@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .decision import label_embeddings
-from .embedding import Embedded, Exchange, SystemEmbedder
+from .embedding import Embedded, SystemEmbedder
 from .errors import InputError
 from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
 from .neighbors.device_arrays import device_system, host_system
-from .neighbors.environments import check_number
 from .networks import FrameClassifier
 from .networks.kernels import use
 from .results import UNKNOWN, Result, unlabeled
@@ -141,7 +141,6 @@ class Analyzer:
         self,
         system: System,
         particles: NDArray[np.int64] | None = None,
-        exchange: Exchange | None = None,
     ) -> Result:
         """Label the particles of a :class:`~hoomd_gala.systems.System`.
 
@@ -152,21 +151,16 @@ class Analyzer:
             GPU.
         particles : (m,) int, optional
             Indices of those to label, in the order of the result; all if not given.
-        exchange : callable, optional
-            Takes the embeddings of ``particles``, (m, D), and returns those of all particles,
-            (N, D), where other ranks have the rest. If not given, neighbors among the rest are
-            embedded as well.
         """
         with use(self.kernels):
             if particles is None and self.device.type == "cuda":
                 return self.label(self.embedder.embed_on_device(system))
-            return self.label(self.embedder.embed(host_system(system), particles, exchange))
+            return self.label(self.embedder.embed(host_system(system), particles))
 
     def analyze_running(
         self,
         system: System,
         particles: NDArray[np.int64] | None = None,
-        exchange: Exchange | None = None,
     ) -> Result:
         """As :meth:`analyze_system`, for a running simulation, which labeling must not stop.
 
@@ -174,21 +168,20 @@ class Analyzer:
         :meth:`analyze` raises :class:`~hoomd_gala.InputError` for another reason. A warning says so
         the first time.
         """
+        return self.unless_refused(
+            lambda: self.analyze_system(system, particles),
+            len(system.positions) if particles is None else len(particles),
+        )
+
+    def unless_refused(self, analyze: Callable[[], Result], n: int) -> Result:
+        """Return what a function does, or n unknown particles where it refuses its input."""
         try:
-            check_number(system)  # the same on all ranks
+            return analyze()
         except InputError as error:
-            why = str(error)
-        else:
-            try:
-                return self.analyze_system(system, particles, exchange)
-            except InputError as error:
-                if exchange is not None:  # other ranks wait for this one
-                    raise
-                why = str(error)
-        if not self._has_warned:
-            self._has_warned = True
-            warnings.warn(f"{why} All are labeled unknown until this changes.", stacklevel=2)
-        return self.unknown(len(system.positions) if particles is None else len(particles))
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(f"{error} All are labeled unknown until this changes.", stacklevel=3)
+        return self.unknown(n)
 
     def unknown(self, n: int) -> Result:
         """Return a result for n particles about which nothing is known."""
@@ -218,6 +211,21 @@ class Analyzer:
         with use(self.kernels):
             embedding, _, neighbors = self.embedder.embed(system)
         return embedding.cpu().numpy(), neighbors.cpu().numpy()
+
+    def embed_known(
+        self,
+        positions: NDArray[np.float64],
+        types: NDArray[np.int64],
+        neighbors: NDArray[np.int32],
+        particles: NDArray[np.int64],
+        length: float | None,
+    ) -> NDArray[np.float32]:
+        """Embeddings of particles whose neighbors are known.
+
+        See :meth:`~hoomd_gala.embedding.SystemEmbedder.embed_known`.
+        """
+        with use(self.kernels):
+            return self.embedder.embed_known(positions, types, neighbors, particles, length)
 
     def embed_particles(
         self, system: System, particles: NDArray[np.int64]

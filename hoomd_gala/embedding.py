@@ -5,7 +5,7 @@ all particles are, and nothing leaves its memory. Either search gives environmen
 which bounds the memory whatever the number of particles, and one loop embeds them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -26,9 +26,6 @@ from .systems import System
 
 #: Environments in a piece on the CPU.
 CHUNK = 8192
-
-#: Takes the embeddings (m, D) of some particles and returns those of all, (N, D).
-Exchange = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Piece(NamedTuple):
@@ -81,6 +78,18 @@ def host_pieces(
         yield Piece(*map(torch.from_numpy, arrays))
 
 
+def known_pieces(
+    positions: NDArray[np.float64], neighbors: NDArray[np.int32], particles: NDArray[np.int64]
+) -> Iterator[Piece]:
+    """Environments of particles whose neighbors are known, and are where the bonds end."""
+    for start in range(0, len(particles), CHUNK):
+        some = particles[start : start + CHUNK]
+        near = neighbors[some].astype(np.int64)
+        bonds = positions[near] - positions[some][:, None]
+        rows = np.arange(start, start + len(some))
+        yield Piece(*map(torch.from_numpy, (rows, some, bonds, near)))
+
+
 def device_pieces(positions: Tensor, box: NDArray[np.float64]) -> Iterator[Piece]:
     """Environments of all particles, found where their (N, 3) positions are."""
     for found in cells.environments(positions, box):
@@ -127,7 +136,6 @@ class SystemEmbedder:
         self,
         system: System,
         particles: NDArray[np.int64] | None = None,
-        exchange: Exchange | None = None,
     ) -> Embedded:
         """Embeddings of particles of a system in the host's memory, and of their neighbors.
 
@@ -136,10 +144,7 @@ class SystemEmbedder:
         system : System
             All particles, each of which may be a neighbor.
         particles : (m,) int, optional
-            Those asked for, in this order; all if not given.
-        exchange : callable, optional
-            Turns the embeddings of ``particles`` into those of all where other ranks have the
-            rest. If not given, neighbors among the rest are embedded as well.
+            Those asked for, in this order; all if not given. Their neighbors are embedded as well.
 
         Raises
         ------
@@ -149,7 +154,7 @@ class SystemEmbedder:
         check_types(system.types, self.info.core.max_types)
         check_number(system)
         tree = PeriodicTree.build(system.positions, vacuum_box(system))
-        # of all particles, also where some are embedded, so that it is the same on all ranks
+        # of all particles, also where some are embedded
         length = self.info.length(lambda: tree.shortest_distance(torch.get_num_threads()))
         types = torch.from_numpy(np.array(system.types, np.int64))
 
@@ -162,10 +167,6 @@ class SystemEmbedder:
             return Embedded(everyone, everyone, neighbors)
         particles = np.array(particles, np.int64)
         rows = np.arange(len(particles))
-        if exchange is not None:
-            own, neighbors = embedded(particles, rows)
-            gathered = exchange(own.cpu().numpy())
-            return Embedded(own, torch.as_tensor(gathered, device=self.device), neighbors)
         wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
         wanted[:, 0] = particles
         for piece in host_pieces(tree, particles, rows):
@@ -174,6 +175,43 @@ class SystemEmbedder:
         everyone, _ = embedded(needed, np.arange(len(needed)))
         indices = torch.as_tensor(places.reshape(wanted.shape), device=self.device)
         return Embedded(everyone[indices[:, 0]], everyone, indices[:, 1:].int())
+
+    def embed_known(
+        self,
+        positions: NDArray[np.float64],
+        types: NDArray[np.int64],
+        neighbors: NDArray[np.int32],
+        particles: NDArray[np.int64],
+        length: float | None,
+    ) -> NDArray[np.float32]:
+        """Embeddings of particles whose neighbors are known.
+
+        Parameters
+        ----------
+        positions : (N, 3)
+            Of particles and of those images that are neighbors.
+        types : (N,) int
+            Their types.
+        neighbors : (k, n) int32
+            Indices of the neighbors of the first k.
+        particles : (m,) int64
+            Those of the k to embed.
+        length : float, optional
+            What bonds are divided by: see :meth:`~hoomd_gala.files.models.ModelInfo.length`.
+
+        Returns
+        -------
+        (m, D) float32
+
+        Raises
+        ------
+        InputError
+            If there are more types than the model distinguishes.
+        """
+        check_types(types, self.info.core.max_types)
+        pieces = known_pieces(positions, neighbors, particles)
+        found, _ = self._embed(pieces, torch.from_numpy(types), length, len(particles))
+        return found.cpu().numpy()
 
     def embed_particles(
         self, system: System, particles: NDArray[np.int64]

@@ -54,6 +54,7 @@ INTEGRATION = (
 #: outside of these are marked where they are.
 SLOW = {
     "integrations/test_hoomd.py::test_death_by_signal_costs_the_frame_in_progress_at_most",
+    "integrations/test_hoomd_hpmc.py",
     "integrations/test_mpi.py",
     "learning/test_tasks.py::test_every_task_is_learned_better_than_without_a_network",
     "neighbors/test_environments.py::test_more_coincident_particles_than_neighbors_among_others",

@@ -178,6 +178,12 @@ def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
         )
 
 
+def held_quantities(path: str | os.PathLike[str]) -> set[str]:
+    """Names of what the frames of a GSD file have of each particle; none if there is no file."""
+    held = _state_of_file(path)
+    return held.quantities if held else set()
+
+
 def append_frame(
     path: str | os.PathLike[str],
     frame: gsd.hoomd.Frame,

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -27,6 +28,9 @@ LENGTH_CONVENTIONS = ("mean", "shortest", "absolute")
 _NEAREST_SHARE, _SHELL = 0.1, 1.12
 
 Integers = NDArray[np.int64]
+
+#: Sums a number or an array over processes.
+Total = Callable[[Any], Any]
 
 #: Arrays or tensors: whatever comes in goes out.
 Bonds = TypeVar("Bonds", bound=Any)
@@ -185,6 +189,11 @@ class PeriodicTree:
     def order(self) -> Integers:
         """(N,) particles, such that those near to each other in the box are so in the list."""
         return self.grids[0].order
+
+    @property
+    def reach(self) -> float:
+        """Distance that is searched first, which follows from the density."""
+        return self.grids[0].reach
 
     def _grid(self, reach: float) -> _Grid:
         # distance between opposite faces = 1 / length of the reciprocal vector
@@ -358,7 +367,26 @@ def mean_bond_length(bonds: Array) -> float:
 _SAME_PLACE = 1e-3
 
 
-def shortest_distance(lengths: NDArray[Any]) -> float:
+def _quantile_of_all(values: NDArray[np.float32], share: float, total: Total) -> float:
+    """Quantile of the values, which are not negative, that several processes have.
+
+    The bits of such numbers are in the order of the numbers, so that halving their range finds the
+    one that so many do not exceed.
+    """
+    place = share * (total(values.size) - 1)
+    ranks = np.floor(place) + np.array([1, 1 + (place % 1 > 0)])
+    ordered = np.sort(values, axis=None)
+    low = np.zeros(2, np.int64)
+    high = np.full(2, np.float32(np.inf).view(np.int32), np.int64)
+    while (low < high).any():
+        middle = (low + high) // 2
+        counts = total(np.searchsorted(ordered, middle.astype(np.int32).view(np.float32), "right"))
+        low, high = np.where(counts < ranks, (middle + 1, high), (low, middle))
+    first, second = high.astype(np.int32).view(np.float32).tolist()
+    return float(first + (place % 1) * (second - first))
+
+
+def shortest_distance(lengths: NDArray[Any], total: Total | None = None) -> float:
     """Shortest distance of the structure that displaced particles are in.
 
     The mean length of the first shell, that is of all bonds up to 1.12 times as long, found by
@@ -381,6 +409,9 @@ def shortest_distance(lengths: NDArray[Any]) -> float:
     ----------
     lengths : (N, n)
         Distances to the nearest neighbors of each particle, nearest first, in any unit.
+    total : callable, optional
+        Sums a number or an array over the processes that have a part of the particles each, which
+        then have float32 lengths; if not given, these are all.
 
     Returns
     -------
@@ -388,17 +419,23 @@ def shortest_distance(lengths: NDArray[Any]) -> float:
         In the same unit.
     """
     # particles in the same place, but for rounding, say nothing
-    positive = np.where(lengths > _SAME_PLACE * np.median(lengths), lengths, np.inf)
+    median = np.median(lengths) if total is None else _quantile_of_all(lengths, 0.5, total)
+    positive = np.where(lengths > _SAME_PLACE * median, lengths, np.inf)
     nearest = positive.min(axis=1)
     nearest = nearest[np.isfinite(nearest)]
-    if not len(nearest):
+    if not (len(nearest) if total is None else total(len(nearest))):
         return 1.0  # any is as good
     bonds = np.sort(positive, axis=None)
-    sums = np.cumsum(bonds, dtype=np.float64)
-    shortest = float(np.quantile(nearest, _NEAREST_SHARE))
+    sums = np.concatenate(([0.0], np.cumsum(bonds, dtype=np.float64)))
+    if total is None:
+        shortest = float(np.quantile(nearest, _NEAREST_SHARE))
+    else:
+        shortest = _quantile_of_all(nearest.astype(np.float32), _NEAREST_SHARE, total)
     while True:
         count = int(np.searchsorted(bonds, _SHELL * shortest, side="right"))
-        longer = float(sums[count - 1]) / count
+        shell = np.array([count, sums[count]])
+        count, length = (shell if total is None else total(shell)).tolist()
+        longer = length / count
         if longer <= shortest * (1 + 1e-6):
             return shortest
         shortest = longer

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 import hoomd_gala
 from hoomd_gala.crystals.prototypes import crystal, unit_cell
 from hoomd_gala.files import add_labels, append_frame, make_frame
+from hoomd_gala.integrations.hoomd.frames import snapshot_frame
 from hoomd_gala.neighbors import device_search as cells
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.systems import System, as_system
@@ -100,12 +101,15 @@ def measure(
         system = as_system(simulation.state.get_snapshot())
         search = seconds(clock, lambda: find_neighbors(system, classifier))  # noqa: B023
         labels = seconds(clock, lambda: classifier.analyzer.analyze_system(system))  # noqa: B023
-        # a frame that the run did not write, in a file of its own
-        frame = add_labels(make_frame(system, simulation.timestep), result)
+        # as the classifier writes it; the first time makes the file
         target = folder / f"frame-{simulation.timestep}.gsd"
-        append_frame(target, frame)
-        frame.configuration.step += 1
-        writing = seconds(clock, lambda: append_frame(target, frame))  # noqa: B023
+
+        def write(step: int) -> None:
+            frame = snapshot_frame(simulation.state.get_snapshot(), step)
+            append_frame(target, add_labels(frame, result), False)  # noqa: B023
+
+        write(simulation.timestep)
+        writing = seconds(clock, lambda: write(simulation.timestep + 1))
         rows.append([bare, with_labels, search, labels - search, writing, with_labels / bare])
     return [statistics.median(column) for column in np.transpose(rows)]
 

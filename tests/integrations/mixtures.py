@@ -43,10 +43,10 @@ def write_solution(path):
         trajectory.append(make_frame(System(positions, box, kinds), 0, ["A", "B"]))
 
 
-def simulation_of(path, communicator=None):
+def simulation_of(path, communicator=None, domains=(None, None, None)):
     """A simulation of either, in which nothing moves until it is given velocities."""
     simulation = hoomd.Simulation(hoomd.device.CPU(communicator=communicator), seed=1)
-    simulation.create_state_from_gsd(str(path))
+    simulation.create_state_from_gsd(str(path), domain_decomposition=domains)
     integrator = hoomd.md.Integrator(0.001)
     moving = hoomd.filter.All()
     if "R" in simulation.state.particle_types:

@@ -65,7 +65,7 @@ def test_labels_are_those_of_the_cpu(simulation, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(type(simulation.state), "cpu_local_snapshot", property(left))
         label, confidence = classifier.label, classifier.confidence
-    system = classifier._analysis().system
+    system = classifier._analysis().particles.system
     assert system.positions.is_cuda
     snapshot = simulation.state.get_snapshot()
     np.testing.assert_allclose(

@@ -13,6 +13,7 @@ import hoomd
 from mixtures import simulation_of, write_bodies, write_solution
 
 import hoomd_gala
+from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, open_trajectory
 from hoomd_gala.results import Fractions
 from hoomd_gala.selection import rigid_centers
@@ -105,6 +106,21 @@ def test_constituents_count_where_that_is_asked_for(bodies, model_path):
         np.testing.assert_array_equal(classifier.particles, np.flatnonzero(kinds == "A"))
         assert classifier.fraction("cF4-Cu") < 0.1
     assert (classifier.label[kinds != "A"] == -1).all()
+
+
+def test_filters_that_pick_nobody_or_cannot_be_evaluated(solution, model_path):
+    for option, words in (
+        ("filter", "the filter of hoomd_gala.Classifier picks none of the neighbors"),
+        ("neighbors", "the neighbors of hoomd_gala.Classifier pick no particle"),
+    ):
+        classifier = attach(solution, model_path, **{option: hoomd.filter.Null()})
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert (classifier.label == -1).all()
+        assert [words in str(warning.message) for warning in said] == [True]
+        classifier = attach(solution, model_path, **{option: hoomd.filter.Type(["Z"])})
+        with pytest.raises(InputError, match=f"{option} of .* types of this simulation are A, B"):
+            _ = classifier.label
 
 
 def test_a_crystal_in_a_solvent(solution, model_path):

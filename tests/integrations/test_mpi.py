@@ -1,4 +1,4 @@
-"""Simulations decomposed over two MPI ranks: the same labels as on one."""
+"""Simulations decomposed over MPI ranks: the same labels as on one."""
 
 import importlib.util
 import os
@@ -13,7 +13,9 @@ import pytest
 from conftest import HAS_HOOMD
 
 from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory
+from hoomd_gala.systems import make_system
 
 
 def missing():
@@ -86,8 +88,9 @@ _OPEN_MPI = {
 
 
 def mpirun(ranks, script, *arguments, check=True):
-    """Run a script on several ranks, in an environment without this process's own MPI."""
-    command = ["mpirun", "-n", str(ranks), sys.executable, "-c", script, *map(str, arguments)]
+    """Run a script, or a file, on several ranks, without this process's own MPI."""
+    what = [script] if isinstance(script, Path) else ["-c", script]
+    command = ["mpirun", "-n", str(ranks), sys.executable, *map(str, (*what, *arguments))]
     return subprocess.run(
         command,
         env=dict(os.environ) | _OPEN_MPI,
@@ -210,3 +213,152 @@ def test_neighbors_on_two_ranks(write, options, model_path, tmp_path):
     labels, _ = frame_labels(frames_of(tmp_path / "2.gsd")[-1])
     np.testing.assert_array_equal(labels, np.load(tmp_path / "2-0.npz")["label"])
     assert (labels == alone["label"]).mean() > 0.999
+
+
+@pytest.fixture(scope="module")
+def scattered(tmp_path_factory):
+    """A folder of systems that are hard to divide."""
+    folder = tmp_path_factory.mktemp("scattered")
+    rng = np.random.default_rng(7)
+    ball = displace(crystal(unit_cell("cF4-Cu"), 4000), 0.05, rng).positions
+    ball = ball[np.linalg.norm(ball, axis=1) < 5] + np.array([8, 9, -10])
+    vapor = rng.uniform(-20, 20, (30, 3))
+    vapor = vapor[np.linalg.norm(vapor, axis=1) > 9]
+    systems = {
+        # near a corner of the box, so that most domains have nothing of it
+        "droplet": make_system(np.concatenate((ball, vapor)), [40, 40, 40, 0, 0, 0]),
+        "corner": make_system(rng.uniform(0.5, 3, (100, 3)), [30, 30, 30, 0, 0, 0]),
+        "triclinic": make_system(rng.uniform(-5, 5, (500, 3)), [10, 11, 12, 0.4, -0.5, 0.3]),
+        # domains that are thinner than environments
+        "thin": displace(crystal(unit_cell("cI2-W"), 250), 0.04, rng),
+        "few": make_system(rng.uniform(-3, 3, (15, 3)), [6, 6, 6, 0, 0, 0]),
+        "one": make_system([[0.3, 0.2, 0.1]], [6, 7, 8, 0, 0, 0]),
+    }
+    for name, system in systems.items():
+        with gsd.hoomd.open(folder / f"{name}.gsd", "w") as trajectory:
+            trajectory.append(make_frame(system, 0))
+    return folder
+
+
+@pytest.mark.parametrize("model", ["structures-fast", "denoising"])
+def test_labels_do_not_depend_on_domains(model, scattered):
+    names = ["droplet", "corner", "triclinic", "thin", "few", "one"]
+    runs = {
+        1: [f"{name}:1,1,1" for name in names],
+        2: ["droplet:0.3 0.7,1,1", "corner:1,2,1", "few:2,1,1", "one:1,1,2"],
+        6: ["droplet:1,0.2 0.3 0.5,0.8 0.2", "corner:3,2,1", "triclinic:1,2,3", "thin:6,1,1"],
+    }
+    for ranks, simulations in runs.items():
+        mpirun(ranks, HERE / "scattered.py", model, scattered, *simulations)
+    for ranks, simulations in runs.items():
+        for simulation in simulations:
+            alone = np.load(scattered / f"{simulation.split(':')[0]}:1,1,1-0.npz")
+            found = [np.load(scattered / f"{simulation}-{rank}.npz") for rank in range(ranks)]
+            assert sum(int(rank["own"]) for rank in found) == len(alone["label"])
+            np.testing.assert_array_equal(found[0]["label"], alone["label"])
+            np.testing.assert_allclose(found[0]["embedding"], alone["embedding"], atol=1e-4)
+            for rank in found:
+                np.testing.assert_allclose(rank["fractions"], alone["fractions"], atol=1e-12)
+    droplet = np.load(scattered / "droplet:1,1,1-0.npz")
+    assert (droplet["embedding"] != 0).any(axis=1).all()
+
+
+#: What goes wrong on one rank, as all ranks see it, and filters that pick from other ranks.
+TROUBLE = """
+import sys
+import numpy as np
+import hoomd, hoomd_gala
+from pathlib import Path
+model, start, folder, here = sys.argv[1:]
+sys.path.insert(0, here)
+from mixtures import simulation_of
+communicator = hoomd.communicator.Communicator()
+class Chosen(hoomd.filter.CustomFilter):
+    def __init__(self, tags=None):
+        self.tags = tags
+    def __hash__(self):
+        return hash(self.tags)
+    def __eq__(self, other):
+        return self.tags == other.tags
+    def __call__(self, state):
+        if self.tags is None and communicator.rank == 1:
+            raise KeyError("a filter that fails")
+        return np.array((self.tags or ()) if communicator.rank == 0 else ())
+lines = []
+def attempt(**options):
+    simulation = simulation_of(start, communicator)
+    try:
+        classifier = hoomd_gala.Classifier(model, **options)
+        writers = simulation.operations.writers
+        writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
+        simulation.run(1)
+        lines.append("nothing happened")
+    except Exception as error:
+        lines.append(f"{type(error).__name__}: {error}")
+    return classifier
+folder = Path(folder)
+attempt(filename=folder / "missing" / "labeled.gsd")
+attempt(filename=folder / "a.gsd", filter=Chosen())
+attempt(filename=folder / "b.gsd", filter=hoomd.filter.Type(["Z"]))
+classifier = attempt(filename=folder / "c.gsd")
+assert "embedding" not in classifier._latest._collected
+picked = attempt(filter=Chosen((3, 5, 700, 900)))
+particles, label, result = picked.particles, picked.label, classifier.result
+if communicator.rank == 0:
+    np.testing.assert_array_equal(particles, [3, 5, 700, 900])
+    np.testing.assert_array_equal(label[particles], result.label[particles])
+(folder / f"{communicator.rank}.txt").write_text("\n".join(lines))
+"""
+
+
+def test_errors_are_raised_on_all_ranks(start, model_path, tmp_path):
+    mpirun(2, TROUBLE, model_path, start, tmp_path, HERE)
+    first, second = ((tmp_path / f"{rank}.txt").read_text().splitlines() for rank in range(2))
+    assert first[0] == second[0]
+    assert first[0].startswith("InputError: ")
+    assert "cannot be written" in first[0]
+    assert first[1] == "RuntimeError: on MPI rank 1: 'a filter that fails'"
+    assert second[1] == "KeyError: 'a filter that fails'"
+    assert first[2] == second[2]
+    assert first[2].endswith("the types of this simulation are A.")
+    assert first[3:] == second[3:] == ["nothing happened"] * 2
+
+
+#: Two partitions, one of which may have no classifier.
+PARTITIONS = """
+import sys, time
+import hoomd, hoomd_gala
+model, start, folder, here, *names = sys.argv[1:]
+sys.path.insert(0, here)
+from mixtures import simulation_of
+communicator = hoomd.communicator.Communicator(ranks_per_partition=1)
+simulation = simulation_of(start, communicator)
+name = names[communicator.partition]
+if name != "-":
+    time.sleep(communicator.partition)  # the first one has written when the second begins
+    classifier = hoomd_gala.Classifier(model, f"{folder}/{name}")
+    writers = simulation.operations.writers
+    writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
+    simulation.run(1)
+"""
+
+
+def test_partitions_cannot_write_one_file(start, model_path, tmp_path):
+    done = mpirun(2, PARTITIONS, model_path, start, tmp_path, HERE, "a", "a", check=False)
+    assert done.returncode != 0
+    assert "two partitions write" in done.stderr
+    mpirun(2, PARTITIONS, model_path, start, tmp_path, HERE, "b", "c")
+    mpirun(2, PARTITIONS, model_path, start, tmp_path, HERE, "d", "-")
+    assert sorted(path.name for path in tmp_path.iterdir() if len(path.name) == 1) in (
+        ["a", "b", "c", "d"],
+        ["b", "c", "d"],
+    )
+
+
+def test_traffic_does_not_grow_with_the_system():
+    benchmark = HERE.parent / "benchmarks" / "mpi.py"
+    command = [sys.executable, str(benchmark), "--domains", "2,1,1", "6,1,1", "--particles", "500"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    small, large = (line.split() for line in done.stdout.splitlines()[1:])
+    assert int(large[1]) == 3 * int(small[1])
+    assert float(large[2]) < 1.2 * float(small[2])

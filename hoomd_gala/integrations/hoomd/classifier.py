@@ -1,15 +1,14 @@
 """The HOOMD-blue plugin: an action that labels the particles of a running simulation."""
 
+import dataclasses
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 try:
@@ -22,66 +21,24 @@ except ImportError as error:
     ) from error
 
 from ...analyzer import Analyzer
-from ...clusters import Clusters, find_clusters
+from ...clusters import Clusters
 from ...colors import label_colors
 from ...errors import InputError
-from ...files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, encode_strings, fill
-from ...files.trajectories import append_frame
-from ...neighbors.device_arrays import has_bodies, host_system, in_tag_order
+from ...files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, encode_strings
+from ...files.trajectories import append_frame, held_quantities
+from ...neighbors.device_arrays import has_bodies, in_tag_order
 from ...results import UNKNOWN, Fractions, Result
-from ...selection import Choice, among_neighbors, rigid_centers
-from ...systems import System, make_system
+from ...systems import make_system
+from .analysis import (
+    RESULTS,
+    Analysis,
+    Particles,
+    choose_alone,
+    choose_over_ranks,
+    over_bodies,
+)
 from .frames import snapshot_frame
-from .ranks import collect, open_communicator, share
-
-
-@dataclass
-class _Analysis:
-    """The analysis of one state of the simulation."""
-
-    #: Identifies the state.
-    fingerprint: tuple[Any, ...]
-    #: All particles of all ranks, in the order of their tags.
-    system: System
-    #: Those that this rank has labeled, as indices into the system; None for all.
-    particles: NDArray[np.int64] | None
-    #: Whether all ranks together have labeled some of the particles only.
-    is_part: bool
-    #: Their labels.
-    result: Result
-    #: Fractions over all ranks.
-    fractions: Fractions
-    #: Clusters that were asked for, by structure and distance.
-    clusters: dict[Any, Clusters] = field(default_factory=dict)
-    #: Those that may be neighbors, as indices into the system; None for all.
-    neighbors: NDArray[np.int64] | None = None
-    #: Center of each particle's rigid body, of itself where there is none; None without bodies.
-    centers: NDArray[np.int64] | None = None
-    #: Arrays that rank 0 has collected from the others so far.
-    collected: dict[str, NDArray[Any] | None] = field(default_factory=dict)
-
-
-def _over_bodies(
-    everyone: NDArray[Any],
-    particles: NDArray[np.int64] | None,
-    centers: NDArray[np.int64] | None,
-) -> NDArray[Any]:
-    """Give constituents of rigid bodies that are not labeled what their center has.
-
-    Parameters
-    ----------
-    everyone : (N, ...)
-        Values of all particles.
-    particles : (m,) int, optional
-        Those that are labeled; None for all.
-    centers : (N,) int, optional
-        Center of each particle's body.
-    """
-    if particles is None or centers is None:
-        return everyone
-    sources = centers.copy()
-    sources[particles] = particles
-    return everyone[sources]
+from .ranks import FileOwner, on_root, open_communicator, together
 
 
 def _per_particle_entries(writer: Any) -> list[Any]:
@@ -198,7 +155,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     def _forget(self) -> None:
         self._simulation: Any = None
         self._communicator: Any = None
-        self._latest: _Analysis | None = None
+        self._owner: FileOwner | None = None
+        self._latest: Analysis | None = None
 
     def attach(self, simulation: Any) -> None:
         """Join a simulation; called by HOOMD.
@@ -217,6 +175,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         super().attach(simulation)
         self._forget()
         self._communicator = open_communicator(simulation.device.communicator)
+        if self.filename is not None:
+            self._owner = FileOwner(simulation.device.communicator, self.filename)
         self._simulation = simulation
         # last: HOOMD does not attach an action again after its writers were corrected
         self._check_writers(simulation)
@@ -250,24 +210,40 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        nothing = {"_state": None, "_simulation": None, "_communicator": None, "_latest": None}
-        return self.__dict__ | nothing
+        simulation = ("_state", "_simulation", "_communicator", "_owner", "_latest")
+        return self.__dict__ | dict.fromkeys(simulation)
 
     def act(self, timestep: int) -> None:
         """Append a labeled frame to the file, if there is one."""
         if self.filename is None:
             return
-        result, particles = self.result, self.particles
-        snapshot = self._state.get_snapshot()
-        if result is not None:
-            analysis = self._analysis()
-            frame = snapshot_frame(snapshot, timestep)
-            add_labels(frame, result, particles, tuple(CHUNKS))
-            for chunk in CHUNKS.values():
-                frame.log[chunk] = _over_bodies(frame.log[chunk], particles, analysis.centers)
-            append_frame(self.filename, frame, self.keep_types, self.quantities)
+        analysis, ours, filename = self._analysis(), self._communicator, self.filename
 
-    def _analysis(self) -> _Analysis:
+        def names() -> Collection[str]:
+            if self._owner is not None:
+                self._owner.check()
+            return {*self.quantities, *held_quantities(filename)}
+
+        # embeddings are many times larger than all else, and stay where they are if not written
+        wanted = [name for name in CHUNKS if name in on_root(ours, names)]
+        values: dict[str, Any] = {name: analysis.collect(name) for name in wanted}
+        labeled, centers = analysis.labeled, analysis.centers
+        snapshot = self._state.get_snapshot()
+
+        def write() -> None:
+            if values["label"] is None:
+                return
+            nothing = self.analyzer.unknown(len(values["label"]))
+            result = dataclasses.replace(nothing, **values)
+            frame = add_labels(snapshot_frame(snapshot, timestep), result, labeled, wanted)
+            for name in wanted:
+                chunk = CHUNKS[name]
+                frame.log[chunk] = over_bodies(frame.log[chunk], labeled, centers)
+            append_frame(filename, frame, self.keep_types, self.quantities)
+
+        together(ours, write)
+
+    def _analysis(self) -> Analysis:
         """Labels of the current state, computed unless they are known."""
         if self._simulation is None:
             raise hoomd.error.DataAccessError("label")
@@ -293,135 +269,78 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Ranks must agree without communicating, and waiting for a GPU is slow, so that positions
         count on a single CPU only.
         """
-        box = self._state.box
-        edges = (box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz)
         mark = 0
         if self._communicator is None and not self._on_gpu:
             with self._state.cpu_local_snapshot as snapshot:
                 for array in (snapshot.particles.position, snapshot.particles.typeid):
                     mark = zlib.crc32(np.ascontiguousarray(array).data, mark)
-        return (self._simulation.timestep, self._state.N_particles, edges, mark)
+        return (self._simulation.timestep, self._state.N_particles, *self._edges, mark)
 
-    def _analyze(self, fingerprint: tuple[Any, ...]) -> _Analysis:
-        box = self._state.box
-        edges = [box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz]
+    def _analyze(self, fingerprint: tuple[Any, ...]) -> Analysis:
+        ours, system = self._communicator, None
         if self._on_gpu:
             with self._state.gpu_local_snapshot as snapshot:
                 local = snapshot.particles
-                system = in_tag_order(local.position, local.typeid, local.tag, edges)
-                rigid = has_bodies(local.body)
-            if not rigid:
-                result = self.analyzer.analyze_running(system)
-                return _Analysis(fingerprint, system, None, False, result, result.fractions)
+                if not has_bodies(local.body):
+                    system = in_tag_order(local.position, local.typeid, local.tag, self._edges)
+        if system is not None:
+            return Analysis.of(fingerprint, self.analyzer, None, Particles(system))
+        particles = together(ours, self._read)
+        picked, around = together(ours, lambda: (self._picked("filter"), self._picked("neighbors")))
+        choose = choose_alone if ours is None else partial(choose_over_ranks, ours)
+        chosen = choose(particles, picked, around)
+        analysis = Analysis.of(fingerprint, self.analyzer, ours, chosen)
+        if chosen.is_part and analysis.total and not sum(analysis.fractions.values()):
+            self._warn_of_nobody(analysis.n_neighbors)
+        return analysis
+
+    @property
+    def _edges(self) -> list[float]:
+        box = self._state.box
+        return [box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz]
+
+    def _read(self) -> Particles:
+        """Copy this rank's particles from the simulation."""
         with self._state.cpu_local_snapshot as snapshot:
-            tags = own = np.array(snapshot.particles.tag)
-            positions = np.array(snapshot.particles.position)
-            types = np.array(snapshot.particles.typeid)
-            bodies = np.array(snapshot.particles.body)
-        if self._communicator is not None:
-            tags, positions, types, bodies = (
-                share(self._communicator, values) for values in (own, positions, types, bodies)
-            )
-        order = np.argsort(tags)
-        tags = tags[order]
-        system = make_system(positions[order], edges, types[order])
-        centers = rigid_centers(bodies[order], tags)
-        around = self._neighbors(tags, centers)
-        particles = None
-        if self._communicator is not None or self.filter is not None or around is not None:
-            if self.filter is not None:
-                own = np.intersect1d(own, self._chosen(self.filter))
-            # tags need not be 0, 1, ...: insertions and removals leave gaps
-            particles = np.sort(np.searchsorted(tags, own))
-            if around is not None:
-                particles = np.intersect1d(particles, around)
-        everyone = self._communicator is None and self.filter is None
-        part, places = among_neighbors(system, Choice(None if everyone else particles, around))
-        if places is None or self._communicator is None or self.filter is not None:
-            result = self.analyzer.analyze_running(part, places)
-        else:
-            # every neighbor is embedded by some rank
-            result = self.analyzer.analyze_running(part, places, partial(self._exchange, places))
-        fractions = result.fractions
-        if self._communicator is not None:
-            counts = self._communicator.allreduce(np.asarray(fractions) * len(result.label))
-            fractions = Fractions.from_array(self.class_names, counts / max(counts.sum(), 1))
-        is_part = self.filter is not None or around is not None
-        if is_part and len(system.positions) and not sum(fractions.values()):
-            self._warn_of_nobody()
-        return _Analysis(
-            fingerprint,
-            system,
-            particles,
-            is_part,
-            result,
-            fractions,
-            neighbors=around,
-            centers=centers,
+            local = snapshot.particles
+            tags = np.array(local.tag).astype(np.int64)
+            order = np.argsort(tags)
+            system = make_system(local.position[order], self._edges, local.typeid[order])
+            # -1 of those without a body is unsigned
+            bodies = np.array(local.body)[order].astype(np.int32).astype(np.int64)
+        return Particles(system, tags[order], bodies)
+
+    def _picked(self, option: str) -> NDArray[np.int64] | None:
+        """Tags of particles that a filter picks; None if there is none."""
+        chosen = getattr(self, option)
+        if chosen is None:
+            return None
+        try:
+            return np.array(chosen(self._state), np.int64).reshape(-1)
+        except RuntimeError as error:
+            # HOOMD's words for a type that does not exist
+            raise InputError(
+                f"{option} of hoomd_gala.Classifier cannot be evaluated ({error}); the types of "
+                f"this simulation are {', '.join(self._state.particle_types)}."
+            ) from error
+
+    def _warn_of_nobody(self, n_neighbors: int) -> None:
+        if self._has_warned:
+            return
+        self._has_warned = True
+        why = (
+            "filter of hoomd_gala.Classifier picks none of the neighbors, which constituents of "
+            "rigid bodies are only if neighbors= includes them."
+            if n_neighbors
+            else "neighbors of hoomd_gala.Classifier pick no particle."
         )
-
-    def _chosen(self, chosen: Any) -> NDArray[np.uint32]:
-        """Tags of the particles of this rank that a filter picks."""
-        return np.array(chosen(self._state), np.uint32)
-
-    def _neighbors(
-        self, tags: NDArray[np.uint32], centers: NDArray[np.int64] | None
-    ) -> NDArray[np.int64] | None:
-        """Those of all ranks' particles, in the order of tags, that may be neighbors."""
-        if self.neighbors is not None:
-            picked = self._chosen(self.neighbors)
-            if self._communicator is not None:
-                picked = share(self._communicator, picked)
-            return np.unique(np.searchsorted(tags, picked))
-        if centers is not None:
-            return np.flatnonzero(centers == np.arange(len(tags)))
-        return None
-
-    def _warn_of_nobody(self) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                "no particle is labeled: the filter of hoomd_gala.Classifier picks none of the "
-                "neighbors, which constituents of rigid bodies are only if neighbors= includes "
-                "them.",
-                stacklevel=2,
-            )
-
-    def _exchange(
-        self, particles: NDArray[np.int64], own: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Embeddings of all particles from those that each rank has."""
-        everyone = share(self._communicator, own)
-        order = share(self._communicator, particles)
-        return everyone[np.argsort(order)]
-
-    def _collect(self, name: str) -> NDArray[Any] | None:
-        """Gather an array of the result, or its particles, from all ranks on rank 0."""
-        analysis = self._analysis()
-        particles = analysis.particles
-        mine: NDArray[Any] | None = (
-            particles if name == "particles" else getattr(analysis.result, name)
-        )
-        if self._communicator is None or particles is None or mine is None:
-            return mine
-        if name not in analysis.collected:
-            order = collect(self._communicator, particles)
-            everyone = collect(self._communicator, mine)
-            if order is not None and everyone is not None:
-                everyone = everyone[np.argsort(order)]
-            analysis.collected[name] = everyone
-        return analysis.collected[name]
+        warnings.warn(f"no particle is labeled: the {why}", stacklevel=2)
 
     def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
         """Gather an array of the result for all particles on rank 0."""
         if self._simulation is not None:
             self._check_writers(self._simulation)  # some may have been added since
-        values, particles = self._collect(name), self.particles
-        if values is None:
-            return None
-        analysis = self._analysis()
-        everyone = fill(values, particles, len(analysis.system.positions), missing)
-        return _over_bodies(everyone, particles, analysis.centers)
+        return self._analysis().of_all(name, missing)
 
     @property
     def result(self) -> Result | None:
@@ -429,9 +348,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
         None on MPI ranks other than 0.
         """
-        label, confidence, embedding = (
-            self._collect(name) for name in ("label", "confidence", "embedding")
-        )
+        analysis = self._analysis()
+        label, confidence, embedding = (analysis.collect(name) for name in RESULTS)
         if label is None or confidence is None or embedding is None:
             return None
         return Result(label, confidence, embedding, self.class_names)
@@ -439,7 +357,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     @property
     def particles(self) -> NDArray[np.int64] | None:
         """(*m*, ) int64: which particles, in the order of tags, are labeled; None for all."""
-        return self._collect("particles") if self._analysis().is_part else None
+        return self._analysis().labeled
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -476,7 +394,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         recent = self._recent(period)
         return self.fraction(structure) if recent is None else recent.fractions.of(structure)
 
-    def _recent(self, period: int) -> _Analysis | None:
+    def _recent(self, period: int) -> Analysis | None:
         """Return the latest analysis if it is of an earlier timestep, less than ``period`` ago."""
         if self._latest is None or self._simulation is None:
             return None
@@ -516,23 +434,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             return recent.clusters[key]
         analysis = self._analysis()
         if key not in analysis.clusters:
-            label, particles = self._collect("label"), self.particles
-            found = None
-            if label is not None:
-                system, workers = host_system(analysis.system), torch.get_num_threads()
-                total, neighbors = len(system.positions), analysis.neighbors
-                everyone = fill(label, particles, total, UNKNOWN)
-                part, _ = among_neighbors(system, Choice(None, neighbors))
-                inside = everyone if neighbors is None else everyone[neighbors]
-                ids, sizes = find_clusters(
-                    part, inside, self.class_names, structure, r_max, workers
-                )
-                ids = _over_bodies(fill(ids, neighbors, total, -1), particles, analysis.centers)
-                found = Clusters(ids, sizes)
-            if self._communicator is not None:
-                found = self._communicator.bcast(found)
-            assert found is not None
-            analysis.clusters[key] = found
+            analysis.clusters[key] = analysis.find_clusters(self.class_names, structure, r_max)
         return analysis.clusters[key]
 
     @_loggable(category="scalar", default=False)

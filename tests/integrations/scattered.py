@@ -1,0 +1,35 @@
+"""Labels of simulations on MPI ranks, whatever the domains: a script for mpirun.
+
+Arguments: model, folder, and for each simulation the name of its GSD file in the folder and its
+domains, "name:2,1,1" or, for uneven ones, fractions: "name:0.2 0.8,1,1".
+"""
+
+import sys
+from pathlib import Path
+
+import hoomd
+import numpy as np
+from mixtures import simulation_of
+
+import hoomd_gala
+
+model, folder, *simulations = sys.argv[1:]
+for simulation in simulations:
+    name, domains = simulation.split(":")
+    shares = [[float(share) for share in axis.split()] for axis in domains.split(",")]
+    uneven = any(share[0] < 1 for share in shares)
+    decomposition = shares if uneven else [int(share[0]) for share in shares]
+    run = simulation_of(
+        Path(folder, f"{name}.gsd"), hoomd.communicator.Communicator(), decomposition
+    )
+    classifier = hoomd_gala.Classifier(model)
+    run.operations.writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
+    run.run(0)
+    rank = run.device.communicator.rank
+    found = {quantity: getattr(classifier, quantity) for quantity in ("label", "embedding")}
+    assert all((values is None) == (rank > 0) for values in found.values())
+    found = {quantity: values for quantity, values in found.items() if values is not None}
+    with run.state.cpu_local_snapshot as snapshot:
+        own = len(snapshot.particles.tag)
+    output = Path(folder, f"{simulation}-{rank}.npz")
+    np.savez(output, fractions=classifier.fractions, own=own, **found)
