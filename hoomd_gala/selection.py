@@ -219,18 +219,22 @@ def bodies_once(centers: Integers | None) -> Integers | None:
     return None if centers is None else np.flatnonzero(centers == np.arange(len(centers)))
 
 
-def over_bodies(values: NDArray[Any], chosen: Integers, centers: Integers) -> NDArray[Any]:
+def over_bodies(
+    values: NDArray[Any], chosen: Integers | None, centers: Integers | None
+) -> NDArray[Any]:
     """Give constituents of rigid bodies that were not chosen what their center has.
 
     Parameters
     ----------
     values : (N, ...)
         Of all particles.
-    chosen : (m,) int
-        Those that keep theirs.
-    centers : (N,) int
-        As :func:`rigid_centers` gives them.
+    chosen : (m,) int, optional
+        Those that keep theirs; None for all.
+    centers : (N,) int, optional
+        As :func:`rigid_centers` gives them; None without bodies.
     """
+    if chosen is None or centers is None:
+        return values
     sources = centers.copy()
     sources[chosen] = chosen
     return values[sources]

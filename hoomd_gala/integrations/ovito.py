@@ -75,8 +75,6 @@ class _Chosen(NamedTuple):
     def spread(self, values: NDArray[Any], total: int, missing: float) -> NDArray[Any]:
         """Values of all particles: constituents that are not labeled have their center's."""
         everyone = fill(values, self.particles, total, missing)
-        if self.centers is None or self.particles is None:
-            return everyone
         return over_bodies(everyone, self.particles, self.centers)
 
 

@@ -142,7 +142,7 @@ def test_stopping_at_nucleation(growing, model_path):
 def test_bad_triggers_are_answered_with_a_sentence(model_path):
     classifier = hoomd_gala.Classifier(model_path)
     fraction = hoomd_gala.triggers.Fraction
-    with pytest.raises(InputError, match="no class 'iron'; it knows fcc .cF4-Cu"):
+    with pytest.raises(InputError, match=r"no class 'iron'; it knows fcc \(cF4-Cu\)"):
         fraction(classifier, "iron", above=0.5)
     with pytest.raises(InputError, match="0 < release <= above <= 1"):
         fraction(classifier, above=0.5, release=0.6)

@@ -16,7 +16,7 @@ from ...files.labels import fill
 from ...neighbors.device_arrays import host_system
 from ...neighbors.environments import check_number
 from ...results import UNKNOWN, Fractions, Result
-from ...selection import Choice, among_neighbors, rigid_centers
+from ...selection import Choice, among_neighbors, over_bodies, rigid_centers
 from ...systems import System
 from .halo import Halo
 from .ranks import collect, on_root, together, which_are_held, with_those_of_others
@@ -150,27 +150,6 @@ def label_over_ranks(analyzer: Analyzer, ours: Any, system: System, labeled: Int
     own = everyone[torch.as_tensor(labeled, device=analyzer.device)]
     neighbors = torch.as_tensor(halo.neighbors[labeled], device=analyzer.device)
     return together(ours, lambda: analyzer.label(Embedded(own, everyone, neighbors)))
-
-
-def over_bodies(
-    everyone: NDArray[Any], labeled: Integers | None, centers: Integers | None
-) -> NDArray[Any]:
-    """Give constituents of rigid bodies that are not labeled what their center has.
-
-    Parameters
-    ----------
-    everyone : (N, ...)
-        Values of all particles.
-    labeled : (m,) int, optional
-        Those that are labeled; None for all.
-    centers : (N,) int, optional
-        Center of each particle's body.
-    """
-    if labeled is None or centers is None:
-        return everyone
-    sources = centers.copy()
-    sources[labeled] = labeled
-    return everyone[sources]
 
 
 @dataclass

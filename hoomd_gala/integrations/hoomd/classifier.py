@@ -28,6 +28,7 @@ from ...files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, en
 from ...files.trajectories import append_frame, held_quantities
 from ...neighbors.device_arrays import has_bodies, in_tag_order
 from ...results import UNKNOWN, Fractions, Result
+from ...selection import over_bodies
 from ...systems import make_system
 from .analysis import (
     RESULTS,
@@ -35,7 +36,6 @@ from .analysis import (
     Particles,
     choose_alone,
     choose_over_ranks,
-    over_bodies,
 )
 from .frames import snapshot_frame
 from .ranks import FileOwner, on_root, open_communicator, together
