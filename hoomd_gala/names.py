@@ -147,6 +147,12 @@ def title(class_name: str) -> str:
     return class_name if known is None else f"{known.name} ({class_name})"
 
 
+def class_of_title(text: str) -> str:
+    """Return the class that :func:`title` made a text of; a class's own name stands for itself."""
+    _, bracket, rest = text.partition(" (")
+    return rest[:-1] if bracket and text.endswith(")") and title(rest[:-1]) == text else text
+
+
 def find_class(name: str, class_names: Sequence[str]) -> str | None:
     """Return the class that a name stands for.
 

@@ -61,7 +61,7 @@ def test_label_trajectory(tmp_path):
     assert last < 0.1
     with open_trajectory(tmp_path / "labeled.gsd") as trajectory:
         types = trajectory[0].particles.types
-        assert types[trajectory[0].particles.typeid[0]] == "cI2-W"
+        assert types[trajectory[0].particles.typeid[0]] == "bcc (cI2-W)"
 
 
 def test_lammps_dump(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hoomd_gala import InputError
 from hoomd_gala.crystals import crystal, prototypes, unit_cell, unit_cells
 from hoomd_gala.files.models import load_model, shipped_models
-from hoomd_gala.names import STRUCTURES, find_class, title
+from hoomd_gala.names import STRUCTURES, class_of_title, find_class, title
 from hoomd_gala.neighbors import nearest_neighbors
 from hoomd_gala.results import Fractions, class_indices
 
@@ -123,3 +123,10 @@ def test_names_of_cells_do_not_depend_on_their_order_in_the_database(monkeypatch
     for name, cell in shuffled.items():
         assert cell.space_group == expected[name].space_group
         np.testing.assert_array_equal(cell.system.positions, expected[name].system.positions)
+
+
+def test_classes_are_found_in_what_legends_show():
+    others = ("disordered", "unknown", "σ-Phase", "x (fcc)", "x (cF4-Cu)", "(", " (")
+    for name in (*STRUCTURES, *others):
+        assert class_of_title(title(name)) == name
+    assert class_of_title("cF4-Cu") == "cF4-Cu"

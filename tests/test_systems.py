@@ -300,7 +300,7 @@ def test_names_of_types(tmp_path):
     names = ("cF4-Cu", "cI2-W")
     result = Result(np.arange(200, dtype=np.int32) % 2, *np.zeros((2, 200), np.float32), names)
     shown = structures_as_types(add_labels(frame, result), names)
-    assert shown.particles.types == list(names)
+    assert shown.particles.types == ["fcc (cF4-Cu)", "bcc (cI2-W)"]
     assert as_system(shown).type_names == ("A", "B")
     path = tmp_path / "frame.xyz"
     header = '3\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3'

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..colors import structure_types
 from ..errors import InputError
+from ..names import title
 from ..results import UNKNOWN, UNKNOWN_NAME, Clusters, Result
 from ..schema import (
     CLUSTER,
@@ -231,7 +232,7 @@ def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoo
     particles.type_shapes = [shapes[0]] * len(types) if shared else [{}]
     number = {name: k for k, name in enumerate(types)}
     ids = [number.get(name, 0) for name in (*class_names, UNKNOWN_NAME)]
-    particles.types = as_written(types)
+    particles.types = as_written([title(name) for name in types])
     particles.typeid = np.array(ids, np.uint32)[label]
     return frame
 

@@ -14,6 +14,7 @@ import gsd.hoomd
 import numpy as np
 
 from ..errors import InputError
+from ..names import class_of_title
 from ..schema import OWN_TYPES, decode_strings
 from ..systems import System, as_system, lattice_vectors
 from .labels import (
@@ -172,7 +173,9 @@ def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
 
         return _State(
             stored_step(trajectory, last),
-            decode_strings(types) if begins_with(OWN_TYPES) else None,
+            [class_of_title(text) for text in decode_strings(types)]
+            if begins_with(OWN_TYPES)
+            else None,
             {name for name, chunk in CHUNKS.items() if begins_with(chunk)},
             {name for name, chunk in CLUSTER_CHUNKS.items() if begins_with(chunk)},
         )

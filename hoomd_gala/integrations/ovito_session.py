@@ -16,7 +16,7 @@ from ..colors import structure_color
 from ..files.atomic import replacing
 from ..files.labels import frame_labels
 from ..files.trajectories import open_trajectory
-from ..names import title
+from ..names import class_of_title, title
 from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import LABEL, ovito_name
 
@@ -58,7 +58,7 @@ def write_session(source: Path, target: Path) -> None:
     kinds = contents.particles_.particle_types_
     for kind in kinds.types:
         shown = kinds.type_by_id_(kind.id)
-        shown.name, shown.color = title(kind.name), structure_color(kind.name)
+        shown.color = structure_color(class_of_title(kind.name))
     # particle types are in the file for OVITO's own colors, and not all of them occur: a legend of
     # the labels has those that do
     label = contents.particles_[ovito_name(LABEL) + "_"]

@@ -32,6 +32,7 @@ from hoomd_gala.files import (
     trim,
 )
 from hoomd_gala.labeling import view_trajectory
+from hoomd_gala.names import title
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_writes_its_own_labeled_file(simulation, model_path, tmp_path, count):
     assert (labels == names.index("cI2-W")).mean() > 0.9
     # structures are the types that OVITO shows; the simulation's own are kept
     kinds = np.array(last.particles.types)[last.particles.typeid]
-    np.testing.assert_array_equal(kinds, np.array([*names, "unknown"])[labels])
+    np.testing.assert_array_equal(kinds, np.array([*map(title, names), "unknown"])[labels])
     # the file's particles are in the order of their tags, and so are the labels
     snapshot = simulation.state.get_snapshot()
     np.testing.assert_allclose(last.particles.position, snapshot.particles.position, atol=1e-5)
@@ -393,7 +394,7 @@ def test_file_of_the_gsd_writer_can_be_viewed(simulation, model_path, tmp_path):
     assert frame.particles.types == ["A", "B"]
     with open_trajectory(tmp_path / "run-view.gsd") as trajectory:
         kinds = np.array(trajectory[0].particles.types)[trajectory[0].particles.typeid]
-    names = np.array([*classifier.class_names, "unknown"])[classifier.label]
+    names = np.array([*map(title, classifier.class_names), "unknown"])[classifier.label]
     np.testing.assert_array_equal(kinds, names)
 
 

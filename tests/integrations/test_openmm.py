@@ -10,6 +10,7 @@ from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, open_trajectory, read_frame
 from hoomd_gala.integrations.openmm import ClassifierReporter
+from hoomd_gala.names import title
 from hoomd_gala.systems import lattice_vectors
 
 
@@ -55,7 +56,7 @@ def test_reporter_writes_labeled_frames(simulation, model_path, tmp_path):
     np.testing.assert_array_equal(labels, reporter.result.label)
     # structures are the types that OVITO shows; the simulation's own are kept
     kinds = np.array(last.particles.types)[last.particles.typeid]
-    np.testing.assert_array_equal(kinds, np.array([*names, "unknown"])[labels])
+    np.testing.assert_array_equal(kinds, np.array([*map(title, names), "unknown"])[labels])
     own = read_frame(path)
     assert own.particles.types == ["A", "B"]
     np.testing.assert_array_equal(own.particles.typeid, np.arange(len(labels)) % 2)
