@@ -91,14 +91,11 @@ def mpirun(ranks, script, *arguments, check=True):
     """Run a script, or a file, on several ranks, without this process's own MPI."""
     what = [script] if isinstance(script, Path) else ["-c", script]
     command = ["mpirun", "-n", str(ranks), sys.executable, *map(str, (*what, *arguments))]
-    return subprocess.run(
-        command,
-        env=dict(os.environ) | _OPEN_MPI,
-        check=check,
-        capture_output=True,
-        text=True,
-        timeout=300,
+    done = subprocess.run(
+        command, env=dict(os.environ) | _OPEN_MPI, capture_output=True, text=True, timeout=300
     )
+    assert not (check and done.returncode), done.stderr
+    return done
 
 
 @pytest.fixture
@@ -307,7 +304,7 @@ particles, label, result = picked.particles, picked.label, classifier.result
 if communicator.rank == 0:
     np.testing.assert_array_equal(particles, [3, 5, 700, 900])
     np.testing.assert_array_equal(label[particles], result.label[particles])
-(folder / f"{communicator.rank}.txt").write_text("\n".join(lines))
+(folder / f"{communicator.rank}.txt").write_text("\\n".join(lines))
 """
 
 
@@ -357,8 +354,11 @@ def test_partitions_cannot_write_one_file(start, model_path, tmp_path):
 
 def test_traffic_does_not_grow_with_the_system():
     benchmark = HERE.parent / "benchmarks" / "mpi.py"
-    command = [sys.executable, str(benchmark), "--domains", "2,1,1", "6,1,1", "--particles", "500"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(benchmark), "--domains", "2,1,1", "6,1,1", "--particles", "2000"]
+    # without what importing HOOMD-blue here has set
+    environment = dict(os.environ)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert not done.returncode, done.stderr
     small, large = (line.split() for line in done.stdout.splitlines()[1:])
     assert int(large[1]) == 3 * int(small[1])
-    assert float(large[2]) < 1.2 * float(small[2])
+    assert float(large[2]) < 1.3 * float(small[2])
