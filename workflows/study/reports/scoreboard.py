@@ -23,6 +23,9 @@ SAMPLES, CLASSICAL = "samples.gsd", "labels-classical.npz"
 #: Name of a model's labels in their file.
 _MODEL = "model"
 
+#: Structures left out of which less is called right are listed in the summary.
+_UNKNOWN = 0.92
+
 #: Systems behind that the summary lists; the table has all.
 _LISTED = 40
 
@@ -173,7 +176,7 @@ def write(
         "counts as 0; in parentheses over all samples that the model knows. In disorder the other "
         "methods are right where they name nothing, a model where it says disordered.\n",
         markdown([_group_line(mean, methods) for mean in means]),
-        "## Disorder and structures left out\n",
+        "## Disorder, and structures left out that are not unknown\n",
         markdown(_shares(rows, models) or [{"system": "none"}]),
         "## Behind\n",
         *_behind_parts(late),
@@ -267,8 +270,14 @@ def _shares(rows: Sequence[Row], models: Sequence[str]) -> list[dict[str, Any]]:
             for name in models
         }
         for row in rows
-        if not scores.is_crystal(row)
+        if row.group == scores.DISORDER
+        or (row.group == scores.LEFT_OUT and not all(_is_unknown(row, name) for name in models))
     ]
+
+
+def _is_unknown(row: Row, model: str) -> bool:
+    """Whether a model calls nearly all of a sample unknown, or knows it."""
+    return model not in row.scores or row.scores[model].right >= _UNKNOWN
 
 
 def _behind_parts(late: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

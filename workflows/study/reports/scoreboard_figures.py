@@ -60,6 +60,6 @@ def draw_group(
     axes.set_xlabel(f"particles {_RIGHT.get(group, 'labeled rightly')} / %")
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
-    axes.set_title(group if by_system else f"{group}: means over {len(systems)}")
+    axes.set_title(group if by_system else f"{group}: each method's mean over those that it knows")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     save_figure(path, figure)
