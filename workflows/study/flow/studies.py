@@ -1,6 +1,7 @@
 """Studies: files of what to simulate and train, and the state points of their jobs."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,29 @@ def state_points(name: str) -> list[dict[str, Any]]:
         common | {"kind": "fluid"} | study["protocol"] | study["fluid_protocol"] | fluid
         for fluid in study.get("fluids", [])
     ]
-    return [*fluids, *models, *systems, *_paper_points(study, common)]
+    measured = [*_quality_points(study, common)]
+    return [*fluids, *models, *systems, *measured, *_paper_points(study, common)]
+
+
+def _quality_points(study: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """State points of systems that models are measured on, and of the measurement.
+
+    Where ``structure`` or ``symbol`` is a list, there is a system of each, named for it.
+    """
+    for system in study.get("quality_systems", []):
+        for key in ("structure", "symbol"):
+            if isinstance(system.get(key), list):
+                each = [
+                    system | {key: value, "name": f"{system.get('name', '')} {value}".strip()}
+                    for value in system[key]
+                ]
+                break
+        else:
+            each = [system]
+        for one in each:
+            yield common | {"kind": "quality_system"} | one
+    if "quality" in study:
+        yield common | {"kind": "quality"} | study["quality"]
 
 
 def _paper_points(study: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,8 +1,4 @@
-"""Cooling runs and hot crystals on OpenMM.
-
-Lengths in nm, masses in amu and energies in kJ/mol make reduced units: time is in ps and the
-temperature is kT divided by the gas constant.
-"""
+"""Cooling runs and hot crystals on OpenMM, in the units of :mod:`study.simulation.openmm_units`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +14,10 @@ from hoomd_gala.crystals.potentials import PairPotential, Springs
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.files.trajectories import append_frame
 from hoomd_gala.integrations.openmm import ClassifierReporter, make_openmm_frame
-from hoomd_gala.systems import Array, System, lattice_vectors
+from hoomd_gala.systems import Array, System
 from study.simulation import restarts
+from study.simulation.openmm_units import GAS_CONSTANT, pick_platform, reduced_vectors
 from study.simulation.protocol import SOLID_DT, SOLID_GAMMA, Protocol
-
-#: Gas constant in kJ/mol/K.
-GAS_CONSTANT = 0.00831446261815324
 
 #: Timesteps between changes of the thermostat's temperature.
 THERMOSTAT_PERIOD = 100
@@ -42,15 +36,6 @@ class _FrameReporter:
 
     def report(self, simulation: app.Simulation, state: openmm.State) -> None:
         append_frame(self.path, make_openmm_frame(simulation, state))
-
-
-def _platform(threads: int) -> tuple[openmm.Platform, dict[str, str]]:
-    names = [
-        openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())
-    ]
-    if "CUDA" in names:
-        return openmm.Platform.getPlatformByName("CUDA"), {}
-    return openmm.Platform.getPlatformByName("CPU"), {"Threads": str(threads)}
 
 
 def pair_force(potential: PairPotential, n_particles: int) -> openmm.CustomNonbondedForce:
@@ -90,7 +75,7 @@ def run(
     integrator = openmm.LangevinMiddleIntegrator(
         protocol.gas_kT / GAS_CONSTANT, protocol.gamma, protocol.dt
     )
-    platform, properties = _platform(threads)
+    platform, properties = pick_platform(threads)
     frame = restarts.resume(folder)
     step = 0 if frame is None else int(frame.configuration.step)
     # a thermostat that continues must not repeat its random numbers
@@ -133,17 +118,6 @@ def _write_restart(simulation: app.Simulation, path: Path) -> None:
         file.append(frame)
 
 
-def _reduced(box: Array) -> Array:
-    """Lattice vectors of a box as OpenMM wants them: the shortest ones of the same lattice."""
-    a, b, c = lattice_vectors(box)
-    c -= b * np.round(c[1] / b[1])
-    c -= a * np.round(c[0] / a[0])
-    b -= a * np.round(b[0] / a[0])
-    # a tilt of exactly one half must not be rounded up beyond it
-    shrink = 1 - 1e-6
-    return np.array([a, [b[0] * shrink, b[1], 0], [c[0] * shrink, c[1] * shrink, c[2]]])
-
-
 def solid(
     crystal: System, interaction: Springs | PairPotential, seed: int
 ) -> Callable[[float, int], Array]:
@@ -159,10 +133,10 @@ def solid(
         for (i, j), length in zip(interaction.pairs.tolist(), interaction.lengths, strict=True):
             force.addBond(i, j, length, interaction.stiffness)
         system.addForce(force)
-    system.setDefaultPeriodicBoxVectors(*_reduced(crystal.box))
+    system.setDefaultPeriodicBoxVectors(*reduced_vectors(crystal.box))
     integrator = openmm.LangevinMiddleIntegrator(0, SOLID_GAMMA, SOLID_DT)
     integrator.setRandomNumberSeed(seed)
-    platform, properties = _platform(threads=1)
+    platform, properties = pick_platform(threads=1)
     context = openmm.Context(system, integrator, platform, properties)
     context.setPositions(crystal.positions)
 

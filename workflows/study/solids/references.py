@@ -108,7 +108,7 @@ def template_matching(
     data = ovito_data(system)
     data.apply(modifier)
     return TemplateMatch(
-        _labels(data, modifier, TEMPLATES),
+        found_labels(data, modifier, TEMPLATES),
         np.array(data.particles["RMSD"]),
         np.array(data.particles["Orientation"]),
     )
@@ -119,18 +119,30 @@ def crystalline(system: System) -> float:
     return float(np.isin(template_matching(system, HOT_CUTOFF).label, CRYSTALLINE).mean())
 
 
+def adaptive_common_neighbors(system: System) -> Labels:
+    """Labels by common neighbor analysis with adaptive cutoff, (N,)."""
+    data = ovito_data(system)
+    modifier = CommonNeighborAnalysisModifier()
+    data.apply(modifier)
+    return found_labels(data, modifier, COMMON_NEIGHBORS)
+
+
+def identify_diamond(system: System) -> Labels:
+    """Labels by the variant of common neighbor analysis for diamond, (N,)."""
+    data = ovito_data(system)
+    modifier = IdentifyDiamondModifier()
+    data.apply(modifier)
+    return found_labels(data, modifier, DIAMONDS)
+
+
 def common_neighbor_analysis(system: System) -> Labels:
     """Labels by common neighbor analysis, (N,): the variant for diamond, else adaptive cutoff."""
-    data = ovito_data(system)
-    second = IdentifyDiamondModifier()
-    data.apply(second)
-    diamonds = _labels(data, second, DIAMONDS)
-    first = CommonNeighborAnalysisModifier()
-    data.apply(first)
-    return np.where(diamonds == OTHER, _labels(data, first, COMMON_NEIGHBORS), diamonds)
+    diamonds = identify_diamond(system)
+    return np.where(diamonds == OTHER, adaptive_common_neighbors(system), diamonds)
 
 
-def _labels(data: DataCollection, modifier: Any, names: Mapping[str, str]) -> Labels:
+def found_labels(data: DataCollection, modifier: Any, names: Mapping[str, str]) -> Labels:
+    """Labels that a modifier of structure types found, (N,), by our names for OVITO's."""
     kinds = {int(getattr(modifier.Type, kind)): name for kind, name in names.items()}
     structure = np.asarray(data.particles["Structure Type"])
     table = np.array([kinds.get(i, OTHER) for i in range(structure.max() + 1)])
