@@ -5,6 +5,8 @@ structures as it is, and ``run.gsd`` by HOOMD's GSD writer, which ``hoomd-gala v
 converts to such a file.
 """
 
+from pathlib import Path
+
 import hoomd
 
 import hoomd_gala
@@ -28,6 +30,7 @@ langevin = hoomd.md.methods.Langevin(hoomd.filter.All(), kT=heating)
 simulation.operations.integrator = hoomd.md.Integrator(dt=0.005, methods=[langevin], forces=[lj])
 
 # one way: the classifier writes labeled frames itself
+Path("labeled.gsd").unlink(missing_ok=True)  # of an earlier run: frames are appended
 classifier = hoomd_gala.Classifier(model="structures", filename="labeled.gsd")
 simulation.operations.writers.append(
     hoomd.write.CustomWriter(action=classifier, trigger=hoomd.trigger.Periodic(500))

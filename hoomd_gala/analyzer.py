@@ -124,7 +124,7 @@ class Analyzer:
         if hasattr(positions, "__cuda_array_interface__"):
             system = device_system(positions, box, types, periodic)
         else:
-            system = as_system(positions if box is None else (positions, box), types, periodic)
+            system = as_system(positions if box is None else (box, positions), types, periodic)
         centers = frame_centers(positions) if neighbors is None else None
         bodies = bodies_once(centers)
         around = neighbors if bodies is None else bodies

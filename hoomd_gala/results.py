@@ -6,19 +6,23 @@ Everything here needs numpy alone, so that files of labels can be read without l
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .errors import InputError
-from .names import find_class, title
+from .names import STRUCTURES, find_class, title
 
 #: Name of particles that belong to no solid, and of those whose structure a model does not know.
 DISORDERED, UNKNOWN_NAME = "disordered", "unknown"
 
 #: Label of a particle whose structure the model does not know.
 UNKNOWN = -1
+
+#: Up to how many classes a message lists them all, and how many similar ones otherwise.
+_FEW, _SHOWN = 12, 3
 
 #: Confidence below which particles are labeled unknown, unless a model says otherwise.
 UNKNOWN_BELOW = 0.5
@@ -105,7 +109,7 @@ class Fractions(dict[str, float]):
         return np.asarray(self)[name]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """Labels of particles, and what they rest on.
 
@@ -129,6 +133,14 @@ class Result:
     embedding: NDArray[np.float32]
     class_names: tuple[str, ...]
     counted: NDArray[np.int64] | None = None
+
+    def __repr__(self) -> str:
+        """How many particles there are, and the structures that most of them have."""
+        found = sorted(self.fractions.items(), key=lambda item: -item[1])
+        parts = [f"{title(name)} {share:.3g}" for name, share in found if share]
+        more = ", …" if len(parts) > 2 * _SHOWN else ""
+        shown = ", ".join(parts[: 2 * _SHOWN]) or "no structures"
+        return f"Result(of {len(self.label)} particles: {shown}{more})"
 
     @property
     def names(self) -> NDArray[np.str_]:
@@ -223,7 +235,22 @@ def class_indices(
 
 def no_such_class(name: str, class_names: Iterable[str]) -> str:
     """Sentence that says which names there are instead of one that there is not."""
-    return f"the model has no class {name!r}; it knows {', '.join(map(title, class_names))}."
+    known = list(class_names)
+    if len(known) <= _FEW:
+        return f"the model has no class {name!r}; it knows {', '.join(map(title, known))}."
+    names: dict[str, str] = {}
+    for one in known:
+        structure = STRUCTURES.get(one)
+        others = (structure.name, *structure.others) if structure else ()
+        names |= dict.fromkeys((one, *others), one)
+    close = get_close_matches(name, names, n=_SHOWN, cutoff=0.5)
+    alike = dict.fromkeys(title(names[text]) for text in close)
+    if not alike:
+        return f"the model has no class {name!r}; hoomd-gala models MODEL lists those that it has."
+    return (
+        f"the model has no class {name!r}; it has {', '.join(alike)}, and hoomd-gala models MODEL "
+        "lists all."
+    )
 
 
 class Clusters(NamedTuple):
@@ -239,6 +266,13 @@ class Clusters(NamedTuple):
 
     ids: NDArray[np.int32]
     sizes: NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        """How many there are, and how large the largest are."""
+        sizes = ", ".join(map(str, self.sizes[:_SHOWN].tolist()))
+        more = ", …" if len(self.sizes) > _SHOWN else ""
+        found = f"{len(self.sizes)} clusters" + (f": {sizes}{more}" if sizes else "")
+        return f"Clusters(of {len(self.ids)} particles, {found})"
 
     @property
     def largest(self) -> int:

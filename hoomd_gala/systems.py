@@ -479,6 +479,7 @@ def _take(system: Any, flags: Flags | None) -> System:
         return make_system(*system)
     if isinstance(system, tuple) and len(system) == 2:
         first, second = system
+        # three points look like a matrix: then the order decides
         if not _is_box(first) and (_is_box(second) or tuple(_shape(first))[1:] == (3,)):
             first, second = second, first
         return make_system(second, first)

@@ -422,3 +422,12 @@ def test_classifier_without_hoomd_says_how_to_get_it():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "conda install -c conda-forge hoomd" in done.stdout
+
+
+@pytest.mark.parametrize("box", [[3.0, 3, 3, 0, 0, 0], [3.0, 3, 3], np.eye(3) * 3])
+def test_three_particles_are_no_box(model_path, box):
+    positions = np.random.default_rng(1).uniform(-1.5, 1.5, (3, 3))
+    result = Analyzer(model_path).analyze(positions, box)
+    many = np.concatenate([positions + shift for shift in ([0, 0, 0], [3, 0, 0])])
+    expected = Analyzer(model_path).analyze(many, [6.0, 3, 3, 0, 0, 0])
+    np.testing.assert_allclose(result.embedding, expected.embedding[:3], atol=1e-4)

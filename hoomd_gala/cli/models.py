@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..names import STRUCTURES, pearson_symbol, title
+from ..results import DISORDERED
 from .arguments import Commands
 
 _COLUMNS = ("class", "name", "Strukturbericht", "Pearson", "space group", "coordination", "also")
@@ -50,8 +51,9 @@ def run(options: argparse.Namespace) -> None:
 
             if not info.class_names:
                 raise InputError(f"the model {options.model} names no structures to draw.")
-            draw_structures(options.output, named(info))
-            print(f"{options.output}: {len(named(info))} structures")
+            drawn = [name for name in named(info) if name != DISORDERED]
+            draw_structures(options.output, drawn)
+            print(f"{options.output}: {len(drawn)} structures")
         elif info.class_names:
             print(table(named(info)))
         else:

@@ -28,6 +28,18 @@ def add(commands: Commands) -> None:
     )
 
 
+def _is_copy(shown: Path, source: Path) -> bool:
+    """Whether this command has made a copy of all of a trajectory already."""
+    from ..files.trajectories import open_trajectory
+
+    if not shown.is_file() or not source.is_file():
+        return False
+    if shown.stat().st_mtime < source.stat().st_mtime:
+        return False
+    with open_trajectory(shown) as copy, open_trajectory(source) as original:
+        return len(copy) == len(original)
+
+
 def run(options: argparse.Namespace) -> None:
     """Copy, and print the names of the files."""
     from ..errors import InputError
@@ -47,9 +59,9 @@ def run(options: argparse.Namespace) -> None:
     session = check_new(output, ".ovito", "OVITO session")
     from ..integrations.ovito_session import write_session
 
-    shown = view_trajectory(
-        options.input, session.with_name(session.stem.removesuffix("-view") + "-view.gsd")
-    )
+    shown = session.with_name(session.stem.removesuffix("-view") + "-view.gsd")
+    if not _is_copy(shown, options.input):
+        view_trajectory(options.input, shown)
     write_session(shown, session)
     print(shown)
     print(session)

@@ -110,8 +110,11 @@ def unit_cell(name: str) -> UnitCell:
         left out because it is wrong in the database.
     """
     cells = unit_cells()
-    if name in LEFT_OUT:
-        raise InputError(f"{name} is wrong in pyriodic-aflow, and left out ({LEFT_OUT[name]} Å).")
+    if not isinstance(name, str):
+        raise InputError(f"unit cells are given by name, such as 'fcc' or 'cF4-Cu', not {name!r}.")
+    for wrong, reason in LEFT_OUT.items():
+        if wrong.casefold() == name.casefold():
+            raise InputError(f"{wrong} is wrong in pyriodic-aflow, and left out ({reason}).")
     found = find_class(name, list(cells))
     if found is None:
         prefix = name.split("-")[0]

@@ -256,7 +256,11 @@ def _export(
     if name != "xyz":
         # text in a dump is read by nobody
         columns_to_write = [key for key in columns_to_write if table[key].dtype.kind in "biuf"]
-    export_file(data, str(path), name, columns=columns_to_write)
+    options: dict[str, Any] = {}
+    if name != "xyz":
+        # edges along the axes are what every reader of dumps understands
+        options["restricted_triclinic"] = not np.triu(np.asarray(data.cell[:, :3]).T, 1).any()
+    export_file(data, str(path), name, columns=columns_to_write, **options)
     if name == "xyz":
         _add_attributes(path, data.attributes)
 

@@ -187,6 +187,27 @@ def held_quantities(path: str | os.PathLike[str]) -> set[str]:
     return held.quantities if held else set()
 
 
+def check_appendable(path: str | os.PathLike[str], step: int) -> None:
+    """Refuse a file that already holds later timesteps than one that is to be appended.
+
+    Raises
+    ------
+    InputError
+        If it does, or cannot be read.
+    """
+    held = _state_of_file(path)
+    if held is not None:
+        _refuse_later(path, held, step)
+
+
+def _refuse_later(path: str | os.PathLike[str], held: _State, step: int) -> None:
+    if held.step > step:
+        raise InputError(
+            f"{path} already holds frames up to timestep {held.step} and the run is at {step}; "
+            "remove it, choose another file, or cut it back with hoomd_gala.files.trim."
+        )
+
+
 def append_frame(
     path: str | os.PathLike[str],
     frame: gsd.hoomd.Frame,
@@ -232,11 +253,7 @@ def append_frame(
     if held is not None:
         if held.step == step:
             return
-        if held.step > step:
-            raise InputError(
-                f"{path} already holds frames up to timestep {held.step} and the run is at {step}; "
-                "remove it, choose another file, or cut it back with hoomd_gala.files.trim."
-            )
+        _refuse_later(path, held, step)
         structures, wanted = held.structures, held.quantities or wanted
         missing = [name for name in wanted if named and CHUNKS[name] not in frame.log]
         if missing:

@@ -115,7 +115,7 @@ class ClassifierReporter:
         keep_types: bool = False,
         neighbors: Any = None,
         quantities: Sequence[str] = QUANTITIES,
-        clusters: bool | str | Sequence[str] = False,
+        clusters: bool | str | Sequence[str] | None = None,
     ) -> None:
         self.file = file
         self.interval = reportInterval
@@ -124,7 +124,7 @@ class ClassifierReporter:
         self.neighbors = neighbors
         self.keep_types = keep_types
         self.quantities = check_quantities(quantities, self.analyzer.class_names)
-        self._finds_clusters = clusters is not False
+        self._finds_clusters = clusters is not False and clusters is not None
         self._structure = None if isinstance(clusters, bool) else clusters
         class_indices(self.analyzer.class_names, self._structure)
         self.result: Result | None = None

@@ -11,7 +11,7 @@ from ovito.qt_compat import QtGui
 from ovito_pictures import count_pixels, pixels_of
 
 from hoomd_gala.cli import main
-from hoomd_gala.files import add_labels, append_frame, make_frame
+from hoomd_gala.files import add_labels, append_frame, make_frame, read_frame
 from hoomd_gala.results import Result
 from hoomd_gala.systems import make_system
 
@@ -113,3 +113,20 @@ def test_sessions_without_ovito(labeled, tmp_path, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert "are written by OVITO: pip install 'hoomd-gala[ovito]'; or give the name of" in error
     assert not (tmp_path / "run-view.gsd").exists()
+
+
+def test_a_copy_that_view_made_serves_the_session_until_the_trajectory_grows(labeled, capsys):
+    session = labeled.with_suffix(".ovito")
+    assert main(["view", str(labeled)]) == 0
+    copy = labeled.with_name("run-view.gsd")
+    before = copy.stat().st_mtime_ns
+    assert main(["view", str(labeled), str(session)]) == 0
+    assert copy.stat().st_mtime_ns == before
+    assert capsys.readouterr().out.split() == [str(copy), str(copy), str(session)]
+    session.unlink()
+    append_frame(labeled, read_frame(labeled), keep_types=True)  # of the same step: nothing
+    later = read_frame(labeled)
+    later.configuration.step = 5
+    append_frame(labeled, later, keep_types=True)
+    assert main(["view", str(labeled), str(session)]) == 2
+    assert "run-view.gsd exists" in capsys.readouterr().err

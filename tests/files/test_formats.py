@@ -375,3 +375,12 @@ def test_a_dump_without_positions_gets_a_sentence(model_path, tmp_path, capsys):
         assert main(["label", str(source), str(out), "--model", str(model_path)]) == 2
         assert "no positions" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in.dump"]
+
+
+def test_edges_along_the_axes_are_written_as_every_reader_takes_them(cubic, model_path, tmp_path):
+    out = tmp_path / "out.dump"
+    dump(tmp_path / "in.dump", cubic, 0, np.ones(len(cubic), int), np.arange(len(cubic)) + 1)
+    assert command("label", tmp_path / "in.dump", out, "--model", model_path) == 0
+    bounds = out.read_text().split("ITEM: BOX BOUNDS ")[1].splitlines()
+    assert bounds[0].split() == ["pp", "pp", "pp"]
+    assert [len(line.split()) for line in bounds[1:4]] == [2, 2, 2]

@@ -197,6 +197,8 @@ def test_a_later_file_is_not_overwritten(simulation, model_path, tmp_path):
     twin = hoomd.Simulation(hoomd.device.CPU(), seed=1)
     twin.create_state_from_snapshot(simulation.state.get_snapshot())
     attach(twin, hoomd_gala.Classifier(model=model_path, filename=path))
+    with pytest.raises(InputError, match="already holds frames"):
+        twin.run(0)  # before anything is simulated
     with pytest.raises((InputError, RuntimeError), match="already holds frames"):
         twin.run(10)
     assert path.read_bytes() == before

@@ -362,3 +362,38 @@ def test_traffic_does_not_grow_with_the_system():
     small, large = (line.split() for line in done.stdout.splitlines()[1:])
     assert int(large[1]) == 3 * int(small[1])
     assert float(large[2]) < 1.3 * float(small[2])
+
+
+#: Particles are moved within a timestep, on one rank at first and then on all.
+MOVED = """
+import sys
+import numpy as np
+import hoomd, hoomd_gala
+model, start, folder, here = sys.argv[1:]
+sys.path.insert(0, here)
+from mixtures import simulation_of
+simulation = simulation_of(start, hoomd.communicator.Communicator())
+classifier = hoomd_gala.Classifier(model, folder + "/moved.gsd")
+simulation.operations.writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
+simulation.run(0)
+_ = classifier.label
+snapshot = simulation.state.get_snapshot()
+if snapshot.communicator.rank == 0:
+    snapshot.particles.position[:] = np.random.default_rng(1).uniform(
+        -0.49, 0.49, (snapshot.particles.N, 3)) * snapshot.configuration.box[:3]
+simulation.state.set_snapshot(snapshot)
+label = classifier.label
+simulation.run(0, write_at_start=True)
+if label is not None:
+    np.save(folder + "/label.npy", label)
+"""
+
+
+def test_labels_follow_positions_that_change_within_a_timestep(start, model_path, tmp_path):
+    mpirun(2, MOVED, model_path, start, tmp_path, HERE)
+    with open_trajectory(tmp_path / "moved.gsd") as trajectory:
+        frame = trajectory[-1]
+        expected = Analyzer(model_path).analyze(frame)
+    np.testing.assert_array_equal(frame_labels(frame)[0], expected.label)
+    np.testing.assert_array_equal(np.load(tmp_path / "label.npy"), expected.label)
+    assert (expected.label == 1).mean() < 0.5

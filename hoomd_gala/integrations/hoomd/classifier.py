@@ -25,7 +25,7 @@ from ...clusters import Clusters
 from ...colors import label_colors
 from ...errors import InputError
 from ...files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, encode_strings
-from ...files.trajectories import append_frame, held_quantities
+from ...files.trajectories import append_frame, check_appendable, held_quantities
 from ...neighbors.device_arrays import has_bodies, in_tag_order
 from ...results import UNKNOWN, Fractions, Result
 from ...selection import over_bodies
@@ -157,6 +157,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self._communicator: Any = None
         self._owner: FileOwner | None = None
         self._latest: Analysis | None = None
+        self._labeled_checksum = 0
 
     def attach(self, simulation: Any) -> None:
         """Join a simulation; called by HOOMD.
@@ -164,8 +165,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If the simulation is two-dimensional, or a :class:`hoomd.write.GSD` that writes some of
-            the particles logs this classifier's quantities of all.
+            If the simulation is two-dimensional, ``filename`` has frames of later timesteps, or a
+            :class:`hoomd.write.GSD` that writes some of the particles logs this classifier's
+            quantities of all.
         """
         if simulation.state.box.is2D:
             raise InputError(
@@ -178,8 +180,12 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self.filename is not None:
             self._owner = FileOwner(simulation.device.communicator, self.filename)
         self._simulation = simulation
-        # last: HOOMD does not attach an action again after its writers were corrected
+        # last: HOOMD does not attach an action again after what is wrong was corrected
         self._check_writers(simulation)
+        if self.filename is not None:
+            # not at the first frame, which may be hours away
+            check = partial(check_appendable, self.filename, simulation.timestep)
+            on_root(self._communicator, check)
 
     def detach(self) -> None:
         """Leave the simulation; called by HOOMD."""
@@ -217,6 +223,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """Append a labeled frame to the file, if there is one."""
         if self.filename is None:
             return
+        self._forget_if_changed()
         analysis, ours, filename = self._analysis(), self._communicator, self.filename
 
         def names() -> Collection[str]:
@@ -250,6 +257,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         fingerprint = self._fingerprint()
         if self._latest is None or self._latest.fingerprint != fingerprint:
             self._latest = self._analyze(fingerprint)
+            if self._communicator is not None:
+                self._labeled_checksum = self._checksum()
         return self._latest
 
     @property
@@ -269,12 +278,27 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Ranks must agree without communicating, and waiting for a GPU is slow, so that positions
         count on a single CPU only.
         """
-        mark = 0
-        if self._communicator is None and not self._on_gpu:
-            with self._state.cpu_local_snapshot as snapshot:
-                for array in (snapshot.particles.position, snapshot.particles.typeid):
-                    mark = zlib.crc32(np.ascontiguousarray(array).data, mark)
+        mark = self._checksum() if self._communicator is None and not self._on_gpu else 0
         return (self._simulation.timestep, self._state.N_particles, *self._edges, mark)
+
+    def _checksum(self) -> int:
+        """Return a checksum of what labels of this rank's particles depend on."""
+        mark = 0
+        with self._state.cpu_local_snapshot as snapshot:
+            for array in (snapshot.particles.position, snapshot.particles.typeid):
+                mark = zlib.crc32(np.ascontiguousarray(array).data, mark)
+        return mark
+
+    def _forget_if_changed(self) -> None:
+        """Forget labels of a state that a user has changed within the timestep.
+
+        With several ranks, the fingerprint cannot tell; all of them have to ask here.
+        """
+        ours = self._communicator
+        if ours is None or self._latest is None:
+            return
+        if ours.allreduce(int(self._checksum() != self._labeled_checksum)):
+            self._latest = None
 
     def _analyze(self, fingerprint: tuple[Any, ...]) -> Analysis:
         ours, system = self._communicator, None
@@ -340,6 +364,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """Gather an array of the result for all particles on rank 0."""
         if self._simulation is not None:
             self._check_writers(self._simulation)  # some may have been added since
+            self._forget_if_changed()
         return self._analysis().of_all(name, missing)
 
     @property
