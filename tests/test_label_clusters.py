@@ -115,6 +115,6 @@ def test_bad_structures_are_refused_before_any_work(
     monkeypatch.setattr(Analyzer, "analyze", lambda *_: pytest.fail("work was done"))
     label = ["label", source, tmp_path / "out.gsd"]
     error = fails(capsys, *label, "--clusters", "fcc,nope")
-    assert "no class 'nope'; it knows fcc (cF4-Cu), hcp (hP2-Mg)" in error
+    assert "no class 'nope'; hoomd-gala models MODEL lists those that it has" in error
     error = fails(capsys, *label, "--clusters", "fcc", "--model", embedding_model_path)
     assert "names no structures" in error

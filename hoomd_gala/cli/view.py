@@ -30,14 +30,28 @@ def add(commands: Commands) -> None:
 
 def _is_copy(shown: Path, source: Path) -> bool:
     """Whether this command has made a copy of all of a trajectory already."""
+    import numpy as np
+
+    from ..errors import InputError
     from ..files.trajectories import open_trajectory
+    from ..schema import LABEL, OWN_TYPES
 
     if not shown.is_file() or not source.is_file():
         return False
     if shown.stat().st_mtime < source.stat().st_mtime:
         return False
-    with open_trajectory(shown) as copy, open_trajectory(source) as original:
-        return len(copy) == len(original)
+    try:
+        with open_trajectory(shown) as copy, open_trajectory(source) as original:
+            if not 0 < len(copy) == len(original):
+                return False
+            ours, theirs = copy[-1], original[-1]
+    except InputError:
+        return False
+    return (
+        OWN_TYPES in ours.log
+        and np.array_equal(ours.particles.position, theirs.particles.position)
+        and np.array_equal(ours.log.get(LABEL), theirs.log.get(LABEL))
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """``hoomd-gala view`` writes OVITO sessions, which open without this package."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from ovito.qt_compat import QtGui
 from ovito_pictures import count_pixels, pixels_of
 
 from hoomd_gala.cli import main
-from hoomd_gala.files import add_labels, append_frame, make_frame, read_frame
+from hoomd_gala.files import add_labels, append_frame, make_frame, open_trajectory, read_frame
 from hoomd_gala.results import Result
 from hoomd_gala.systems import make_system
 
@@ -101,6 +102,7 @@ def test_sessions_that_cannot_be_written(labeled, tmp_path, capsys):
     assert main(["view", str(labeled), str(session)]) == 2
     assert "run.ovito exists; remove it or choose another name." in capsys.readouterr().err
     session.unlink()
+    # somebody else's file
     (tmp_path / "run-view.gsd").touch()
     assert main(["view", str(labeled), str(session)]) == 2
     assert "run-view.gsd exists; remove it" in capsys.readouterr().err
@@ -130,3 +132,16 @@ def test_a_copy_that_view_made_serves_the_session_until_the_trajectory_grows(lab
     append_frame(labeled, later, keep_types=True)
     assert main(["view", str(labeled), str(session)]) == 2
     assert "run-view.gsd exists" in capsys.readouterr().err
+
+
+def test_another_file_of_the_name_of_a_copy_is_not_shown(labeled, tmp_path, capsys):
+    assert main(["view", str(labeled), str(tmp_path / "other-view.gsd")]) == 0
+    source = tmp_path / "other.gsd"
+    with open_trajectory(labeled) as frames:
+        moved = list(frames)
+    for frame in moved:
+        frame.particles.position = frame.particles.position + 0.1
+        append_frame(source, frame, keep_types=True)
+    os.utime(source, (0, 0))
+    assert main(["view", str(source), str(tmp_path / "other.ovito")]) == 2
+    assert "other-view.gsd exists" in capsys.readouterr().err
