@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import signac
+from flow import FlowProject
 from study.flow import jobs
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
@@ -15,6 +16,7 @@ WORKFLOWS = Path(__file__).parents[2] / "workflows"
 CODE = """
 import sys, time
 import signac
+from flow import FlowProject
 from study.flow.jobs import alone, has
 
 @alone(has("done"))
@@ -80,7 +82,8 @@ def test_conditions_are_looked_at_in_order(job, monkeypatch):
 
         return look
 
-    class Project(jobs.Study):
+    # without the operations that other tests have registered
+    class Project(FlowProject):
         pass
 
     monkeypatch.setattr(jobs, "Study", Project)
