@@ -130,8 +130,9 @@ def check_results(folder, engine):
         with open_trajectory(job / "trajectory-view.gsd") as view:
             assert [frame.configuration.step for frame in view] == SMOKE_STEPS
             shown = view[-1].particles
-            labels = np.array([*map(title, names), "unknown"])[labels]
-            np.testing.assert_array_equal(np.array(shown.types)[shown.typeid], labels)
+            titles = np.array([*map(title, names), "unknown"])[labels]
+            np.testing.assert_array_equal(np.array(shown.types)[shown.typeid], titles)
+            labels = np.array([*names, "unknown"])[labels]
         assert float(rows[-1]["energy"]) < float(rows[0]["energy"]) - 0.5
         fluid = [row for row in rows if float(row["kT"]) > 0.8]
         (checked,) = read_table(job / "checks.csv")
