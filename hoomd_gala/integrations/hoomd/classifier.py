@@ -182,10 +182,16 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self._simulation = simulation
         # last: HOOMD does not attach an action again after what is wrong was corrected
         self._check_writers(simulation)
-        if self.filename is not None:
-            # not at the first frame, which may be hours away
-            check = partial(check_appendable, self.filename, simulation.timestep)
-            on_root(self._communicator, check)
+        # not at the first frame, which may be hours away
+        on_root(self._communicator, self._check_file)
+
+    def _check_file(self) -> None:
+        """Refuse a file that has later frames.
+
+        With several partitions, another one may have written it just now: see :class:`FileOwner`.
+        """
+        if self.filename is not None and self._simulation.device.communicator.num_partitions == 1:
+            check_appendable(self.filename, self._simulation.timestep)
 
     def detach(self) -> None:
         """Leave the simulation; called by HOOMD."""
