@@ -44,7 +44,7 @@ def test_pages_have_names_and_colors():
 def test_structures_of_a_model_are_drawn(tmp_path, capsys, model_path, embedding_model_path):
     out = tmp_path / "structures.pdf"
     assert main(["models", str(model_path), "--output", str(out)]) == 0
-    assert f"{out}: 3 structures" in capsys.readouterr().out
+    assert f"{out}: 2 structures" in capsys.readouterr().out
     assert out.read_bytes().startswith(b"%PDF")
     assert "exists; remove it" in fails(capsys, "models", model_path, "--output", out)
     png = tmp_path / "structures.png"
