@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .neighbors.boundaries import vacuum_box
 from .neighbors.environments import PeriodicTree
-from .results import UNKNOWN, Clusters, class_indices
+from .results import UNKNOWN, Clusters, class_indices, no_clusters
 from .selection import (
     Choice,
     among_neighbors,
     bodies_once,
     choose,
+    fill,
     frame_centers,
     over_bodies,
 )
@@ -101,26 +102,25 @@ def find_clusters(
         return _clusters(system, inside, r_max, workers)
     part, _ = among_neighbors(system, Choice(None, around))
     found = _clusters(part, inside[around], r_max, workers)
-    ids = np.full(total, -1, np.int32)
-    ids[around] = found.ids
-    return Clusters(ids if centers is None else over_bodies(ids, around, centers), found.sizes)
+    ids = over_bodies(fill(found.ids, around, total, -1), around, centers)
+    return found._replace(ids=ids)
 
 
 def _clusters(
     system: System, inside: NDArray[np.bool_], r_max: float | None, workers: int
 ) -> Clusters:
     """Clusters of those particles that are inside."""
-    sizes, ids = np.zeros(0, np.int64), np.full(len(inside), -1, np.int32)
-    if inside.any():
-        first = _first_particles(system, inside, r_max, workers)[inside]
-        # components are numbered by their first particles, and a stable sort keeps that order
-        _, component, sizes = np.unique(first, return_inverse=True, return_counts=True)
-        by_size = np.argsort(-sizes, kind="stable")
-        rank = np.empty(len(sizes), np.int32)
-        rank[by_size] = np.arange(len(sizes), dtype=np.int32)
-        ids[inside] = rank[component]
-        sizes = sizes[by_size]
-    return Clusters(ids, sizes)
+    found = no_clusters(len(inside))
+    if not inside.any():
+        return found
+    first = _first_particles(system, inside, r_max, workers)[inside]
+    # components are numbered by their first particles, and a stable sort keeps that order
+    _, component, sizes = np.unique(first, return_inverse=True, return_counts=True)
+    by_size = np.argsort(-sizes, kind="stable")
+    rank = np.empty(len(sizes), np.int32)
+    rank[by_size] = np.arange(len(sizes), dtype=np.int32)
+    found.ids[inside] = rank[component]
+    return found._replace(sizes=sizes[by_size])
 
 
 def _first_particles(

@@ -19,9 +19,7 @@ from .clusters import find_clusters
 from .errors import InputError
 from .files.atomic import check_new, check_writable, replacing
 from .files.labels import (
-    QUANTITIES,
     check_quantities,
-    fill,
     frame_labels,
     of_everyone,
     restore_types,
@@ -39,9 +37,9 @@ from .files.sources import (
     particles_of_types,
 )
 from .files.trajectories import open_trajectory
-from .results import UNKNOWN, Clusters, Result, class_indices
-from .schema import EMBEDDING
-from .selection import frame_centers, over_bodies
+from .results import UNKNOWN, Clusters, Result, class_indices, no_clusters
+from .schema import EMBEDDING, QUANTITIES
+from .selection import fill, frame_centers, over_bodies
 
 _Path = str | os.PathLike[str]
 
@@ -254,14 +252,8 @@ def _label(
         }
         if not stored.n_particles or any(not len(chosen) for chosen in some.values()):
             # types may come and go
-            none = Clusters(np.full(stored.n_particles, -1, np.int32), np.zeros(0, np.int64))
-            return _Labeled(
-                frame,
-                stored,
-                analyzer.unknown(0),
-                np.zeros(0, np.int64),
-                None if clusters is False else none,
-            )
+            found = None if clusters is False else no_clusters(stored.n_particles)
+            return _Labeled(frame, stored, analyzer.unknown(0), np.zeros(0, np.int64), found)
         result = analyzer.analyze(stored.data, **some)
         particles, centers = some.get("particles"), frame_centers(stored.data)
         found = None

@@ -278,3 +278,8 @@ class Clusters(NamedTuple):
     def largest(self) -> int:
         """Particles in the largest cluster; 0 if there is none."""
         return int(self.sizes[0]) if len(self.sizes) else 0
+
+
+def no_clusters(n: int) -> Clusters:
+    """Return what there is where none of n particles is in a cluster."""
+    return Clusters(np.full(n, -1, np.int32), np.zeros(0, np.int64))

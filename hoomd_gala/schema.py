@@ -21,6 +21,20 @@ LABEL, CONFIDENCE, EMBEDDING = (
 CLUSTER = f"particles/{NAMESPACE}/cluster"
 LARGEST_CLUSTER, N_CLUSTERS = (f"{NAMESPACE}/{name}" for name in ("largest_cluster", "n_clusters"))
 
+#: What is known of each particle, and the chunks that hold it.
+CHUNKS = {"label": LABEL, "confidence": CONFIDENCE, "embedding": EMBEDDING}
+
+#: What is known of clusters, and the chunks that hold it.
+CLUSTER_CHUNKS = {
+    "cluster": CLUSTER,
+    "largest_cluster": LARGEST_CLUSTER,
+    "n_clusters": N_CLUSTERS,
+}
+
+#: What is written of each particle unless something else is asked for. An embedding has 128 bytes,
+#: sixteen times as many as the two of these.
+QUANTITIES = ("label", "confidence")
+
 FRACTIONS, NAMES = (f"{NAMESPACE}/{name}" for name in ("fractions", "names"))
 
 #: The simulation's own types where particle types stand for structures.

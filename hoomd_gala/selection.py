@@ -238,3 +238,14 @@ def over_bodies(
     sources = centers.copy()
     sources[chosen] = chosen
     return values[sources]
+
+
+def fill(
+    values: NDArray[Any], particles: NDArray[np.int64] | None, total: int, missing: float
+) -> NDArray[Any]:
+    """Values of all particles from those of some, in the order of ``particles``."""
+    if particles is None:
+        return values
+    everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
+    everyone[particles] = values
+    return everyone

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..names import title
 from ..results import UNKNOWN, UNKNOWN_NAME
+from ..schema import QUANTITIES
 from .arguments import DEFAULT, Commands, add_device, frame_range, names, positive
 
 _DESCRIPTION = """\
@@ -92,10 +93,10 @@ def add(commands: Commands) -> None:
     label.add_argument(
         "--quantities",
         type=names,
-        default=["label", "confidence"],
+        default=QUANTITIES,
         metavar="NAMES",
         help="what to write of each particle: label,confidence,embedding (default: "
-        "label,confidence; embeddings always of a model without classes)",
+        f"{','.join(QUANTITIES)}; embeddings always of a model without classes)",
     )
     label.add_argument(
         "--topology",

@@ -4,12 +4,12 @@ Reading a trajectory does not load torch; :mod:`hoomd_gala.files.models` does.
 """
 
 from ..schema import decode_strings
+from ..selection import fill
 from .atomic import check_folder, check_new, check_writable, read_table, replacing, write_table
 from .labels import (
     add_labels,
     as_written,
     encode_strings,
-    fill,
     frame_labels,
     restore_types,
     structures_as_types,

@@ -17,9 +17,9 @@ from ..errors import InputError
 from ..names import title
 from ..results import UNKNOWN, UNKNOWN_NAME, Clusters, Result
 from ..schema import (
+    CHUNKS,
     CLUSTER,
-    CONFIDENCE,
-    EMBEDDING,
+    CLUSTER_CHUNKS,
     FRACTIONS,
     LABEL,
     LARGEST_CLUSTER,
@@ -28,10 +28,11 @@ from ..schema import (
     OWN_SHAPES,
     OWN_TYPEID,
     OWN_TYPES,
+    QUANTITIES,
     decode_strings,
     own_typeid,
 )
-from ..selection import over_bodies
+from ..selection import fill, over_bodies
 
 
 def encode_strings(strings: Sequence[str]) -> NDArray[np.int8]:
@@ -47,21 +48,6 @@ def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] 
     if label is None or names is None:
         return None
     return np.asarray(label, np.int32), decode_strings(names)
-
-
-#: What is known of each particle, and the chunks that hold it.
-CHUNKS = {"label": LABEL, "confidence": CONFIDENCE, "embedding": EMBEDDING}
-
-#: What is known of clusters, and the chunks that hold it.
-CLUSTER_CHUNKS = {
-    "cluster": CLUSTER,
-    "largest_cluster": LARGEST_CLUSTER,
-    "n_clusters": N_CLUSTERS,
-}
-
-#: What is written of each particle unless something else is asked for. An embedding has 128 bytes,
-#: sixteen times as many as the two of these.
-QUANTITIES = ("label", "confidence")
 
 
 def check_quantities(quantities: Sequence[str], class_names: Sequence[str]) -> tuple[str, ...]:
@@ -123,9 +109,7 @@ def add_labels(
     for name, chunk in CHUNKS.items():
         frame.log.pop(chunk, None)
         if name in wanted:
-            missing = UNKNOWN if name == "label" else 0
-            values = getattr(result, name)
-            frame.log[chunk] = fill(values, particles, frame.particles.N, missing)
+            frame.log[chunk] = of_all(result, name, particles, frame.particles.N)
     for chunk in CLUSTER_CHUNKS.values():
         frame.log.pop(chunk, None)
     if clusters is not None:
@@ -137,15 +121,23 @@ def add_labels(
     return frame
 
 
-def fill(
-    values: NDArray[Any], particles: NDArray[np.int64] | None, total: int, missing: float
+def of_all(
+    result: Result, name: str, particles: NDArray[np.int64] | None, total: int
 ) -> NDArray[Any]:
-    """Values of all particles from those of some, in the order of ``particles``."""
-    if particles is None:
-        return values
-    everyone = np.full((total, *values.shape[1:]), missing, values.dtype)
-    everyone[particles] = values
-    return everyone
+    """Label, confidence or embedding of all particles: -1 or 0 where there is none.
+
+    Parameters
+    ----------
+    result : Result
+        Of m particles.
+    name : str
+        ``"label"``, ``"confidence"`` or ``"embedding"``.
+    particles : (m,) int, optional
+        Which ones these are; all if not given.
+    total : int
+        Number of all particles.
+    """
+    return fill(getattr(result, name), particles, total, UNKNOWN if name == "label" else 0)
 
 
 def of_everyone(result: Result, particles: NDArray[np.int64], centers: NDArray[np.int64]) -> Result:
@@ -162,12 +154,8 @@ def of_everyone(result: Result, particles: NDArray[np.int64], centers: NDArray[n
         Constituents get what their center has.
     """
     label, confidence, embedding = (
-        over_bodies(fill(values, particles, len(centers), missing), particles, centers)
-        for values, missing in (
-            (result.label, UNKNOWN),
-            (result.confidence, 0),
-            (result.embedding, 0),
-        )
+        over_bodies(of_all(result, name, particles, len(centers)), particles, centers)
+        for name in CHUNKS
     )
     return Result(label, confidence, embedding, result.class_names, counted=particles)
 

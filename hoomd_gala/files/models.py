@@ -7,7 +7,8 @@ numbers and JSON only; nothing is unpickled.
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,43 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     raise InputError(f"no model is named {str(name)!r}; give a file, or one of: {known}.")
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """Open a safetensors file; damage that is found while it is read is an InputError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a complete safetensors file ({error}).") from None
+
+
+@contextmanager
+def _of_this_version(path: Path) -> Iterator[None]:
+    """Raise an InputError if what a file holds is not what a model is made of."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path} is not a model of this version of hoomd-gala ({reason})."
+        ) from None
+
+
+def read_info(name: str | os.PathLike[str]) -> ModelInfo:
+    """Read what a model file says of the model, without its weights.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_model` does.
+    """
+    path = find_model(name)
+    with _reading(path) as file:
+        metadata = file.metadata() or {}
+    with _of_this_version(path):
+        return _read_description(metadata[_KEY])
+
+
 def load_model(name: str | os.PathLike[str]) -> Model:
     """Load a shipped model by name, or any model by path, onto the CPU.
 
@@ -195,21 +233,13 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         If there is no such model, or the file is damaged or not a model of hoomd-gala.
     """
     path = find_model(name)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a complete safetensors file ({error}).") from None
-    try:
+    with _reading(path) as file:
+        metadata = file.metadata() or {}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    with _of_this_version(path):
         info = _read_description(metadata[_KEY])
         network = info.make_network()
         network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} is not a model of this version of hoomd-gala ({reason})."
-        ) from None
     network.eval().requires_grad_(False)
     return Model(network, info)
 

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from ..colors import label_colors, structure_color
 from ..errors import InputError
 from ..results import UNKNOWN, UNKNOWN_NAME, Clusters, Result
+from ..schema import QUANTITIES
+from ..selection import fill
 from .conversion import ase_atoms, gsd_frame, ovito_data
 from .labels import (
-    QUANTITIES,
     add_labels,
     as_written,
     check_quantities,
-    fill,
+    of_all,
     structures_as_types,
     types_so_far,
 )
@@ -212,10 +213,7 @@ def _columns(
 ) -> dict[str, NDArray[Any]]:
     """Columns of a text file, by name: values of all particles."""
     wanted = check_quantities(quantities, result.class_names)
-    return {
-        name: fill(getattr(result, name), particles, total, UNKNOWN if name == "label" else 0)
-        for name in wanted
-    }
+    return {name: of_all(result, name, particles, total) for name in wanted}
 
 
 def _export(

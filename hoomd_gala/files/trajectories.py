@@ -15,11 +15,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..names import class_of_title
-from ..schema import OWN_TYPES, decode_strings
+from ..schema import CHUNKS, CLUSTER_CHUNKS, OWN_TYPES, decode_strings
 from ..systems import System, as_system, lattice_vectors
 from .labels import (
-    CHUNKS,
-    CLUSTER_CHUNKS,
     as_written,
     check_quantities,
     frame_labels,

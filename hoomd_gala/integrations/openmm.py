@@ -12,10 +12,11 @@ from openmm import unit
 
 from ..analyzer import Analyzer
 from ..clusters import find_clusters
-from ..files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, fill
+from ..files.labels import add_labels, check_quantities
 from ..files.trajectories import append_frame, make_frame
 from ..results import UNKNOWN, Clusters, Result, class_indices
-from ..selection import among_neighbors, choose
+from ..schema import CHUNKS, QUANTITIES
+from ..selection import among_neighbors, choose, fill
 from ..systems import as_system, box_from_lattice, lattice_vectors, make_system
 
 #: Where HOOMD's logger puts the energies of the system.

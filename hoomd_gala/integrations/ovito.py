@@ -17,12 +17,18 @@ from ..analyzer import Analyzer
 from ..clusters import find_clusters
 from ..colors import COLORS, Color, structure_color, structure_colors
 from ..errors import InputError
-from ..files.labels import fill
-from ..files.models import load_model, shipped_models
+from ..files.models import read_info, shipped_models
 from ..names import STRUCTURES, find_class, title
 from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
-from ..selection import Choice, among_neighbors, over_bodies, rigid_centers
+from ..selection import (
+    Choice,
+    among_neighbors,
+    bodies_once,
+    fill,
+    over_bodies,
+    rigid_centers,
+)
 from ..systems import System, as_system
 
 #: Choice of a model: the labels that a file holds, or else the default model.
@@ -135,7 +141,7 @@ class ClassifierModifier(ModifierInterface):
     model = _ModelName(
         AUTO,
         # the others give embeddings, not structures
-        [AUTO, *(name for name, at in shipped_models().items() if load_model(at).info.class_names)],
+        [AUTO, *(name for name, at in shipped_models().items() if read_info(at).class_names)],
         label="Model",
     )
     model_file = FilePath("", label="Model file", ovito_placeholder="‹one of the above›")
@@ -231,9 +237,7 @@ def _choose(data: DataCollection, only_selected: bool) -> _Chosen:
                 "modifier that selects some before this one, such as Select type."
             )
         return _Chosen(np.flatnonzero(selection), centers)
-    if centers is None:
-        return _Chosen(None, None)
-    return _Chosen(np.flatnonzero(centers == np.arange(len(centers))), centers)
+    return _Chosen(bodies_once(centers), centers)
 
 
 def _held_labels(data: DataCollection) -> _Labels | None:
@@ -315,11 +319,14 @@ def show_labels(
 
 def _show_clusters(data: DataCollection, labels: _Labels, chosen: _Chosen) -> None:
     """Put clusters of anything solid into OVITO's data."""
-    particles = chosen.particles
-    system, _ = among_neighbors(as_system(data), Choice(None, particles))
-    label = labels.label if particles is None else labels.label[particles]
-    found = find_clusters(system, label, labels.class_names, workers=torch.get_num_threads())
-    ids = chosen.spread(found.ids, data.particles.count, -1)
+    found = find_clusters(
+        as_system(data),
+        labels.label,
+        labels.class_names,
+        workers=torch.get_num_threads(),
+        neighbors=chosen.particles,
+    )
+    ids = over_bodies(found.ids, chosen.particles, chosen.centers)
     data.particles_.create_property("Cluster", data=ids)
     data.attributes["hoomd_gala.largest_cluster"] = found.largest
     data.attributes["hoomd_gala.n_clusters"] = len(found.sizes)

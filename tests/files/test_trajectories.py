@@ -25,8 +25,8 @@ from hoomd_gala.files import (
     recover,
     trim,
 )
-from hoomd_gala.files.labels import QUANTITIES
 from hoomd_gala.results import Result
+from hoomd_gala.schema import QUANTITIES
 from hoomd_gala.systems import as_system
 
 EVERYTHING = ("label", "confidence", "embedding")

@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 from ...analyzer import Analyzer
 from ...clusters import Clusters, find_clusters
 from ...embedding import Embedded
-from ...files.labels import fill
 from ...neighbors.device_arrays import host_system
 from ...neighbors.environments import check_number
-from ...results import UNKNOWN, Fractions, Result
-from ...selection import Choice, among_neighbors, over_bodies, rigid_centers
+from ...results import UNKNOWN, Fractions, Result, no_clusters
+from ...selection import (
+    Choice,
+    among_neighbors,
+    bodies_once,
+    fill,
+    over_bodies,
+    rigid_centers,
+)
 from ...systems import System
 from .halo import Halo
 from .ranks import collect, on_root, together, which_are_held, with_those_of_others
@@ -74,9 +80,7 @@ def choose_alone(
     if around is not None:
         neighbors = np.flatnonzero(np.isin(tags, around))
     else:
-        centers = rigid_centers(bodies, tags)
-        if centers is not None:
-            neighbors = np.flatnonzero(centers == np.arange(len(centers)))
+        neighbors = bodies_once(rigid_centers(bodies, tags))
     if picked is not None:
         labeled = np.flatnonzero(np.isin(tags, picked))
         if neighbors is not None:
@@ -284,13 +288,11 @@ class Analysis:
             everyone = fill(label, labeled, self.total, UNKNOWN)
             assert positions is not None
             assert types is not None
+            if not self.n_neighbors:
+                return no_clusters(self.total)
             whole = host_system(system._replace(positions=positions, types=types))
-            part, _ = among_neighbors(whole, Choice(None, neighbors))
-            inside = everyone if neighbors is None else everyone[neighbors]
             workers = torch.get_num_threads()
-            ids, sizes = find_clusters(part, inside, class_names, structure, r_max, workers)
-            return Clusters(
-                over_bodies(fill(ids, neighbors, self.total, -1), labeled, centers), sizes
-            )
+            one = find_clusters(whole, everyone, class_names, structure, r_max, workers, neighbors)
+            return one._replace(ids=over_bodies(one.ids, labeled, centers))
 
         return on_root(self.ours, found)

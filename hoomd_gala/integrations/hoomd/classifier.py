@@ -24,10 +24,11 @@ from ...analyzer import Analyzer
 from ...clusters import Clusters
 from ...colors import label_colors
 from ...errors import InputError
-from ...files.labels import CHUNKS, QUANTITIES, add_labels, check_quantities, encode_strings
+from ...files.labels import add_labels, check_quantities, encode_strings
 from ...files.trajectories import append_frame, check_appendable, held_quantities
 from ...neighbors.device_arrays import has_bodies, in_tag_order
 from ...results import UNKNOWN, Fractions, Result
+from ...schema import CHUNKS, QUANTITIES
 from ...selection import over_bodies
 from ...systems import make_system
 from .analysis import (

@@ -205,8 +205,8 @@ class Row(NamedTuple):
 def within(measured: Measured, cutoff: float, name: str) -> Measured:
     """Add labels of template matching under a cutoff of the RMSD; 0 is none."""
     label, rmsd = measured.labelings["PTM"]
-    limited = np.where((rmsd <= cutoff) | (cutoff == 0), label, references.OTHER)
-    return measured._replace(labelings=measured.labelings | {name: Labeling(limited, rmsd)})
+    limited = Labeling(references.within(label, rmsd, cutoff), rmsd)
+    return measured._replace(labelings=measured.labelings | {name: limited})
 
 
 def _frames(measured: Iterable[Measured]) -> list[list[Measured]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.threads import cores, spare_threads
+from study.comparison.names import CLASSICAL, REPORT, SAMPLES
 from study.flow.jobs import (
     ON_CPU,
     Condition,
@@ -18,11 +19,6 @@ from study.flow.jobs import (
     operation,
     summary_folder,
 )
-
-#: Files of a system, as study.reports.scoreboard names them, which loads torch.
-SAMPLES, CLASSICAL = "samples.gsd", "labels-classical.npz"
-
-REPORT = "quality.md"
 
 #: Keys of a state point that do not say how the system is made.
 ABOUT = ("study", "kind", "group", "name", "make")

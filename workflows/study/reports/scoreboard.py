@@ -9,16 +9,14 @@ from tqdm.auto import tqdm
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import replacing, sha256, write_table
-from hoomd_gala.files.models import find_model
+from hoomd_gala.files.models import find_model, load_model
 from study.comparison import labelers, scores
 from study.comparison.labelers import Labeling
+from study.comparison.names import CLASSICAL, REPORT, SAMPLES
 from study.comparison.scores import GroupMean, Knowledge, Measured, Row, Target
 from study.reports import quality_figures, scoreboard_figures
 from study.reports.markdown import markdown, percent
 from study.simulation.samples import read_samples
-
-#: Names of files in the folder of a system.
-SAMPLES, CLASSICAL = "samples.gsd", "labels-classical.npz"
 
 #: Name of a model's labels in their file.
 _MODEL = "model"
@@ -63,12 +61,12 @@ def label_systems(folders: Sequence[SystemFolder], model: str) -> None:
 def gather(folders: Sequence[SystemFolder], models: Mapping[str, str]) -> list[Measured]:
     """Read samples and labels of systems; models by the name that they get."""
     measured = []
+    files = {name: label_file(model) for name, model in models.items()}
     for folder in folders:
         samples = read_samples(folder.path / SAMPLES)
         found = labelers.read_labels(folder.path / CLASSICAL, samples)
-        for name, model in models.items():
-            labels = labelers.read_labels(folder.path / label_file(model), samples)
-            found[name] = labels[_MODEL]
+        for name, file in files.items():
+            found[name] = labelers.read_labels(folder.path / file, samples)[_MODEL]
         for i, sample in enumerate(samples):
             own = {name: parts[i] for name, parts in found.items()}
             measured.append(Measured(folder.group, folder.system, sample, own))
@@ -87,7 +85,7 @@ def named(models: Sequence[str]) -> dict[str, str]:
     if len(found) < len(models):
         raise InputError(f"the models {', '.join(models)} need different file names.")
     for model in models:
-        if not Analyzer(model, device="cpu").class_names:
+        if not load_model(model).info.class_names:
             raise InputError(f"model {model} has no classes; nothing to compare.")
     return found
 
@@ -121,7 +119,7 @@ def run(output: Path, folders: Sequence[SystemFolder], models: Sequence[str]) ->
     classical = list(methods)
     structures = set().union(*(scores.structures_of(part.sample) for part in measured))
     for name, model in by_name.items():
-        methods[name] = scores.model_knowledge(Analyzer(model).model.info, structures)
+        methods[name] = scores.model_knowledge(load_model(model).info, structures)
     rows = scores.score_all(measured, methods)
     output.mkdir(parents=True, exist_ok=True)
     write_table(output / "cutoffs.csv", cutoffs)
@@ -182,7 +180,7 @@ def write(
         *_behind_parts(late),
     ]
     text = "\n".join(parts)
-    with replacing(output / "quality.md") as part:
+    with replacing(output / REPORT) as part:
         part.write_text(text)
     return text
 

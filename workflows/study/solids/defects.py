@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from hoomd_gala.crystals.prototypes import displace
+from hoomd_gala.crystals.stackings import is_cubic, stack
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.systems import Array, System
 from study.simulation.dynamics import Dynamics
@@ -118,21 +119,9 @@ def stacking(
         Put the two particles of the diamond structure on each site.
     """
     kinds = np.array(["ABC".index(letter) for letter in sequence])
-    hexagonal = np.roll(kinds, 1) == np.roll(kinds, -1)
-    a1, a2, height = np.array([1.0, 0, 0]), np.array([0.5, 0.75**0.5, 0]), (2 / 3) ** 0.5
-    i, j = np.divmod(np.arange(side**2), side)
-    layer = i[:, None] * a1 + j[:, None] * a2
-    points = np.concatenate(
-        [layer + kind * (a1 + a2) / 3 + [0, 0, k * height] for k, kind in enumerate(kinds)]
-    )
-    names = ("hP4-C.3", "cF8-C") if diamond else ("hP2-Mg", "cF4-Cu")
-    truth = np.repeat(np.where(hexagonal, *names), len(layer))
-    box = np.array([side, side * 0.75**0.5, len(kinds) * height, 3**-0.5, 0, 0])
-    if diamond:
-        points = np.concatenate([points, points + np.array([0, 0, 0.75 * height])])
-        truth = np.concatenate([truth, truth])
-        points, box = points * (8 / 3) ** 0.5, box * ([(8 / 3) ** 0.5] * 3 + [1] * 3)
-    system = System(points, box, np.zeros(len(points), np.int64))
+    system = stack(kinds, side, diamond)
+    cubic, hexagonal = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
+    truth = np.where(is_cubic(kinds), cubic, hexagonal)[system.types]
     yield from _moved(uniform(sequence, system, "")._replace(truth=truth), levels, seed)
 
 

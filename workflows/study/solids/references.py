@@ -63,6 +63,11 @@ def ovito_data(system: System) -> DataCollection:
     return data
 
 
+def within(label: Labels, rmsd: NDArray[np.floating], cutoff: float) -> Labels:
+    """Labels of template matching under an RMSD cutoff, (N,); 0 for no limit."""
+    return np.where((rmsd <= cutoff) | (cutoff == 0), label, OTHER)
+
+
 class TemplateMatch(NamedTuple):
     """Polyhedral template matching of all particles.
 
@@ -82,7 +87,7 @@ class TemplateMatch(NamedTuple):
 
     def within(self, cutoff: float) -> Labels:
         """Labels under an RMSD cutoff, (N,); 0 for no limit."""
-        return np.where((self.rmsd <= cutoff) | (cutoff == 0), self.label, OTHER)
+        return within(self.label, self.rmsd, cutoff)
 
 
 def template_matching(
