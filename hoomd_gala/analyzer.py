@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .decision import label_embeddings
+from .decision import label_embeddings, surround, surround_embedded
 from .embedding import Embedded, SystemEmbedder
 from .errors import InputError
 from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
 from .neighbors.device_arrays import device_system, host_system
-from .networks import FrameClassifier
+from .networks import Context, FrameClassifier
 from .networks.kernels import use
 from .results import UNKNOWN, Result, unlabeled
 from .selection import among_neighbors, bodies_once, choose, frame_centers
@@ -189,17 +189,58 @@ class Analyzer:
 
     def label(self, embedded: Embedded) -> Result:
         """Labels of particles that have been embedded."""
-        network, embedder = self.model.network, self.embedder
+        embedder = self.embedder
+        rings = surround_embedded(embedder.rings, embedded, embedder.is_compiled)
+        return self._label(embedded.own, rings)
+
+    def _label(self, own: Tensor, rings: Sequence[Tensor]) -> Result:
+        """Labels of (m, D) embeddings and the rings around them."""
+        network = self.model.network
         if self.class_names:
             assert isinstance(network, FrameClassifier)
-            label, confidence = label_embeddings(
-                network, self.model.info, embedded, embedder.is_compiled
-            )
+            label, confidence = label_embeddings(network, self.model.info, own, rings)
         else:
-            label = torch.full((len(embedded.own),), UNKNOWN, dtype=torch.int32)
-            confidence = torch.zeros(len(embedded.own))
-        labels, confidences, embedding = _on_host(label, confidence, embedded.own)
+            label = torch.full((len(own),), UNKNOWN, dtype=torch.int32)
+            confidence = torch.zeros(len(own))
+        labels, confidences, embedding = _on_host(label, confidence, own)
         return Result(labels, confidences, embedding, self.class_names)
+
+    def surround_known(
+        self,
+        context: Context,
+        everyone: NDArray[np.float32],
+        neighbors: NDArray[np.int32],
+        particles: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """Hidden units of a ring around particles whose neighbors are known.
+
+        Parameters
+        ----------
+        context : Context
+            One of the network's rings.
+        everyone : (N, width)
+            Embeddings or, for the second ring, the first ring, where they are needed.
+        neighbors : (k, n) int32
+            Rows of the neighbors of the first k.
+        particles : (m,) int64
+            Those of the k around which the ring is.
+
+        Returns
+        -------
+        (m, size) float32
+        """
+        own, all_values, near = (
+            torch.as_tensor(array, device=self.device)
+            for array in (everyone[particles], everyone, neighbors[particles])
+        )
+        with use(self.kernels):
+            around = surround(context, own, all_values, near, self.embedder.is_compiled)
+        return around.cpu().numpy()
+
+    def label_known(self, own: NDArray[np.float32], *rings: NDArray[np.float32]) -> Result:
+        """Labels of (m, D) embeddings and the rings around them, (m, size) each."""
+        embedding, *around = (torch.as_tensor(x, device=self.device) for x in (own, *rings))
+        return self._label(embedding, around)
 
     def embed_system(self, system: System) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Embeddings of all particles, and the indices of their neighbors.
@@ -209,8 +250,8 @@ class Analyzer:
         (N, D) float32, (N, n) int32
         """
         with use(self.kernels):
-            embedding, _, neighbors = self.embedder.embed(system)
-        return embedding.cpu().numpy(), neighbors.cpu().numpy()
+            found = self.embedder.embed(system)
+        return found.everyone.cpu().numpy(), found.neighbors.cpu().numpy()
 
     def embed_known(
         self,

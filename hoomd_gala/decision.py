@@ -1,6 +1,6 @@
 """From embeddings to labels: the classifier's head and the decision rule."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,9 +14,7 @@ from .networks.inference import surroundings as host_surroundings
 from .results import UNKNOWN
 
 
-def decide(
-    logits: Tensor, info: ModelInfo, familiarity: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def decide(logits: Tensor, info: ModelInfo) -> tuple[Tensor, Tensor]:
     """Labels and confidences from a model's logits.
 
     Parameters
@@ -26,8 +24,6 @@ def decide(
     info : ModelInfo
         Gives the temperature, the confidence that a label requires, and the classes that are
         withheld, which count as unknown.
-    familiarity : (B,), optional
-        Multiplies the probabilities of the classes; the rest is that of an unknown structure.
 
     Returns
     -------
@@ -35,8 +31,6 @@ def decide(
         Index of the most likely class, -1 where none is likely enough, and its probability.
     """
     known = torch.softmax(logits / info.temperature, dim=-1)[:, : len(info.class_names)]
-    if familiarity is not None:
-        known = known * familiarity.unsqueeze(-1)
     if info.withheld:
         named = [name not in info.withheld for name in info.class_names]
         known = known * torch.tensor(named, device=known.device)
@@ -48,8 +42,59 @@ def decide(
 
 
 @torch.inference_mode()
+def surround(
+    context: Context, own: Tensor, everyone: Tensor, neighbors: Tensor, compiled: bool = False
+) -> Tensor:
+    """Summarize what surrounds particles in one ring.
+
+    Parameters
+    ----------
+    context : Context
+        Of the ring.
+    own : (m, width) float32
+        Embeddings of the particles or, for the second ring, the first ring around them.
+    everyone : (k, width) float32
+        The same of those that are neighbors.
+    neighbors : (m, n) int32
+        Rows of ``everyone``.
+    compiled : bool
+        Whether compiled kernels may replace the context on the CPU.
+
+    Returns
+    -------
+    (m, size) float32
+    """
+    if own.is_cuda:
+        return device_surroundings(context, own, everyone, neighbors)
+    around = own.new_empty(len(own), context.own.out_features)
+    other = context.other(everyone).numpy() if compiled else None
+    for rows in _pieces(own):
+        near = neighbors[rows]
+        if other is None:
+            around[rows] = context(own[rows], everyone[near.long()])
+        else:
+            found = host_surroundings(context, own[rows].numpy(), other, near.numpy())
+            around[rows] = torch.from_numpy(found)
+    return around
+
+
+def surround_embedded(
+    rings: Sequence[Context], embedded: Embedded, compiled: bool = False
+) -> list[Tensor]:
+    """(m, size) hidden units of each ring around m embedded particles, from the inside out."""
+    values, neighbors, own = embedded.everyone, embedded.neighbors, slice(embedded.asked)
+    found = []
+    for context in rings:
+        # the inner of two rings is that of all who are neighbors in the outer one
+        values = surround(context, values[: len(neighbors)], values, neighbors, compiled)
+        found.append(values[own])
+        neighbors = neighbors[own]
+    return found
+
+
+@torch.inference_mode()
 def label_embeddings(
-    network: FrameClassifier, info: ModelInfo, embedded: Embedded, compiled: bool = False
+    network: FrameClassifier, info: ModelInfo, own: Tensor, rings: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Labels and confidences of embedded particles.
 
@@ -59,43 +104,24 @@ def label_embeddings(
         Where the embeddings are.
     info : ModelInfo
         Of the network.
-    embedded : Embedded
-        Of m particles.
-    compiled : bool
-        Whether compiled kernels may replace the context on the CPU.
+    own : (m, D) float32
+        Embeddings of the particles.
+    rings : sequence of (m, size) float32
+        What surrounds them, for each of the network's rings.
 
     Returns
     -------
     (m,) int32, (m,) float32
     """
-    own = embedded.own
     label = torch.empty(len(own), dtype=torch.int32, device=own.device)
     confidence = torch.empty(len(own), device=own.device)
-    around = None
-    if network.context is not None:
-        around = _surroundings(network.context, embedded, compiled)
-    chunk = DEVICE_CHUNK if own.is_cuda else CHUNK
-    for start in range(0, len(own), chunk):
-        rows = slice(start, start + chunk)
-        units = own[rows] if around is None else torch.cat((own[rows], around(rows)), dim=-1)
-        hidden = network.classify[:-1](units)
-        familiarity = None if network.familiarity is None else network.familiarity(hidden)
-        logits = network.classify[-1](hidden)
-        label[rows], confidence[rows] = decide(logits, info, familiarity)
+    for rows in _pieces(own):
+        logits = network.name(own[rows], *(ring[rows] for ring in rings))
+        label[rows], confidence[rows] = decide(logits, info)
     return label, confidence
 
 
-def _surroundings(
-    context: Context, embedded: Embedded, compiled: bool
-) -> Callable[[slice], Tensor]:
-    """Return a function that gives the context's hidden units for rows of particles."""
-    own, everyone, neighbors = embedded
-    if compiled:
-        other = context.other(everyone).numpy()
-        return lambda rows: torch.from_numpy(
-            host_surroundings(context, own[rows].numpy(), other, neighbors[rows].numpy())
-        )
-    if own is everyone and own.is_cuda:
-        around = device_surroundings(context, everyone, neighbors)
-        return lambda rows: around[rows]
-    return lambda rows: context(own[rows], everyone[neighbors[rows].long()])
+def _pieces(rows: Tensor) -> Iterator[slice]:
+    """Slices of some rows at a time."""
+    chunk = DEVICE_CHUNK if rows.is_cuda else CHUNK
+    return (slice(start, start + chunk) for start in range(0, len(rows), chunk))

@@ -19,7 +19,7 @@ from .neighbors import device_search as cells
 from .neighbors.boundaries import vacuum_box
 from .neighbors.device_arrays import host_system
 from .neighbors.environments import N_NEIGHBORS, PeriodicTree, check_number, scale_bonds
-from .networks import encode_types
+from .networks import Context, FrameClassifier, encode_types
 from .networks.inference import CHUNK as DEVICE_CHUNK
 from .networks.inference import Embedder, device_embedder, embeds
 from .systems import System
@@ -50,21 +50,27 @@ class Piece(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """Embeddings of particles and of their neighbors, on the network's device.
+    """Embeddings of particles and of those around them, on the network's device.
 
     Attributes
     ----------
-    own : (m, D) float32
-        Of the particles asked for.
     everyone : (k, D) float32
-        Of these and of their neighbors.
-    neighbors : (m, n) int32
-        Rows of ``everyone``.
+        Of the m particles asked for, then of their other neighbors and, for two rings, then of the
+        other neighbors of all these.
+    neighbors : (p, n) int32
+        Rows of ``everyone``, for its first p: those asked for and, for two rings, their neighbors.
+    asked : int
+        Their number m.
     """
 
-    own: Tensor
     everyone: Tensor
     neighbors: Tensor
+    asked: int
+
+    @property
+    def own(self) -> Tensor:
+        """(m, D) float32: embeddings of the particles asked for."""
+        return self.everyone[: self.asked]
 
 
 def host_pieces(
@@ -132,25 +138,37 @@ class SystemEmbedder:
         """Whether compiled kernels replace the network on the CPU."""
         return self._on_cpu is not None
 
+    @property
+    def rings(self) -> tuple[Context, ...]:
+        """What of a particle's surroundings its label depends on, from the inside out."""
+        return self.network.rings if isinstance(self.network, FrameClassifier) else ()
+
     def embed(
         self,
         system: System,
         particles: NDArray[np.int64] | None = None,
     ) -> Embedded:
-        """Embeddings of particles of a system in the host's memory, and of their neighbors.
+        """Embeddings of particles of a system in the host's memory, and of those around them.
 
         Parameters
         ----------
         system : System
             All particles, each of which may be a neighbor.
         particles : (m,) int, optional
-            Those asked for, in this order; all if not given. Their neighbors are embedded as well.
+            Those asked for, in this order; all if not given. Those on which their labels depend are
+            embedded as well.
 
         Raises
         ------
         InputError
             If there are too few particles, or more types than the model distinguishes.
         """
+        return self._embed_within(system, particles, len(self.rings))
+
+    def _embed_within(
+        self, system: System, particles: NDArray[np.int64] | None, rings: int
+    ) -> Embedded:
+        """Embeddings of particles, and of those in some rings of neighbors around them."""
         check_types(system.types, self.info.core.max_types)
         check_number(system)
         tree = PeriodicTree.build(system.positions, vacuum_box(system))
@@ -164,17 +182,21 @@ class SystemEmbedder:
         if particles is None:
             # particles near each other come together: they have neighbors in common
             everyone, neighbors = embedded(tree.order, tree.order)
-            return Embedded(everyone, everyone, neighbors)
-        particles = np.array(particles, np.int64)
-        rows = np.arange(len(particles))
-        wanted = np.empty((len(particles), 1 + N_NEIGHBORS), np.int64)
-        wanted[:, 0] = particles
-        for piece in host_pieces(tree, particles, rows):
-            wanted[piece.rows, 1:] = piece.neighbors
-        needed, places = np.unique(wanted, return_inverse=True)
+            return Embedded(everyone, neighbors, len(everyone))
+        needed = np.array(particles, np.int64)
+        near = np.empty((0, N_NEIGHBORS), np.int64)
+        for _ in range(rings):
+            added = needed[len(near) :]
+            found = [near, *(piece.neighbors.numpy() for piece in host_pieces(tree, added, added))]
+            near = np.concatenate(found)
+            is_new = np.zeros(len(system.positions), bool)
+            is_new[near] = True
+            is_new[needed] = False
+            needed = np.concatenate((needed, np.flatnonzero(is_new)))
+        row_of = np.empty(len(system.positions), np.int32)
+        row_of[needed] = np.arange(len(needed))
         everyone, _ = embedded(needed, np.arange(len(needed)))
-        indices = torch.as_tensor(places.reshape(wanted.shape), device=self.device)
-        return Embedded(everyone[indices[:, 0]], everyone, indices[:, 1:].int())
+        return Embedded(everyone, torch.as_tensor(row_of[near], device=self.device), len(particles))
 
     def embed_known(
         self,
@@ -217,8 +239,9 @@ class SystemEmbedder:
         self, system: System, particles: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embeddings (m, D) of some particles, and of their neighbors (m, n, D)."""
-        own, everyone, neighbors = self.embed(system, particles)
-        return own.cpu().numpy(), everyone[neighbors.long()].cpu().numpy()
+        found = self._embed_within(system, particles, rings=1)
+        around = found.everyone[found.neighbors.long()]
+        return found.own.cpu().numpy(), around.cpu().numpy()
 
     def embed_on_device(self, system: System) -> Embedded:
         """Embeddings of all particles, with everything up to them on the network's device.
@@ -241,7 +264,7 @@ class SystemEmbedder:
         length = self.info.length(lambda: cells.shortest_distance(positions, box))
         pieces = device_pieces(positions, box)
         everyone, neighbors = self._embed(pieces, types, length, len(positions))
-        return Embedded(everyone, everyone, neighbors)
+        return Embedded(everyone, neighbors, len(everyone))
 
     @torch.inference_mode()
     def _embed(

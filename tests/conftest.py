@@ -15,12 +15,13 @@ from unrun import (  # noqa: F401 (hooks of pytest)
 )
 
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.embedding import SystemEmbedder
 from hoomd_gala.files.models import Model, ModelInfo, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.learning import datasets
 from hoomd_gala.learning.fitting import fit
 from hoomd_gala.learning.training import TrainingConfig
-from hoomd_gala.networks import CoreConfig, make_network
+from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit, make_network
 from hoomd_gala.systems import System, make_system
 
 HAS_HOOMD = importlib.util.find_spec("hoomd") is not None
@@ -98,6 +99,15 @@ def gas(n: int, rng: np.random.Generator) -> System:
     return make_system(rng.uniform(-5, 5, size=(n, 3)), box)
 
 
+def melting(n: int, rng: np.random.Generator) -> System:
+    """A bcc crystal whose particles are displaced the more the higher they are."""
+    system = crystal(unit_cell("cI2-W"), n)
+    height = system.positions[:, 2:] / system.box[2] + 0.5
+    return make_system(
+        system.positions + 0.3 * height * rng.normal(size=(len(height), 3)), system.box
+    )
+
+
 @pytest.fixture(scope="session")
 def trained() -> Model:
     """A small network that distinguishes fcc, bcc and a random gas, trained in seconds."""
@@ -123,6 +133,49 @@ def model_path(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The small network as a file."""
     path = tmp_path_factory.mktemp("models") / "small.safetensors"
     save_model(path, trained)
+    return path
+
+
+@pytest.fixture(scope="session")
+def two_rings(trained: Model) -> Model:
+    """A model that looks at two rings and asks for order; its head is random, but labels vary."""
+    names = ("a", "b", "disordered", "c")
+    info = ModelInfo(
+        trained.info.core, names, context=12, knows_unknown=True, rings=2, asks_order=True
+    )
+    torch.manual_seed(6)
+    network = info.make_network().eval().requires_grad_(False)
+    assert isinstance(network, FrameClassifier)
+    inherit(network, trained.network)
+    sample = melting(800, np.random.default_rng(9))
+    found = SystemEmbedder(trained, torch.device("cpu")).embed(sample)
+    values, neighbors = found.everyone, found.neighbors.long()
+
+    def spread(layer: torch.nn.Module, inputs: torch.Tensor, width: float) -> None:
+        """Let the outputs of a linear layer vary by a width around 0."""
+        assert isinstance(layer, torch.nn.Linear)
+        layer.bias.zero_()
+        layer.weight.mul_(width / layer(inputs).std(0)[:, None])
+        layer.bias.sub_(layer(inputs).mean(0))
+
+    seen = [values]
+    for ring in network.rings:
+        spread(ring.own, values, 1)
+        spread(ring.other, values, 1)
+        values = ring(values, values[neighbors])
+        seen.append(values)
+    spread(network.classify[0], torch.cat(seen, -1), 1)
+    hidden = network.hidden(*seen)
+    spread(network.classify[-1], hidden, 3)
+    network.classify[-1].bias[names.index("disordered")] -= 4
+    return Model(network, info)
+
+
+@pytest.fixture(scope="session")
+def two_rings_path(two_rings: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It as a file."""
+    path = tmp_path_factory.mktemp("models") / "two-rings.safetensors"
+    save_model(path, two_rings)
     return path
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hoomd_gala import decision
-from hoomd_gala.decision import decide, label_embeddings
+from hoomd_gala.decision import decide, label_embeddings, surround_embedded
 from hoomd_gala.embedding import Embedded
 from hoomd_gala.files.models import ModelInfo
 from hoomd_gala.networks import CoreConfig, FrameClassifier
@@ -54,15 +54,6 @@ def test_the_output_for_the_unknown_competes_with_the_classes_and_has_no_label()
     assert confidence.tolist() == pytest.approx([0.4, 0.4], rel=1e-5)
 
 
-def test_what_is_unfamiliar_is_unknown():
-    info = described(*"ab", knows_unknown=True)
-    logits = logits_of([0.8, 0.1, 0.1]).repeat(3, 1)
-    label, confidence = decide(logits, info, torch.tensor([1.0, 0.6, 0.5]).double())
-    # of 0.54 for the classes in the second row, 0.48 is for the first; in the third 0.40 of 0.45
-    assert confidence.tolist() == pytest.approx([0.8, 0.48, 0.4])
-    assert label.tolist() == [0, 0, -1]
-
-
 def test_withheld_classes_are_not_named():
     info = described(*"abc", withheld=("b",), unknown_below=0.25)
     label, confidence = decide(logits_of([0.2, 0.7, 0.1], [0.6, 0.3, 0.1]), info)
@@ -76,25 +67,26 @@ def test_withheld_classes_are_not_named():
     assert label.tolist() == [-1]
 
 
-@pytest.mark.parametrize("context", [0, 8])
-def test_embeddings_are_labeled_piece_by_piece_as_at_once(context, monkeypatch):
+@pytest.mark.parametrize(("context", "rings"), [(0, 1), (8, 1), (8, 2), (20, 2)])
+def test_embeddings_are_labeled_piece_by_piece_as_at_once(context, rings, monkeypatch):
     torch.manual_seed(1)
-    info = ModelInfo(CORE, ("a", "b", "c"), context=context, knows_unknown=True)
+    info = ModelInfo(CORE, ("a", "b", "c"), context=context, rings=rings, knows_unknown=True)
     network = info.make_network().eval().requires_grad_(False)
     assert isinstance(network, FrameClassifier)
-    own = 3 * torch.randn(100, CORE.width)
+    embedding = 3 * torch.randn(100, CORE.width)
+    # the first 30 have neighbors among the first 60 only
     neighbors = torch.randint(100, (100, 20), dtype=torch.int32)
-    hidden = network.hidden(own, own[neighbors.long()])
+    neighbors[:30] %= 60
     with torch.no_grad():
-        network.familiarity.limit.fill_(network.familiarity.distance(hidden).median())
-    expected = decide(network.classify[-1](hidden), info, network.familiarity(hidden))
+        network.classify[-1].weight.mul_(10)  # confident of some
+    expected = decide(network.name(embedding, *network.surround(embedding, neighbors.long())), info)
     assert {-1, 0, 1, 2} >= set(expected[0].tolist()) > {-1}
     monkeypatch.setattr(decision, "CHUNK", 33)
-    everybody = torch.arange(100)
-    # some of the particles have neighbors among the others
-    for rows, compiled in itertools.product((everybody, everybody[30:]), (False, True)):
-        part = Embedded(own[rows], own, neighbors[rows])
-        label, confidence = label_embeddings(network, info, part, compiled)
+    some = Embedded(embedding, neighbors[: 60 if rings == 2 else 30], 30)
+    everyone = Embedded(embedding, neighbors, 100)
+    for part, compiled in itertools.product((everyone, some), (False, True)):
+        around = surround_embedded(network.rings, part, compiled)
+        label, confidence = label_embeddings(network, info, part.own, around)
         assert (label.dtype, confidence.dtype) == (torch.int32, torch.float32)
-        np.testing.assert_array_equal(label, expected[0][rows])
-        np.testing.assert_allclose(confidence, expected[1][rows], atol=1e-5)
+        np.testing.assert_array_equal(label, expected[0][: part.asked])
+        np.testing.assert_allclose(confidence, expected[1][: part.asked], atol=1e-5)

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from ..errors import InputError
 from ..neighbors.environments import LENGTH_CONVENTIONS, N_NEIGHBORS
 from ..networks import CoreConfig, Network, make_network
+from ..results import DISORDERED
 from .atomic import replacing
 
 #: Key of the JSON description in the file's header.
@@ -27,7 +28,7 @@ _KEY = "hoomd_gala"
 
 #: Version of the description. Files of version 1, which did not say so, have no length convention:
 #: theirs is "mean" without a length scale and "absolute" with one.
-FORMAT = 2
+FORMAT = 3
 
 #: Where shipped models lie inside an installed package, and in a checkout.
 _INSTALLED = Path(__file__).parents[1] / "weights"
@@ -63,9 +64,13 @@ class ModelInfo:
     context : int
         Hidden units through which the embeddings of neighbors affect the label; 0 labels each
         environment by itself.
+    rings : int
+        1 if these are the neighbors of a particle, 2 if the neighbors of its neighbors count too.
     knows_unknown : bool
-        The network has one more output than there are classes, for structures without a name, and
-        measures how familiar a particle is.
+        The network has one more output than there are classes, for structures without a name.
+    asks_order : bool
+        Whether a particle is disordered is an output of its own; see
+        :class:`~hoomd_gala.networks.FrameClassifier`.
     n_neighbors : int
         Bonds of an environment.
     withheld : tuple of str
@@ -89,6 +94,8 @@ class ModelInfo:
     length_convention: str = "mean"
     n_neighbors: int = N_NEIGHBORS
     withheld: tuple[str, ...] = ()
+    rings: int = 1
+    asks_order: bool = False
 
     def __post_init__(self) -> None:
         if self.length_convention not in LENGTH_CONVENTIONS:
@@ -102,6 +109,10 @@ class ModelInfo:
             raise ValueError(f"it takes {self.n_neighbors} neighbors, not {N_NEIGHBORS}")
         if not set(self.withheld) <= set(self.class_names):
             raise ValueError(f"withheld classes {self.withheld} are not all among its classes")
+        if self.rings not in (1, 2):
+            raise ValueError(f"it has {self.rings} rings of neighbors, not 1 or 2")
+        if self.asks_order and DISORDERED not in self.class_names:
+            raise ValueError(f"it asks for order and has no class {DISORDERED!r}")
 
     def length(self, shortest: Callable[[], float]) -> float | None:
         """Return the length that bonds of a system are divided by.
@@ -123,8 +134,8 @@ class ModelInfo:
     def make_network(self) -> Network:
         """Make the network that the description is of, with random weights."""
         n_outputs = len(self.class_names) + self.knows_unknown
-        familiar = len(self.class_names) if self.knows_unknown else 0
-        return make_network(self.task, self.core, n_outputs, self.context, familiar)
+        disordered = self.class_names.index(DISORDERED) if self.asks_order else None
+        return make_network(self.task, self.core, n_outputs, self.context, self.rings, disordered)
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,8 @@ def _read_description(text: str) -> ModelInfo:
     version = description.pop("format", 1)
     if version > FORMAT:
         raise ValueError(f"its format is {version}, and this version reads up to {FORMAT}")
+    if version < 3 and description.get("knows_unknown"):
+        raise ValueError("it measures how familiar particles are, which only format 2 did")
     if version == 1 and description.get("length_scale") is not None:
         description["length_convention"] = "absolute"
     description["core"] = CoreConfig(**description["core"])

@@ -5,7 +5,7 @@ from .autoencoder import Autoencoder, AxisAttention, Reconstruction, nearest_fra
 from .bond_classifier import BondClassifier
 from .core import Core, CoreConfig, Network, encode_types
 from .denoiser import Denoiser
-from .frame_classifier import Context, Familiarity, FrameClassifier
+from .frame_classifier import Context, FrameClassifier
 from .tasks import NETWORKS, convert_types, inherit, make_network
 from .vector_regressor import VectorRegressor
 
@@ -19,7 +19,6 @@ __all__ = [
     "Core",
     "CoreConfig",
     "Denoiser",
-    "Familiarity",
     "FrameClassifier",
     "Network",
     "Reconstruction",

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from .algebra import pair_products
 from .attention import InvariantAttention, mlp
@@ -25,53 +26,16 @@ class Context(nn.Module):
         """Return hidden units: see the class."""
         return torch.relu(self.own(embedding).unsqueeze(-2) + self.other(around)).mean(-2)
 
+    def within(self, embedding: Tensor, neighbors: Tensor) -> Tensor:
+        """(N, size) hidden units of all particles of whole systems.
 
-class Familiarity(nn.Module):
-    """How similar a particle is to the training data.
-
-    From the Mahalanobis distance of the hidden units that the logits are computed from to the
-    nearest class, under one covariance for all classes (Lee et al., arXiv 1807.03888). Classifiers
-    are confident even of what is unlike anything that they learned; this distance is then large.
-    ``forward(hidden)`` takes (B, size) and returns (B,): 1 for the familiar, 1/2 at the limit, 0
-    far beyond.
-    """
-
-    whitening: Tensor
-    centers: Tensor
-    limit: Tensor
-
-    #: Share of the limit over which familiarity falls.
-    _WIDTH = 0.1
-
-    def __init__(self, n_classes: int, size: int) -> None:
-        super().__init__()
-        self.register_buffer("whitening", torch.eye(size))
-        self.register_buffer("centers", torch.zeros(n_classes, size))
-        self.register_buffer("limit", torch.tensor(torch.inf))
-
-    def distance(self, hidden: Tensor) -> Tensor:
-        """(B,) squared distance to the nearest class."""
-        return torch.cdist(hidden @ self.whitening, self.centers).min(dim=-1).values.square()
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Return familiarities: see the class."""
-        return torch.sigmoid((1 - self.distance(hidden) / self.limit) / self._WIDTH)
-
-    def fit(self, hidden: Tensor, labels: Tensor) -> None:
-        """Learn centers and covariance from hidden units (M, size) and their classes (M,)."""
-        n_classes, size = self.centers.shape
-        counts = torch.bincount(labels, minlength=n_classes).unsqueeze(-1)
-        sums = torch.zeros(n_classes, size, dtype=torch.float64)
-        means = sums.index_add_(0, labels, hidden.double()) / counts.clamp(min=1)
-        spread = hidden.double() - means[labels]
-        covariance = spread.T @ spread / len(spread)
-        # hidden units that never change would make any change infinitely far
-        floor = 1e-4 * covariance.diagonal().mean() * torch.eye(size, dtype=torch.float64)
-        whitening = torch.linalg.inv(torch.linalg.cholesky(covariance + floor)).T
-        # a class without examples is infinitely far
-        centers = (means @ whitening).where(counts > 0, 1e6)
-        self.whitening.copy_(whitening)
-        self.centers.copy_(centers)
+        From their embeddings (N, width) and the rows of their neighbors, (N, n) int64: each
+        embedding is mapped once, not for every neighbor that it is of.
+        """
+        around = nn.functional.embedding(neighbors, self.other(embedding))
+        # in place, as reading and writing memory takes most of the time
+        around += self.own(embedding).unsqueeze(-2)
+        return around.relu_().mean(-2)
 
 
 class FrameClassifier(Network):
@@ -81,20 +45,36 @@ class FrameClassifier(Network):
     they are computed from. Neither changes when the bonds are rotated or permuted.
 
     With ``context``, a number of hidden units, the logits depend on the embeddings of the neighbors
-    as well: :meth:`embed` all environments first, then call :meth:`name`. With ``familiar``, a
-    number of classes, it says how familiar a particle is.
+    as well, and with two ``rings`` on those of the neighbors' neighbors: :meth:`embed` all
+    environments first, then :meth:`surround` them, then call :meth:`name`.
+
+    With ``disordered``, the index of the class of what has no order, this class is a question of
+    its own: its output decides whether a particle is disordered, and the others which structure an
+    ordered particle has. Logits are the logarithms of the probabilities of all classes then.
     """
 
     def __init__(
-        self, config: CoreConfig, n_classes: int, context: int = 0, familiar: int = 0
+        self,
+        config: CoreConfig,
+        n_classes: int,
+        context: int = 0,
+        rings: int = 1,
+        disordered: int | None = None,
     ) -> None:
         super().__init__(config)
         self.pool = InvariantAttention(config.width, config.hidden, reduce=True)
         self.norm = nn.LayerNorm(config.width)
         self.context = Context(config.width, context) if context else None
+        self.wider = Context(context, context) if context and rings == 2 else None
         size = config.hidden + 2 * context
-        self.classify = mlp(config.width + context, size, n_classes)
-        self.familiarity = Familiarity(familiar, size) if familiar else None
+        width = config.width + len(self.rings) * context
+        self.classify = mlp(width, size, n_classes)
+        self.disordered = disordered
+
+    @property
+    def rings(self) -> tuple[Context, ...]:
+        """What surrounds a particle, from the inside out: each is of the one before it."""
+        return tuple(ring for ring in (self.context, self.wider) if ring is not None)
 
     def embed(self, bonds: Tensor, types: Tensor) -> Tensor:
         """(B, width) values that the logits are computed from."""
@@ -102,17 +82,48 @@ class FrameClassifier(Network):
         embedding: Tensor = self.norm(self.pool(pair_products(vectors), values))
         return embedding
 
-    def hidden(self, embedding: Tensor, around: Tensor | None = None) -> Tensor:
-        """(B, size) hidden units of the head, from embeddings and those of their neighbors."""
-        if self.context is not None:
-            embedding = torch.cat((embedding, self.context(embedding, around)), dim=-1)
-        hidden: Tensor = self.classify[:-1](embedding)
+    def surround(self, embedding: Tensor, neighbors: Tensor) -> list[Tensor]:
+        """(N, size) hidden units of each ring around all particles of whole systems.
+
+        Parameters
+        ----------
+        embedding : (N, width)
+            Of all particles.
+        neighbors : (N, n) int64
+            Rows of the neighbors of each.
+        """
+        found: list[Tensor] = []
+        for ring in self.rings:
+            embedding = ring.within(embedding, neighbors)
+            found.append(embedding)
+        return found
+
+    def hidden(self, embedding: Tensor, *rings: Tensor) -> Tensor:
+        """(B, size) hidden units of the head, from embeddings and what surrounds them."""
+        hidden: Tensor = self.classify[:-1](torch.cat((embedding, *rings), dim=-1))
         return hidden
 
-    def name(self, embedding: Tensor, around: Tensor | None = None) -> Tensor:
-        """(B, n_classes) logits of embeddings, given those of their neighbors (B, n, width)."""
-        logits: Tensor = self.classify[-1](self.hidden(embedding, around))
-        return logits
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(B, n_classes) logits, from hidden units of the head."""
+        outputs: Tensor = self.classify[-1](hidden)
+        if self.disordered is None:
+            return outputs
+        asked = outputs[:, self.disordered]
+        index = torch.tensor([self.disordered], device=outputs.device)
+        others = outputs.index_fill(-1, index, -torch.inf)
+        structures = torch.log_softmax(others, dim=-1) + logsigmoid(-asked).unsqueeze(-1)
+        return torch.cat(
+            (
+                structures[:, : self.disordered],
+                logsigmoid(asked).unsqueeze(-1),
+                structures[:, self.disordered + 1 :],
+            ),
+            dim=-1,
+        )
+
+    def name(self, embedding: Tensor, *rings: Tensor) -> Tensor:
+        """(B, n_classes) logits of embeddings, given what surrounds them."""
+        return self.logits(self.hidden(embedding, *rings))
 
     def forward(self, bonds: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and embeddings: see the class."""

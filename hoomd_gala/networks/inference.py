@@ -144,29 +144,33 @@ def surroundings(
     return around
 
 
-def device_surroundings(context: Context, everybody: Tensor, neighbors: Tensor) -> Tensor:
-    """Summarize what surrounds all particles, as a context does, on any device.
+def device_surroundings(
+    context: Context, embedding: Tensor, everyone: Tensor, neighbors: Tensor
+) -> Tensor:
+    """Summarize what surrounds particles, as a context does, on any device.
 
     Parameters
     ----------
-    everybody : (N, width)
-        Embeddings.
-    neighbors : (N, n) int32
-        Indices of the neighbors of each particle.
+    embedding : (m, width)
+        Of the particles.
+    everyone : (N, width)
+        Embeddings of those that may be neighbors.
+    neighbors : (m, n) int32
+        Rows of ``everyone``.
 
     Returns
     -------
-    (N, size)
+    (m, size)
     """
-    device = everybody.device
+    device = everyone.device
     if device.type == "cuda" and takes_compiled(
-        device, everybody.dtype, "surroundings", lambda: surroundings_error(device)
+        device, everyone.dtype, "surroundings", lambda: surroundings_error(device)
     ):
-        own, other = context.own(everybody), context.other(everybody)
+        own, other = context.own(embedding), context.other(everyone)
         around: Tensor = kernels.surroundings(own, other, neighbors, device)
         return around
-    parts = zip(torch.split(everybody, CHUNK), torch.split(neighbors, CHUNK), strict=True)
-    return torch.cat([context(own, everybody[near.long()]) for own, near in parts])
+    parts = zip(torch.split(embedding, CHUNK), torch.split(neighbors, CHUNK), strict=True)
+    return torch.cat([context(own, everyone[near.long()]) for own, near in parts])
 
 
 def embedding_error(device: torch.device, tied: bool, pooled: bool) -> dict[str, float]:

@@ -21,12 +21,17 @@ NETWORKS: dict[str, type[Network]] = {
 
 
 def make_network(
-    task: str, config: CoreConfig, n_classes: int = 0, context: int = 0, familiar: int = 0
+    task: str,
+    config: CoreConfig,
+    n_classes: int = 0,
+    context: int = 0,
+    rings: int = 1,
+    disordered: int | None = None,
 ) -> Network:
     """Network of a task, with random weights; the numbers are for :class:`FrameClassifier`."""
     kind = NETWORKS[task]
     if issubclass(kind, FrameClassifier):
-        return kind(config, n_classes, context, familiar)
+        return kind(config, n_classes, context, rings, disordered)
     return kind(config)
 
 

@@ -127,6 +127,13 @@ def embed(network: Any, bonds: Tensor, types: Tensor, batch: int) -> Tensor:
         return torch.cat([network.embed(*part) for part in parts])
 
 
+def logits(network: Any, embedding: Tensor) -> Tensor:
+    """Logits of environments, each its own and only neighbor."""
+    itself = torch.arange(len(embedding), device=embedding.device).unsqueeze(1)
+    found: Tensor = network.name(embedding, *network.surround(embedding, itself))
+    return found
+
+
 def fastest(network: Any, bonds: Tensor, types: Tensor) -> float:
     """Time for all environments with the batches that suit a network best."""
     some = slice(0, 2 * max(BATCHES))
@@ -151,7 +158,7 @@ def inference(name: str, network: FrameClassifier, bonds: Tensor, wanted: str) -
     few = slice(0, 2048)
     with torch.no_grad():
         ours, theirs = (
-            net.classify[-1](net.hidden(values, values.unsqueeze(1)))
+            logits(net, values)
             for net in (fused, library)
             for values in [embed(net, bonds[few], types[few], 512)]
         )
@@ -171,8 +178,7 @@ def training(name: str, network: FrameClassifier, bonds: Tensor, batch: int, wan
         def step() -> None:
             optimizer.zero_grad()
             values = net.embed(bonds[:batch], types)
-            logits = net.classify[-1](net.hidden(values, values.unsqueeze(1)))
-            nn.functional.cross_entropy(logits, labels).backward()
+            nn.functional.cross_entropy(logits(net, values), labels).backward()
             optimizer.step()
 
         return step

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.cards import write_card
-from hoomd_gala.files.models import load_model, pick_device, save_model, shipped_models
+from hoomd_gala.files.models import describe, load_model, pick_device, save_model, shipped_models
 
 
 def test_round_trip(trained, model_path):
@@ -71,6 +71,22 @@ def test_file_with_other_weights(trained, tmp_path):
     save_file(dict(trained.network.state_dict()), wrong, metadata=header)
     with pytest.raises(InputError, match="is not a model of this version of hoomd-gala"):
         load_model(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"rings": 3}, "it has 3 rings of neighbors, not 1 or 2"),
+        ({"asks_order": True}, "it asks for order and has no class 'disordered'"),
+    ],
+)
+def test_descriptions_that_do_not_fit_are_refused(wrong, reason, trained, tmp_path):
+    description = describe(trained.info) | {"class_names": ["a", "b", "c"]}
+    path = tmp_path / "wrong.safetensors"
+    header = {"hoomd_gala": json.dumps(description | wrong)}
+    save_file(dict(trained.network.state_dict()), path, metadata=header)
+    with pytest.raises(InputError, match=f"is not a model of this version of hoomd-gala .{reason}"):
+        load_model(path)
 
 
 def test_device_that_is_not_there():

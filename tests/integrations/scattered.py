@@ -26,9 +26,11 @@ for simulation in simulations:
     run.operations.writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
     run.run(0)
     rank = run.device.communicator.rank
-    found = {quantity: getattr(classifier, quantity) for quantity in ("label", "embedding")}
+    found = {
+        quantity: getattr(classifier, quantity) for quantity in ("label", "confidence", "embedding")
+    }
     assert all((values is None) == (rank > 0) for values in found.values())
-    found = {quantity: values for quantity, values in found.items() if values is not None}
+    found = {name: values for name, values in found.items() if values is not None}
     with run.state.cpu_local_snapshot as snapshot:
         own = len(snapshot.particles.tag)
     output = Path(folder, f"{simulation}-{rank}.npz")

@@ -237,8 +237,10 @@ def scattered(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("model", ["structures-fast", "denoising"])
-def test_labels_do_not_depend_on_domains(model, scattered):
+@pytest.mark.parametrize("model", ["structures-fast", "denoising", "two rings"])
+def test_labels_do_not_depend_on_domains(model, two_rings_path, scattered):
+    if model == "two rings":
+        model = two_rings_path
     names = ["droplet", "corner", "triclinic", "thin", "few", "one"]
     runs = {
         1: [f"{name}:1,1,1" for name in names],
@@ -253,11 +255,64 @@ def test_labels_do_not_depend_on_domains(model, scattered):
             found = [np.load(scattered / f"{simulation}-{rank}.npz") for rank in range(ranks)]
             assert sum(int(rank["own"]) for rank in found) == len(alone["label"])
             np.testing.assert_array_equal(found[0]["label"], alone["label"])
-            np.testing.assert_allclose(found[0]["embedding"], alone["embedding"], atol=1e-4)
+            for name in ("confidence", "embedding"):
+                np.testing.assert_allclose(found[0][name], alone[name], atol=1e-4)
             for rank in found:
                 np.testing.assert_allclose(rank["fractions"], alone["fractions"], atol=1e-12)
     droplet = np.load(scattered / "droplet:1,1,1-0.npz")
     assert (droplet["embedding"] != 0).any(axis=1).all()
+
+
+def test_two_rings_around_some_particles_on_several_ranks(two_rings_path, tmp_path):
+    import mixtures  # imports HOOMD-blue
+
+    start = tmp_path / "start.gsd"
+    mixtures.write_solution(start)
+    for ranks in (1, 4):
+        mpirun(ranks, MIXTURE, two_rings_path, start, tmp_path / str(ranks), HERE, "filter A")
+    alone, found = (np.load(tmp_path / f"{ranks}-0.npz")["label"] for ranks in (1, 4))
+    assert len(np.unique(alone)) > 2
+    np.testing.assert_array_equal(found, alone)
+
+
+#: One rank of two has no memory for the inner ring, or for the outer one.
+WITHOUT_ROOM = """
+import sys
+import hoomd
+from pathlib import Path
+from hoomd_gala import Classifier
+from hoomd_gala.analyzer import Analyzer
+model, start, folder, here = sys.argv[1:]
+sys.path.insert(0, here)
+from mixtures import simulation_of
+communicator = hoomd.communicator.Communicator()
+surround, lines = Analyzer.surround_known, []
+for broken in (1, 2):
+    calls = []
+    def limited(*arguments):
+        calls.append(1)
+        if communicator.rank == 1 and len(calls) == broken:
+            raise MemoryError("no room")
+        return surround(*arguments)
+    Analyzer.surround_known = limited
+    try:
+        simulation = simulation_of(start, communicator)
+        classifier = Classifier(model)
+        writers = simulation.operations.writers
+        writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
+        simulation.run(1)
+        classifier.label
+    except Exception as error:
+        lines.append(f"{type(error).__name__}: {error}")
+Path(folder, f"{communicator.rank}.txt").write_text("\\n".join(lines))
+"""
+
+
+def test_a_ring_that_fails_on_one_rank_fails_on_all(start, two_rings_path, tmp_path):
+    mpirun(2, WITHOUT_ROOM, two_rings_path, start, tmp_path, HERE)
+    first, second = ((tmp_path / f"{rank}.txt").read_text().splitlines() for rank in range(2))
+    assert first == ["RuntimeError: on MPI rank 1: no room"] * 2
+    assert second == ["MemoryError: no room"] * 2
 
 
 #: What goes wrong on one rank, as all ranks see it, and filters that pick from other ranks.

@@ -66,9 +66,9 @@ def context_path(trained, tmp_path):
     return path
 
 
-@pytest.fixture(params=["model_path", "context_path", "embedding_model_path"])
+@pytest.fixture(params=["model_path", "context_path", "two_rings_path", "embedding_model_path"])
 def source_path(request):
-    """Models with classes, with context, and of another task (and random weights)."""
+    """Models with classes, with context, with two rings, and of another task (random weights)."""
     return request.getfixturevalue(request.param)
 
 
@@ -133,7 +133,8 @@ def test_head_is_the_linear_map():
     own, around = (network.norm(10 * torch.randn(*shape, 8)) for shape in ((50,), (50, 20)))
     features = torch.cat((own, around.mean(1)), dim=-1).double()
     expected = features @ linear.weight + linear.bias
-    torch.testing.assert_close(network.name(own, around).double(), expected, atol=1e-4, rtol=1e-4)
+    found = network.name(own, network.context(own, around)).double()
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_classes_count_the_same_however_many_are_labeled():

@@ -68,17 +68,18 @@ def test_no_environments(on_triton):
         assert embedder(nobody, types, types.new_zeros(0, 20)).shape == (0, 32)
 
 
-def test_surroundings_are_those_of_the_context():
+@pytest.mark.parametrize("size", [20, 48])
+def test_surroundings_are_those_of_the_context(size):
     torch.manual_seed(4)
-    context = Context(12, 20)
-    everybody, neighbors = torch.randn(70, 12), torch.randint(70, (70, 9), dtype=torch.int32)
+    context = Context(12, size)
+    everyone, neighbors = torch.randn(70, 12), torch.randint(70, (41, 9), dtype=torch.int32)
+    own = everyone[20:61]
     with torch.inference_mode():
-        expected = context(everybody, everybody[neighbors.long()])
-        inputs = context.to(DEVICE), everybody.to(DEVICE), neighbors.to(DEVICE)
-        found = device_surroundings(*inputs)
-        by_kernel = triton_kernels.around(
-            context.own(inputs[1]), context.other(inputs[1]), inputs[2]
-        )
+        expected = context(own, everyone[neighbors.long()])
+        context.to(DEVICE)
+        own, everyone, neighbors = (x.to(DEVICE) for x in (own, everyone, neighbors))
+        found = device_surroundings(context, own, everyone, neighbors)
+        by_kernel = triton_kernels.around(context.own(own), context.other(everyone), neighbors)
     for result in (found, by_kernel):
         torch.testing.assert_close(result.cpu(), expected, rtol=1e-5, atol=1e-5)
 

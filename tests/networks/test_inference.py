@@ -72,9 +72,10 @@ def test_embeddings_depend_neither_on_threads_nor_on_company():
         torch.set_num_threads(1)
 
 
-def test_surroundings_equal_the_context():
+@pytest.mark.parametrize("size", [12, 48])
+def test_surroundings_equal_the_context(size):
     torch.manual_seed(6)
-    context = Context(8, 12).requires_grad_(False)
+    context = Context(8, size).requires_grad_(False)
     embedding = torch.randn(30, 8)
     neighbors = np.random.default_rng(7).integers(30, size=(30, 20)).astype(np.int32)
     found = surroundings(

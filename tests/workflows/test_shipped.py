@@ -5,16 +5,28 @@ import pytest
 import torch
 from conftest import gas
 from pictures import pixels
-from study.training import classes, distill, held_out, kinds, samples, shipped, surroundings
+from study.training import (
+    classes,
+    disorder,
+    distill,
+    held_out,
+    kinds,
+    lattices,
+    patchwork,
+    samples,
+    shipped,
+    twins,
+)
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.decision import decide
+from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import read_table
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.neighbors.environments import nearest_neighbors
-from hoomd_gala.networks import CoreConfig, Familiarity, FrameClassifier, make_network
+from hoomd_gala.networks import CoreConfig, FrameClassifier
 
 SMALL = (
     "cF4-Cu",
@@ -37,28 +49,162 @@ def few_cells(monkeypatch):
 
 
 def test_same_sites_of_different_cells_are_one_kind(few_cells):
-    found = kinds.find_kinds(SMALL[:-1], 1, np.random.default_rng(1))
+    found = kinds.find_kinds(SMALL[:-1], ["cP1-Po"])
     assert found.cells.count("cI2-W") == 1
     assert "cP2-ClCs" not in found.cells
     np.testing.assert_array_equal(found.labels["cP2-ClCs"], [found.labels["cI2-W"][0]] * 2)
     assert found.left_out == ("cP1-Po",)
     assert (found.labels["cP1-Po"] == found.other).all()
+    with pytest.raises(InputError, match="cP2-ClCs cannot be left out"):
+        kinds.find_kinds(["cI2-W", "cF4-Cu"], ["cP2-ClCs"])
 
 
-def test_hot_crystals_keep_their_labels_and_lose_them_at_the_surface(few_cells):
+def test_a_distorted_lattice_has_the_name_of_what_it_is_a_distortion_of(monkeypatch):
+    names = ("cF4-Cu", "cI2-W", "cP1-Po", "tI2-Pa", "tI2-In", "hR1-Po", "hP2-Mg")
+    cells = {name: unit_cell(name) for name in names}
+    monkeypatch.setattr(kinds, "unit_cells", lambda: cells)
+    found = kinds.find_kinds(names, [])
+    assert found.labels["tI2-Pa"].tolist() == found.labels["cI2-W"].tolist()
+    assert set(found.labels["tI2-In"]) == set(found.labels["cF4-Cu"])
+    # by 12.5 % from simple cubic
+    assert "hR1-Po" in found.cells
+
+
+def test_strain_between_lattices_is_that_of_the_best_choice_of_vectors():
+    cubic, tetragonal = np.eye(3), np.diag([1.0, 1.0, 1.21])
+    assert lattices.strain_between(cubic, tetragonal) == pytest.approx(0.1)
+    sheared = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1.0]])  # of the same cubic lattice
+    assert lattices.strain_between(cubic, 3 * sheared) == pytest.approx(0, abs=1e-9)
+    # along the Bain path, c/a from 1 to the square root of 2
+    bcc, fcc = (lattices.primitive_vectors(unit_cell(name)) for name in ("cI2-W", "cF4-Cu"))
+    assert lattices.strain_between(bcc, fcc) == pytest.approx(2**0.25 - 1, abs=1e-3)
+    # two particles per primitive cell, or eight of two lattices
+    assert lattices.primitive_vectors(unit_cell("hP2-Mg")) is None
+    assert lattices.primitive_vectors(unit_cell("cF8-C")) is None
+
+
+def test_hot_crystals_keep_their_labels(few_cells):
     rng = np.random.default_rng(4)
-    found = kinds.find_kinds(SMALL, 0, rng)
-    whole = samples.hot_crystal("cP8-Cr3Si", found, 0.05, False, rng)
+    found = kinds.find_kinds(SMALL, [])
+    whole = samples.hot_crystal("cP8-Cr3Si", found, 0.05, 0.05, rng, defects=0)
     chromium, silicon = (found.cells.index("cP8-Cr3Si") + i for i in (0, 1))
     assert sorted(np.bincount(whole.types)[[chromium, silicon]] / len(whole.types)) == [0.25, 0.75]
-    ball = samples.hot_crystal("cI2-W", found, 0.02, True, rng)
-    radius = np.linalg.norm(ball.positions, axis=1)
-    inside, outside = ball.types == found.labels["cI2-W"][0], ball.types == found.disordered
-    assert inside.sum() > 50
-    assert outside.sum() > 50
-    assert (ball.types == kinds.IGNORED).sum() > 50
-    assert radius[inside].max() < radius[outside].min() + 1
-    assert set(samples.take_each(ball, 5, rng).labels) == set(ball.types) - {kinds.IGNORED}
+    # without displacements, every particle is where the strained lattice has it
+    spreads = []
+    for _ in range(10):
+        still = samples.hot_crystal("cI2-W", found, 0.0, 0.1, rng, defects=0)
+        lengths = np.linalg.norm(nearest_neighbors(still.positions, still.box).bonds, axis=-1)
+        assert np.ptp(lengths, axis=0).max() < 1e-5
+        spreads.append(np.ptp(lengths[0][:8]))
+    assert 0.05 < max(spreads) < 0.25
+    assert len(set(samples.take_each(whole, 5, rng).labels)) == 2
+
+
+def test_point_defects_change_what_is_beside_them_only(few_cells):
+    rng = np.random.default_rng(8)
+    found = kinds.find_kinds(SMALL, [])
+    whole = samples.hot_crystal("cF4-Cu", found, 0.0, 0.0, rng, defects=0)
+    holes = samples.with_vacancies(whole, rng)
+    assert 0.93 < len(holes.positions) / len(whole.positions) < 1
+    assert (holes.types == found.labels["cF4-Cu"][0]).all()
+    more = samples.with_interstitials(whole, rng)
+    added = len(more.positions) - len(whole.positions)
+    assert added >= 1
+    ignored = (more.types == kinds.IGNORED).sum()
+    assert added < ignored <= 9 * added
+    closest = nearest_neighbors(more.positions, more.box, n=1).bonds
+    assert np.linalg.norm(closest, axis=-1).min() > 0.6
+
+
+def test_strain_and_displacement_are_drawn_from_zero_to_the_largest():
+    rng = np.random.default_rng(3)
+    stretches = [np.linalg.svd(samples.random_stretch(0.1, rng))[1] for _ in range(400)]
+    strains = np.abs(np.array(stretches) - 1).max(axis=1)
+    assert (strains < 1e-12).mean() == pytest.approx(0.2, abs=0.06)
+    assert 0.09 < strains.max() < 0.1 + 1e-9
+    amounts = np.array([samples.random_amount(0.13, rng) for _ in range(400)])
+    assert (amounts == 0).mean() == pytest.approx(0.1, abs=0.05)
+    assert 0.12 < amounts.max() < 0.13
+
+
+def test_pieces_keep_their_labels_inside_and_lose_them_where_they_end(few_cells):
+    rng = np.random.default_rng(2)
+    found = kinds.find_kinds(SMALL, [])
+    fcc = int(found.labels["cF4-Cu"][0])
+    crystal_piece = crystal(unit_cell("cF4-Cu"), 500)
+    piece = patchwork.Piece(
+        crystal_piece._replace(types=np.full(len(crystal_piece.positions), fcc)), 12
+    )
+    edge = 14.0
+    # a slab and vacuum, whose faces are halfway between the centers
+    centers = np.array([[7.0, 7, 3.5], [7, 7, 10.5]])
+    slab = patchwork.patchwork([piece, None], centers, edge, kinds.IGNORED, 99, rng)
+    inside = np.abs(slab.positions + edge / 2 - centers[0])
+    # of the faces along z, and of those where the slab meets an image of itself
+    depth = np.min([3.5, 7, 7] - inside[:, [2, 0, 1]], axis=1)
+    assert depth.min() > -1e-6
+    assert (slab.types[depth > 1.5] == fcc).all()
+    surface = (inside[:, 2] > 3.2) & (inside[:, :2] < 5).all(axis=1)
+    assert (slab.types[surface] != fcc).all()
+    assert (slab.types == 99).any()
+    assert (slab.types == kinds.IGNORED).any()
+    # two grains: no two particles are too close, and what is inside is whole
+    grains = patchwork.patchwork([piece, piece], centers, edge, kinds.IGNORED, 99, rng)
+    bonds = nearest_neighbors(grains.positions, grains.box, n=1).bonds
+    assert np.linalg.norm(bonds, axis=-1).min() >= patchwork.TOO_CLOSE
+    assert (grains.types == fcc).mean() > 0.4
+
+
+def test_twinned_particles_are_labeled_as_common_neighbor_analysis_does():
+    rng = np.random.default_rng(1)
+    for _ in range(6):
+        particle = twins.twinned_particle(1, 2, 3, 4, rng)
+        labels, counts = np.unique(particle.types, return_counts=True)
+        found = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+        # of an icosahedron, twelve axes and the center; of a decahedron, one axis
+        axis = particle.types == 3
+        assert found[2] > found[3] > 2
+        # axes go through the center
+        middle = np.linalg.norm(particle.positions[axis], axis=1).min()
+        assert middle < 0.6
+        assert found[4] >= 12
+
+
+def test_disorder_is_of_all_kinds_and_not_solid(tmp_path, monkeypatch):
+    monkeypatch.setattr(disorder, "N_STEPS", 80)
+    monkeypatch.setattr(disorder, "N_PARTICLES", 216)
+    for kind in disorder.KINDS:
+        path = tmp_path / f"{kind}.gsd"
+        disorder.write(path, kind, 3)
+        systems = disorder.read(path)
+        assert len(systems) == disorder.N_FRAMES
+        for system in systems:
+            assert np.isfinite(system.positions).all()
+            assert (system.types == 1).mean() > 0.9
+    # what has the order of a crystal is no example
+    for name in ("cF4-Cu", "cI2-W", "cF8-C", "hP4-C.3"):
+        hot = displace(crystal(unit_cell(name), 500), 0.04, np.random.default_rng(1))
+        assert disorder.solid_like(hot).mean() > 0.9, name
+    assert disorder.solid_like(gas(2000, np.random.default_rng(1))).mean() < 0.01
+
+
+def test_three_body_energy_is_the_sum_over_triplets():
+    rng = np.random.default_rng(5)
+    positions = torch.as_tensor(rng.uniform(0, 3.2, (12, 3)))
+    pairs = torch.combinations(torch.arange(12))
+    bonds = positions[pairs[:, 1]] - positions[pairs[:, 0]]
+    found = disorder._three_body(bonds, pairs[:, 0], pairs[:, 1], 12)
+    expected = 0.0
+    for i in range(12):
+        for j in range(12):
+            for k in range(j + 1, 12):
+                if i not in (j, k):
+                    a, b = positions[j] - positions[i], positions[k] - positions[i]
+                    r, s = a.norm(), b.norm()
+                    if max(r, s) < 1.8:
+                        decay = torch.exp(1.2 / (r - 1.8) + 1.2 / (s - 1.8))
+                        expected += decay * (a @ b / r / s + 1 / 3) ** 2
+    assert float(found) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_particles_are_pushed_apart_and_stay_where_they_belong():
@@ -120,15 +266,14 @@ def test_models_with_context_look_at_the_embeddings_of_the_neighbors(bcc, tmp_pa
     np.testing.assert_array_equal(embedding, result.embedding)
     network = model.network
     assert isinstance(network, FrameClassifier)
-    inputs = torch.as_tensor(embedding), torch.as_tensor(embedding[neighbors])
-    logits = network.name(*inputs)
-    label, confidence = decide(logits, model.info, network.familiarity(network.hidden(*inputs)))
+    everyone = torch.as_tensor(embedding)
+    rings = network.surround(everyone, torch.as_tensor(neighbors).long())
+    logits = network.name(everyone, *rings)
+    label, confidence = decide(logits, model.info)
     np.testing.assert_array_equal(result.label, label.numpy())
     np.testing.assert_allclose(result.confidence, confidence.numpy(), atol=1e-6)
-    # two particles with the same surroundings but other neighbors of neighbors differ
-    assert not torch.allclose(
-        logits, network.name(torch.as_tensor(embedding), torch.zeros(1, 20, 16))
-    )
+    # two particles with the same embedding but other neighbors differ
+    assert not torch.allclose(logits, network.name(everyone, torch.zeros_like(rings[0])))
 
 
 def test_labels_with_context_follow_the_particles_when_permuted(bcc):
@@ -137,33 +282,6 @@ def test_labels_with_context_follow_the_particles_when_permuted(bcc):
     order = np.random.default_rng(1).permutation(len(bcc.positions))
     permuted = analyzer.analyze(bcc.positions[order], bcc.box)
     np.testing.assert_allclose(permuted.confidence, result.confidence[order], atol=1e-5)
-
-
-def test_environments_unlike_training_data_are_unfamiliar():
-    rng = np.random.default_rng(6)
-    torch.manual_seed(1)
-    # two classes, long and thin in the same direction, one hidden unit that never changes
-    shape = np.diag([5.0, 0.1, 0.1, 0.0])
-    centers = np.array([[0, 0, 0, 1], [0, 4, 0, 1]])
-    labels = rng.integers(2, size=4000)
-    hidden = torch.as_tensor(centers[labels] + rng.normal(size=(4000, 4)) @ shape).float()
-    familiarity = Familiarity(3, 4)
-    pair = hidden, torch.as_tensor(labels)
-    surroundings.learn_familiarity(familiarity, pair, pair)
-    known = familiarity(hidden)
-    assert (known > 0.5).float().mean() == pytest.approx(surroundings.FAMILIAR, abs=0.002)
-    # far along the direction in which the classes spread is near, across it is far
-    probes = torch.tensor([[5.0, 0, 0, 1], [0, 2.0, 0, 1], [0, 0, 1.0, 1], [0, 4.0, 0, 3.0]])
-    near, *far = familiarity(probes).tolist()
-    assert near > 0.9
-    assert max(far) < 0.1
-    # the unknown has what the classes lose
-    info = context_model(2).info
-    logits = torch.tensor([[3.0, 0, 0]])
-    assert decide(logits, info, torch.tensor([1.0]))[0].item() == 0
-    label, confidence = decide(logits, info, torch.tensor([0.3]))
-    assert label.item() == -1
-    assert confidence.item() == pytest.approx(0.3 * decide(logits, info)[1].item())
 
 
 def test_left_out_cells_and_last_frames_are_written(tmp_path):
@@ -185,33 +303,32 @@ def test_left_out_cells_and_last_frames_are_written(tmp_path):
 def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
     # so little training leaves more confusion than the shipped model has
     monkeypatch.setattr(shipped, "MERGE_ABOVE", 0.45)
+    monkeypatch.setattr(disorder, "N_STEPS", 240)
+    monkeypatch.setattr(disorder, "N_PARTICLES", 500)
     rng = np.random.default_rng(5)
-    import gsd.hoomd
-
-    with gsd.hoomd.open(tmp_path / "gas.gsd", "w") as file:
-        for step in range(6):
-            file.append(make_frame(gas(700, rng), step))
-    torch.manual_seed(1)
-    core = make_network("denoising", shipped.CORE)
-    source = tmp_path / "denoising.safetensors"
-    save_model(source, Model(core, ModelInfo(shipped.CORE, (), task="denoising")))
+    made = [("mixture", tmp_path / "1.gsd"), ("network", tmp_path / "2.gsd")]
+    for seed, (kind, path) in enumerate(made):
+        disorder.write(path, kind, seed)
     parameters = {
-        "source": str(source),
         "common": ["cF4-Cu", "cI2-W", "cF8-C", "hP4-C.3", "hP2-Mg"],
         "named": [],
-        "n_left_out": 1,
-        "n_others": 3,
+        "left_out": ["cP8-Cr3Si"],
+        "n_random": 2,
+        "n_tiles": 1,
         "noise": {"common": 0.06, "named": 0.05, "other": 0.05},
-        "site_samples": {"common": 30, "named": 6, "other": 2},
-        "site_environments": {"common": 20, "named": 20, "other": 10},
-        "site_epochs": 12,
-        "label_samples": {"common": 8, "named": 2, "other": 1},
-        "label_epochs": 6,
-        "n_stacks": 4,
+        "site_environments": dict.fromkeys(samples.PARTS, 20),
+        "site_epochs": 10,
+        "label_epochs": 8,
         "seed": 1,
     }
-    shipped.learn_sites(tmp_path, parameters, [tmp_path / "gas.gsd"])
-    shipped.learn_labels(tmp_path, parameters, [tmp_path / "gas.gsd"])
+    shipped.write_cells_to_learn(tmp_path, parameters)
+    plan = shipped.read_plan(tmp_path, parameters, made)
+    files = {}
+    for part, n in {"common": 30, "named": 6, "rest": 4, "patchworks": 12, "disordered": 3}.items():
+        files[part] = tmp_path / f"{part}.npz"
+        samples.write(files[part], samples.PARTS[part](plan, n, rng), part)
+    shipped.learn_sites(tmp_path, parameters, files)
+    shipped.learn_labels(tmp_path, parameters, files, files)
     model = load_model(tmp_path / "structures.safetensors")
     assert model.info.class_names[-1] == "disordered"
     analyzer = Analyzer(model, "cpu")
@@ -219,7 +336,7 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
         hot = displace(crystal(unit_cell(name), 500), 0.04, rng)
         fractions = analyzer.analyze_system(hot).fractions
         # so little training leaves some of them unknown, but gives none another name as often
-        assert fractions[name] > 0.3
+        assert fractions[name] > 0.5
         assert fractions[name] == max(fractions[other] for other in analyzer.class_names)
     assert analyzer.analyze_system(gas(700, rng)).fractions["disordered"] > 0.8
     for stage in ("site", "label"):
@@ -232,8 +349,8 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
     assert np.mean(of_itself) > 0.5
 
     # the smaller network says what the larger one does
-    distill.learn_sites(tmp_path, parameters, [tmp_path / "gas.gsd"])
-    distill.learn_labels(tmp_path, parameters, [tmp_path / "gas.gsd"])
+    distill.learn_sites(tmp_path, parameters, files)
+    distill.learn_labels(tmp_path, parameters, files, files)
     fast = Analyzer(tmp_path / "structures-fast.safetensors", "cpu")
     assert fast.class_names == analyzer.class_names
     assert fast.model.info.core.hidden < model.info.core.hidden

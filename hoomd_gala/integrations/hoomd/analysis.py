@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ...analyzer import Analyzer
 from ...clusters import Clusters, find_clusters
-from ...embedding import Embedded
 from ...neighbors.device_arrays import host_system
 from ...neighbors.environments import check_number
 from ...results import UNKNOWN, Fractions, Result, no_clusters
@@ -142,18 +141,25 @@ def label_over_ranks(analyzer: Analyzer, ours: Any, system: System, labeled: Int
         check_number(system)
     info = analyzer.model.info
     halo.search(labeled)
-    wanted = halo.wanted_by_any(labeled, with_neighbors=info.context > 0)
-    halo.search(wanted.particles)
+    # from the outer ring to the inner one: around whom it is, and whom that takes
+    steps, particles = [], labeled
+    for _ in analyzer.embedder.rings:
+        wanted = halo.wanted_by_any(particles)
+        steps.append((particles, wanted))
+        particles = wanted.particles
+        halo.search(particles)
     length = info.length(halo.shortest_distance)
     positions, types = halo.points()
-    embedding = together(
-        ours,
-        lambda: analyzer.embed_known(positions, types, halo.neighbors, wanted.particles, length),
+    values = together(
+        ours, lambda: analyzer.embed_known(positions, types, halo.neighbors, particles, length)
     )
-    everyone = torch.as_tensor(wanted.exchange(embedding, len(positions)), device=analyzer.device)
-    own = everyone[torch.as_tensor(labeled, device=analyzer.device)]
-    neighbors = torch.as_tensor(halo.neighbors[labeled], device=analyzer.device)
-    return together(ours, lambda: analyzer.label(Embedded(own, everyone, neighbors)))
+    of_labeled = []
+    for context, (centers, wanted) in zip(analyzer.embedder.rings, reversed(steps), strict=True):
+        everyone = wanted.exchange(values, len(positions))
+        of_labeled.append(everyone[labeled])
+        around = partial(analyzer.surround_known, context, everyone, halo.neighbors, centers)
+        values = together(ours, around)
+    return together(ours, lambda: analyzer.label_known(*of_labeled, values))
 
 
 @dataclass

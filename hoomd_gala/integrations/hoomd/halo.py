@@ -223,18 +223,16 @@ class Halo:
             )
         return shortest_distance(lengths, self._ours.allreduce)
 
-    def wanted_by_any(self, particles: Integers, with_neighbors: bool) -> "Wanted":
-        """Particles of this rank that some rank needs the embeddings of, to label its own.
+    def wanted_by_any(self, particles: Integers) -> "Wanted":
+        """Particles of this rank that are among some rank's particles or their neighbors.
 
         Parameters
         ----------
         particles : (m,) int64
-            Those that this rank labels.
-        with_neighbors : bool
-            Whether it needs the embeddings of their neighbors for that.
+            Those that this rank needs something of, and of their neighbors.
         """
         own = len(self._fractional)
-        near = np.unique(self.neighbors[particles if with_neighbors else particles[:0]])
+        near = np.unique(self.neighbors[particles])
         ranks, images = self._all_images()
         images_near = (near[near >= own] - own).astype(np.int64)
         # several images of a particle have one embedding
@@ -246,7 +244,7 @@ class Halo:
 
 
 class Wanted(NamedTuple):
-    """Particles of a rank that are to be embedded, and who else needs them.
+    """Particles of a rank that something is to be computed of, and who else needs it.
 
     Attributes
     ----------
@@ -258,15 +256,15 @@ class Wanted(NamedTuple):
     particles: Integers
     #: Those asked for by other ranks.
     asked: Shipment
-    #: Images that this rank asked for, and where among what it gets the embedding of each is.
+    #: Images that this rank asked for, and where among what it gets that of each is.
     images: Integers
     places: Integers
 
-    def exchange(self, embedding: NDArray[np.float32], total: int) -> NDArray[np.float32]:
-        """Embeddings (total, D) of all points that are needed, from those of ``particles``."""
-        rows = embedding[np.searchsorted(self.particles, self.asked.rows)]
+    def exchange(self, values: NDArray[np.float32], total: int) -> NDArray[np.float32]:
+        """Values (total, D) of all points that are needed, from those of ``particles``."""
+        rows = values[np.searchsorted(self.particles, self.asked.rows)]
         fetched = ship(self.ours, Shipment(rows, self.asked.counts))
-        everyone = np.zeros((total, embedding.shape[1]), np.float32)
-        everyone[self.particles] = embedding
+        everyone = np.zeros((total, values.shape[1]), np.float32)
+        everyone[self.particles] = values
         everyone[self.images] = fetched.rows[self.places]
         return everyone

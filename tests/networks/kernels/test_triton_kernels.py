@@ -133,7 +133,8 @@ def test_logits_of_a_network(config):
 
     def logits(network, bonds, types):
         embedding = network.embed(bonds, types)
-        return network.classify[-1](network.hidden(embedding, embedding.unsqueeze(1)))
+        itself = torch.arange(len(embedding), device=embedding.device).unsqueeze(1)
+        return network.name(embedding, *network.surround(embedding, itself))
 
     with torch.inference_mode():
         ours = logits(network.to(DEVICE), bonds.to(DEVICE), types.to(DEVICE)).cpu()

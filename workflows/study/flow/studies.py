@@ -7,6 +7,12 @@ from typing import Any
 
 from hoomd_gala.errors import InputError
 
+#: Whether samples are learned from or held out.
+LEARNED, HELD_OUT = "learned", "held out"
+
+#: Of the samples of each part, one of so many is held out besides.
+_HELD_OUT = 7
+
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 
 
@@ -31,10 +37,7 @@ def state_points(name: str) -> list[dict[str, Any]]:
     if "structure_model" in study:
         models.append(common | {"kind": "structure_model"} | study["structure_model"])
     if "shipped_model" in study:
-        shipped = dict(study["shipped_model"])
-        # the same model from several sources, to show what self-supervised pretraining adds
-        for source in shipped.pop("sources"):
-            models.append(common | {"kind": "shipped_model", "source": source} | shipped)
+        models += _shipped_points(dict(study["shipped_model"]), common)
     systems = [
         common | {"kind": "system"} | study["protocol"] | system
         for system in study.get("systems", [])
@@ -44,7 +47,30 @@ def state_points(name: str) -> list[dict[str, Any]]:
         for fluid in study.get("fluids", [])
     ]
     measured = [*_quality_points(study, common)]
-    return [*fluids, *models, *systems, *measured, *_paper_points(study, common)]
+    return [
+        *_disorder_points(study, common),
+        *fluids,
+        *models,
+        *systems,
+        *measured,
+        *_paper_points(study, common),
+    ]
+
+
+def _disorder_points(study: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """State points of the disorder that shipped models learn from."""
+    for kind, n in study.get("disorder", {}).items():
+        for seed in range(1, n + 1):
+            yield common | {"kind": "disorder", "of": kind, "seed": seed}
+
+
+def _shipped_points(model: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """State points of the shipped models, and of the samples that they learn from."""
+    for part, n in model.pop("samples").items():
+        held_out = max(1, n // _HELD_OUT)
+        for role, number in ((LEARNED, n), (HELD_OUT, held_out)):
+            yield common | {"kind": "samples", "part": part, "role": role, "n": number}
+    yield common | {"kind": "shipped_model"} | model
 
 
 def _quality_points(study: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Operations on the shipped models: training in two stages, distillation, accuracy, and cards."""
+"""Operations on the shipped models: samples, training in two stages, accuracy, and cards."""
 
 import time
 from collections.abc import Iterator
@@ -9,35 +9,49 @@ from typing import Any
 from hoomd_gala.threads import cores, spare_threads
 from study.flow import studies
 from study.flow.jobs import (
+    ON_CPU,
     TRAJECTORY,
     Condition,
     copy,
     every,
     has,
     kind,
+    of_kind,
     operation,
-    siblings,
-    simulated,
     summary_folder,
     threads,
 )
+from study.flow.studies import HELD_OUT, LEARNED
 from study.operations.simulations import fluids, has_fluids, title
-from study.training.names import FAST_MODEL, FAST_SITES, KINDS, MODEL, MODEL_CARD, SITES
+from study.training.names import (
+    FAST_MODEL,
+    FAST_SITES,
+    KINDS,
+    MODEL,
+    MODEL_CARD,
+    OTHERS,
+    SAMPLES,
+    SITES,
+    WITH_DISORDER,
+)
+
+#: Of the disorder of each kind, every so many systems are held out.
+_EVERY = 8
 
 
-def learned_fluids(job: Any) -> list[Any]:
-    """Return the study's simulations that its shipped model learns disorder from."""
-    return [fluid for fluid in fluids(job) if fluid.sp.role == "training"]
+def disorder_of(job: Any, role: str) -> list[tuple[str, Path]]:
+    """Kinds and trajectories of the study's disorder that is learned from, or held out."""
+    return [
+        (other.sp["of"], Path(other.fn(TRAJECTORY)))
+        for other in of_kind(job, "disorder")
+        if (other.sp.seed % _EVERY == 0) == (role == HELD_OUT)
+    ]
 
 
-def training_fluids(job: Any) -> list[Path]:
-    """Their trajectories."""
-    return [Path(fluid.fn(TRAJECTORY)) for fluid in learned_fluids(job)]
-
-
-def has_training_fluids(job: Any) -> bool:
-    """Condition: all that the shipped model learns disorder from is simulated."""
-    return all(map(simulated, learned_fluids(job)))
+def files_of(job: Any, role: str) -> dict[str, Path]:
+    """Files of samples of a role, by the part of the data."""
+    jobs = sorted(of_kind(job, "samples"), key=lambda other: str(other.sp.part))
+    return {other.sp.part: Path(other.fn(SAMPLES)) for other in jobs if other.sp.role == role}
 
 
 @contextmanager
@@ -49,16 +63,73 @@ def timed(job: Any, operation: str) -> Iterator[None]:
     job.doc.seconds = seconds | {operation: round(time.monotonic() - started)}
 
 
-@operation(kind("shipped_model"), has_training_fluids, post=has(SITES))
+@operation(kind("shipped_model"), post=has(KINDS, OTHERS), directives=ON_CPU)
+def find_kinds(job: Any) -> None:
+    """Compare the local environments of all unit cells, and search for cells without a name."""
+    from study.training import shipped
+
+    shipped.write_cells_to_learn(Path(job.path), job.sp)
+
+
+#: Condition: it is known what is sampled.
+has_kinds = every("shipped_model", has(KINDS, OTHERS))
+#: Condition: all disorder is made.
+has_disorder = every("disorder", has(TRAJECTORY))
+
+
+def has_what_it_mixes(job: Any) -> bool:
+    """Condition: the disorder is made that a part of the samples is of."""
+    return job.sp.part not in WITH_DISORDER or has_disorder(job)
+
+
+@operation(kind("samples"), has_kinds, has_what_it_mixes, post=has(SAMPLES), directives=ON_CPU)
+def sample(job: Any) -> None:
+    """Make a part of the samples that the shipped models learn from, or that are held out."""
+    import numpy as np
+
+    from study.training import samples, shipped
+
+    (model,) = of_kind(job, "shipped_model")
+    parts = list(samples.PARTS)
+    rng = np.random.default_rng(
+        [model.sp.seed, parts.index(job.sp.part), [LEARNED, HELD_OUT].index(job.sp.role)]
+    )
+    plan = shipped.read_plan(Path(model.path), model.sp, disorder_of(job, job.sp.role))
+    made = samples.PARTS[job.sp.part](plan, job.sp.n, rng)
+    samples.write(Path(job.fn(SAMPLES)), made, f"sample {job.sp.part}, {job.sp.role}")
+
+
+#: Condition: all samples are made.
+has_samples = every("samples", has(SAMPLES))
+
+
+def half(job: Any) -> int:
+    """Threads of each of two trainings that run at the same time."""
+    return max(1, threads(job) // 2)
+
+
+@operation(kind("shipped_model"), has_samples, post=has(SITES))
 def train_sites(job: Any) -> None:
     """Train the network that distinguishes the local environments of all unit cells."""
     import torch
 
     from study.training import shipped
 
-    torch.set_num_threads(threads(job))
+    torch.set_num_threads(half(job))
     with timed(job, "train_sites"):
-        shipped.learn_sites(Path(job.path), job.sp, training_fluids(job))
+        shipped.learn_sites(Path(job.path), job.sp, files_of(job, LEARNED))
+
+
+@operation(kind("shipped_model"), has_samples, post=has(FAST_SITES))
+def train_fast_sites(job: Any) -> None:
+    """Train a smaller network to distinguish local environments."""
+    import torch
+
+    from study.training import distill
+
+    torch.set_num_threads(half(job))
+    with timed(job, "train_fast_sites"):
+        distill.learn_sites(Path(job.path), job.sp, files_of(job, LEARNED))
 
 
 @operation(kind("shipped_model"), has(SITES), post=has(MODEL))
@@ -70,31 +141,12 @@ def train_labels(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_labels"):
-        shipped.learn_labels(Path(job.path), job.sp, training_fluids(job))
+        shipped.learn_labels(
+            Path(job.path), job.sp, files_of(job, LEARNED), files_of(job, HELD_OUT)
+        )
 
 
-#: Condition: the shipped model is trained from all of its starting points.
-all_models = every("shipped_model", has(MODEL))
-
-
-def ships(job: Any) -> bool:
-    """Condition: the job's model is the one to ship, and not one that it is compared with."""
-    return bool(job.sp.source == studies.load(job.sp.study)["shipped_model"]["sources"][0])
-
-
-@operation(kind("shipped_model"), ships, has(MODEL), post=has(FAST_SITES))
-def distill_sites(job: Any) -> None:
-    """Train a smaller network to distinguish local environments, with the larger as teacher."""
-    import torch
-
-    from study.training import distill
-
-    torch.set_num_threads(threads(job))
-    with timed(job, "distill_sites"):
-        distill.learn_sites(Path(job.path), job.sp, training_fluids(job))
-
-
-@operation(kind("shipped_model"), has(FAST_SITES), post=has(FAST_MODEL))
+@operation(kind("shipped_model"), has(MODEL, FAST_SITES), post=has(FAST_MODEL))
 def distill_labels(job: Any) -> None:
     """Train the smaller network to name structures, with the larger as teacher."""
     import torch
@@ -103,7 +155,9 @@ def distill_labels(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     with timed(job, "distill_labels"):
-        distill.learn_labels(Path(job.path), job.sp, training_fluids(job))
+        distill.learn_labels(
+            Path(job.path), job.sp, files_of(job, LEARNED), files_of(job, HELD_OUT)
+        )
 
 
 def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[Path]]:
@@ -112,18 +166,14 @@ def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[
     Returns
     -------
     models, liquids, unknowns : list of Path
-        Models to compare, trajectories of liquids, and those of structures that no model knows.
+        The models, trajectories of liquids, and those of structures that no model knows.
     """
     from study.training import held_out, kinds
 
     inputs.mkdir(parents=True, exist_ok=True)
-    models = []
-    for other in siblings(job):
-        name = "structures" if ships(other) else f"core_from_{other.sp.source}"
-        models.append(inputs / f"{name}.safetensors")
-        copy(other.fn(MODEL), models[-1])
-    models.append(inputs / FAST_MODEL)
-    copy(job.fn(FAST_MODEL), models[-1])
+    models = [inputs / MODEL, inputs / FAST_MODEL]
+    for path in models:
+        copy(job.fn(path.name), path)
     liquids, unknowns = [], [inputs / "left out.gsd"]
     held_out.write_left_out(unknowns[0], kinds.read_kinds(Path(job.fn(KINDS))), job.sp.seed)
     for fluid in fluids(job):
@@ -143,19 +193,19 @@ def describe(job: Any) -> dict[str, Any]:
 
     from hoomd_gala.learning import fitting
 
+    study = studies.load(job.sp.study)
     return {
         "command": f"python workflows/project.py run --study {job.sp.study}",
         "data": {
-            "crystals": "AFLOW prototypes from pyriodic-aflow, replicated, strained by 1.5 %, "
-            "displaced independently or by random springs, with and without surfaces; random "
-            "stackings of spheres and of diamond; crystals without a name from random cells",
+            "crystals": "AFLOW prototypes from pyriodic-aflow, replicated, strained by up to "
+            "11 % along three axes, displaced independently or by random springs, from zero, with "
+            "vacancies and interstitials, in polycrystals, beside their melt and vacuum; random "
+            "stackings of spheres and of diamond; icosahedra and decahedra; without a name, "
+            "random cells and Frank-Kasper phases of square-triangle tilings",
             "displacements / shortest distance": dict(job.sp.noise),
-            "disordered": [
-                f"{title(fluid)} at number density {fluid.sp.number_density}, kT from "
-                f"{fluid.sp.gas_kT} to {fluid.sp.end_kT}, on {fluid.doc.simulation['engine']} "
-                f"{fluid.doc.simulation['version']}"
-                for fluid in learned_fluids(job)
-            ],
+            "disordered": "fluids, glasses, networks, salts, chains, packings, points, gases of "
+            "clusters, each with an interaction of its own: "
+            + ", ".join(f"{n} of {name}" for name, n in study["disorder"].items()),
             "licence": "pyriodic-aflow is under the GPL-3",
         },
         "seed": job.sp.seed,
@@ -164,9 +214,7 @@ def describe(job: Any) -> dict[str, Any]:
     }
 
 
-@operation(
-    kind("shipped_model"), ships, all_models, has(FAST_MODEL), has_fluids, post=has(MODEL_CARD)
-)
+@operation(kind("shipped_model"), has(MODEL, FAST_MODEL), has_fluids, post=has(MODEL_CARD))
 def measure(job: Any) -> None:
     """Accuracy on hot crystals, calibration, and treatment of the unknown; then the card."""
     import torch
@@ -184,10 +232,5 @@ def measure(job: Any) -> None:
     copy(summary_folder(job) / MODEL_CARD, Path(job.fn(MODEL_CARD)))
 
 
-def measured(job: Any) -> bool:
-    """Condition: a model that ships has its card; one that it is compared with is trained."""
-    return bool(job.isfile(MODEL_CARD if ships(job) else MODEL))
-
-
 #: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"shipped_model": measured}
+FINISHED: dict[str, Condition] = {"shipped_model": has(MODEL_CARD), "samples": has(SAMPLES)}

@@ -7,6 +7,7 @@ from hoomd_gala.files.atomic import replacing
 from study.flow.jobs import ON_CPU, Condition, kind, operation, study_jobs, summary_folder
 from study.operations import (
     assemblies,
+    disorder,
     embedding_map,
     grains,
     liquids,
@@ -25,6 +26,7 @@ FINISHED: dict[str, Condition] = {
     name: done
     for module in (
         assemblies,
+        disorder,
         embedding_map,
         grains,
         liquids,

@@ -9,6 +9,19 @@ from hoomd_gala.files.atomic import read_table
 from hoomd_gala.files.cards import write_card
 from hoomd_gala.files.models import Model, load_model, save_model
 
+#: What the study ``quality`` showed that the models cannot do.
+CANNOT = [
+    "tell compounds from their parent lattices: they are blind to types",
+    "name most crystals that are displaced by more than a tenth of the shortest distance, the "
+    "common ones apart",
+    "tell the Z phase (Zr4Al3) from the mu phase (hR13-Fe7W6), whose layers it has, nor always "
+    "omega titanium from hP3-AlB2",
+    "leave every structure that they have not learned without a name: see the area under ROC",
+    "name body-centered cubic sheared by 15 %, or all of hot simple cubic stretched by 10 % along "
+    "[111]",
+    "name particles at a surface or a boundary, which are mostly unknown or disordered",
+]
+
 
 def measured(folder: Path, name: str) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Read the numbers of a model, and of other methods, from tables that ``quality`` wrote."""
@@ -42,6 +55,7 @@ def publish(target: Path, source: Path, folder: Path, about: Mapping[str, Any]) 
     """Write a model and its card, with everything that was measured."""
     model = load_model(source)
     metrics, baselines = measured(folder, source.stem)
-    card = dict(about) | {"metrics": metrics, "baselines": baselines} | model.info.card
+    found = {"metrics": metrics, "baselines": baselines, "cannot": "; ".join(CANNOT)}
+    card = dict(about) | found | model.info.card
     save_model(target, Model(model.network, dataclasses.replace(model.info, card=card)))
     write_card(target.with_suffix(".json"), target)

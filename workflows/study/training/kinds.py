@@ -12,9 +12,11 @@ from tqdm.auto import tqdm
 
 from hoomd_gala.crystals.prototypes import UnitCell, crystal, unit_cell, unit_cells
 from hoomd_gala.crystals.sites import EQUIVALENT, SIMILAR, Site, descriptors, nearest_site, sites
+from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.files.trajectories import make_frame, open_trajectory
-from hoomd_gala.systems import as_system
+from hoomd_gala.systems import Array, as_system
+from study.training.lattices import LARGEST_STRAIN, primitive_vectors, strain_between
 
 #: Label of particles that a sample leaves out, as their environment is ambiguous.
 IGNORED = -1
@@ -68,22 +70,37 @@ def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
     return [*common, *(name for name in rest if name not in common)]
 
 
-def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) -> Kinds:
+def find_kinds(named: Sequence[str], left_out: Sequence[str]) -> Kinds:
     """Compare the local environments of all unit cells.
 
     Parameters
     ----------
     named : sequence of str
-        Unit cells whose environments have names. Each is named for the first that has it.
-    n_left_out : int
-        Number of unit cells to leave out, of those without an environment like a named one.
+        Unit cells whose environments have names. Each is named for the first that has it, and a
+        lattice for the first that it is a distortion of; see :mod:`~.lattices`.
+    left_out : sequence of str
+        Unit cells that nothing is learned from.
+
+    Raises
+    ------
+    InputError
+        If a cell to leave out has an environment like a named one, so that it is learned after all.
     """
     known: list[Site] = []
     labels: dict[str, NDArray[np.int64]] = {}
     strangers = []
+    lattices: dict[int, Array] = {}
     rest = [name for name in unit_cells() if name not in named]
     for name in tqdm([*named, *rest], desc="compare sites", unit="cell"):
         row = np.empty(len(unit_cell(name).system.positions), np.int64)
+        lattice = primitive_vectors(unit_cell(name)) if name in named else None
+        if lattice is not None:
+            strains = {kind: strain_between(own, lattice) for kind, own in lattices.items()}
+            nearest = min(strains, key=strains.__getitem__, default=None)
+            if nearest is not None and strains[nearest] < LARGEST_STRAIN:
+                labels[name] = np.full_like(row, nearest)
+                continue
+            lattices[len(known)] = lattice
         distances = []
         for site in sites(name):
             kind, distance = nearest_site(site.descriptor, known) if known else (0, np.inf)
@@ -101,9 +118,10 @@ def find_kinds(named: Sequence[str], n_left_out: int, rng: np.random.Generator) 
             strangers.append(name)
     for row in labels.values():
         row[row == -2] = len(known)
-    candidates = [name for name in strangers if name in rest]
-    left_out = rng.choice(candidates, n_left_out, replace=False)
-    return Kinds(tuple(site.cell for site in known), labels, tuple(sorted(left_out.tolist())))
+    alike_named = sorted(set(left_out) - set(strangers))
+    if alike_named:
+        raise InputError(f"{', '.join(alike_named)} cannot be left out: others are too similar.")
+    return Kinds(tuple(site.cell for site in known), labels, tuple(left_out))
 
 
 def known_sites(kinds: Kinds) -> list[Site]:

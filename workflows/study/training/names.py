@@ -3,6 +3,11 @@
 #: The network that names structures, and its card.
 MODEL, MODEL_CARD = "structures.safetensors", "structures.json"
 
+#: Samples of a part of the data.
+SAMPLES = "samples.npz"
+#: Parts of the data that simulated disorder is in.
+WITH_DISORDER = ("patchworks", "disordered")
+
 #: Of the shipped model's first stage: local environments, unit cells without a name, and the
 #: network that distinguishes local environments.
 KINDS, OTHERS, SITES = "kinds.json", "others.gsd", "sites.safetensors"

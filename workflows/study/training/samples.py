@@ -1,4 +1,8 @@
-"""Samples that the shipped model learns from: hot crystals, surfaces, stacking faults, disorder.
+"""Samples that the shipped models learn from: crystals as they occur, and disorder.
+
+A structure is a family of environments: here are crystals under strain of any kind, with
+displacements from exactly zero to more than melting allows, with vacancies, interstitials, stacking
+faults, twins, surfaces, grain boundaries and their melt beside them.
 
 Samples are systems whose ``types`` hold the label of each particle; the network is blind to types.
 A label is a local environment (see :mod:`~.kinds`), or one of the two numbers that follow the last
@@ -6,36 +10,36 @@ one: OTHER, a crystal without a name, and DISORDERED; or IGNORED.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from tqdm.auto import tqdm
 
-from hoomd_gala.crystals.prototypes import (
-    UnitCell,
-    crystal,
-    displace,
-    droplet,
-    strain,
-    unit_cell,
-)
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, displace, unit_cell
 from hoomd_gala.crystals.springs import displace_together
 from hoomd_gala.crystals.stackings import random_stacking
-from hoomd_gala.files.trajectories import open_trajectory
-from hoomd_gala.learning.datasets import BROKEN, INTACT, Frames, join
-from hoomd_gala.neighbors.environments import PeriodicTree, nearest_neighbors
-from hoomd_gala.systems import System, as_system
+from hoomd_gala.files.atomic import replacing
+from hoomd_gala.learning.datasets import Frames
+from hoomd_gala.neighbors.environments import PeriodicTree
+from hoomd_gala.systems import Array, System, box_from_lattice, lattice_vectors
+from study.training import disorder
 from study.training.kinds import IGNORED, Kinds, known_sites, label_sites
+from study.training.patchwork import Piece, patchwork
+from study.training.twins import twinned_particle
 
-#: Particles of a crystal, and of one from which a droplet is cut.
-N_BULK, N_SURFACE = 600, 2500
+#: Particles of a crystal, and of a box of several pieces.
+N_BULK, N_PATCHWORK = 600, 1600
 
+#: Largest strain along each of three axes.
+STRAIN = {"common": 0.115, "named": 0.07, "other": 0.05}
 
-@functools.lru_cache(maxsize=8)
-def _perfect(name: str, n_particles: int) -> System:
-    return crystal(unit_cell(name), n_particles)
-
+#: Range of the stretch along the last axis of crystals that keep the topology of their neighborhood
+#: over many axial ratios; c/a of hP2-Mg then goes from 1.37 to 2.06.
+AXIAL = {"hP2-Mg": (0.84, 1.26), "hP1-HgSn6-10": (0.9, 1.2), "hP4-La": (0.88, 1.18)}
 
 #: Share of samples without close contacts, and the range of their closest distance, in units of the
 #: crystal's shortest.
@@ -43,6 +47,56 @@ PUSHED, CORES = 0.6, (0.75, 0.95)
 
 #: Share of samples with correlated displacements.
 TOGETHER = 0.6
+
+#: Distance to which interstitials are pushed from their neighbors, which are left out.
+INTERSTITIAL, _AFFECTED = 0.75, 8
+
+#: Neighbors that make up the environment of a crystal's particle at a boundary.
+COORDINATION = 12
+
+
+class Plan(NamedTuple):
+    """What is sampled for training.
+
+    Attributes
+    ----------
+    kinds : Kinds
+        Labels of the particles of all unit cells.
+    common : sequence of str
+        Unit cells to be distinguished at the highest temperature.
+    noise : mapping of str to float
+        Highest displacement in each direction, in units of the shortest distance, by the group of
+        the cell: "common", "named" or "other".
+    others : sequence of UnitCell
+        Unit cells that are not from the database.
+    disorder : sequence of (str, Path)
+        Kinds and trajectories of :mod:`~.disorder`.
+    """
+
+    kinds: Kinds
+    common: Sequence[str]
+    noise: Mapping[str, float]
+    others: Sequence[UnitCell]
+    disorder: Sequence[tuple[str, Path]]
+
+    @property
+    def named(self) -> list[str]:
+        """Unit cells with names that are not common."""
+        return [name for name in dict.fromkeys(self.kinds.cells) if name not in self.common]
+
+    @property
+    def rest(self) -> list[str]:
+        """Unit cells of the database without a name of their own."""
+        kinds = self.kinds
+        apart = {*self.common, *self.named, *kinds.left_out}
+        return [
+            name
+            for name, labels in kinds.labels.items()
+            if name not in apart and not (labels == IGNORED).all()
+        ]
+
+
+# ---- what happens to a crystal ----
 
 
 def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
@@ -65,17 +119,113 @@ def push_apart(system: System, core: float, n_iterations: int = 12) -> System:
     return system
 
 
+def random_amount(noise: float, rng: np.random.Generator) -> float:
+    """Draw a displacement: exactly zero, of a quenched or cold crystal, or up to the highest."""
+    kind = rng.random()
+    if kind < 0.1:
+        return 0.0
+    if kind < 0.25:
+        return float(np.exp(rng.uniform(np.log(1e-4), np.log(0.02))))
+    return float(rng.uniform(0.01, noise))
+
+
 def heat(system: System, noise: float, rng: np.random.Generator) -> System:
-    """Thermal displacements, independent or correlated, in most samples without close contacts."""
+    """Displace particles, independently or together, in most samples without close contacts."""
+    if noise == 0:
+        return system
     move = displace_together if rng.random() < TOGETHER else displace
     hot = move(system, noise, rng)
     return push_apart(hot, rng.uniform(*CORES)) if rng.random() < PUSHED else hot
 
 
+def deform(system: System, stretch: Array) -> System:
+    """Strain a system homogeneously: each vector v becomes v @ stretch."""
+    old = lattice_vectors(system.box)
+    box = box_from_lattice(old @ stretch)
+    fractional = system.positions @ np.linalg.inv(old)
+    return system._replace(positions=fractional @ lattice_vectors(box), box=box)
+
+
+def random_stretch(largest: float, rng: np.random.Generator) -> Array:
+    """Draw a homogeneous strain (3, 3): none, a small one, along one axis, or along three.
+
+    Axes are those of the box in two of five cases, and random otherwise.
+    """
+    kind = rng.random()
+    if kind < 0.2:
+        strains = np.zeros(3)
+    elif kind < 0.5:
+        strains = rng.normal(scale=0.015, size=3)
+    elif kind < 0.65:
+        strains = np.zeros(3)
+        strains[rng.integers(3)] = rng.uniform(-largest, largest)
+    else:
+        strains = rng.uniform(-largest, largest, 3)
+        if rng.random() < 0.4:
+            strains[1] = strains[0]
+    turn = np.eye(3) if rng.random() < 0.4 else Rotation.random(rng=rng).as_matrix()
+    stretch: Array = turn.T @ np.diag(1 + strains) @ turn
+    return stretch
+
+
+def roughen(system: System, rng: np.random.Generator) -> System:
+    """Another order and origin, and the rounding of files.
+
+    In a perfect crystal they decide which of equally distant particles are neighbors.
+    """
+    order = rng.permutation(len(system.positions))
+    positions = system.positions[order] + rng.uniform(-1, 1, 3)
+    if rng.random() < 0.5:
+        positions = positions.astype(np.float32).astype(np.float64)
+    return system._replace(positions=positions, types=system.types[order])
+
+
+def with_vacancies(system: System, rng: np.random.Generator) -> System:
+    """Leave out 0.3 to 5 % of the particles."""
+    kept = rng.random(len(system.positions)) > rng.uniform(0.003, 0.05)
+    return system._replace(positions=system.positions[kept], types=system.types[kept])
+
+
+def with_interstitials(system: System, rng: np.random.Generator) -> System:
+    """Add 0.2 to 1.5 % of particles at random places; what is near these has no label."""
+    n = len(system.positions)
+    count = max(1, int(n * rng.uniform(0.002, 0.015)))
+    places = rng.random((count, 3)) @ lattice_vectors(system.box)
+    both = System(
+        np.concatenate((system.positions, places)),
+        system.box,
+        np.concatenate((system.types, np.full(count, IGNORED))),
+    )
+    pushed = push_apart(both, INTERSTITIAL)
+    tree = PeriodicTree.build(pushed.positions, pushed.box)
+    near = tree.nearest(np.arange(n, n + count), n=_AFFECTED).neighbors
+    types = pushed.types.copy()
+    types[np.unique(near)] = IGNORED
+    return pushed._replace(types=types)
+
+
+# ---- samples ----
+
+
+@functools.lru_cache(maxsize=64)
+def _perfect(name: str) -> System:
+    return crystal(unit_cell(name), N_BULK)
+
+
+def _labeled(name: str, kinds: Kinds) -> System:
+    perfect = _perfect(name)
+    return perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
+
+
 def hot_crystal(
-    name: str, kinds: Kinds, noise: float, surface: bool, rng: np.random.Generator
+    name: str,
+    kinds: Kinds,
+    noise: float,
+    largest_strain: float,
+    rng: np.random.Generator,
+    defects: float = 0.25,
 ) -> System:
-    """Return a strained crystal with thermal displacements, whole or as a droplet in vacuum.
+    """Return a strained crystal with thermal displacements, some with point defects.
 
     Parameters
     ----------
@@ -85,115 +235,221 @@ def hot_crystal(
         Labels of its particles.
     noise : float
         Displacement in each direction, in units of the shortest distance.
-    surface : bool
-        Cut a droplet out of it; its outermost particles are labeled disordered.
+    largest_strain : float
+        Along each of three axes.
+    defects : float
+        Probability of vacancies or interstitials.
     """
-    perfect = _perfect(name, N_SURFACE if surface else N_BULK)
-    labeled = perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
-    sample = strain(labeled, 0.015, rng)
-    if surface:
-        sample, intact = droplet(sample, rng.uniform(0.7, 0.95))
-        partly = np.where(intact >= INTACT, sample.types, IGNORED)
-        sample = sample._replace(types=np.where(intact <= BROKEN, kinds.disordered, partly))
-    return heat(sample, noise, rng)
+    sample = _labeled(name, kinds)
+    if name in AXIAL and rng.random() < 0.3:
+        sample = deform(sample, np.diag([1, 1, rng.uniform(*AXIAL[name])]))
+        largest_strain = 0.02
+    sample = deform(sample, random_stretch(largest_strain, rng))
+    if rng.random() < defects:
+        spoil = with_vacancies if rng.random() < 0.75 else with_interstitials
+        sample = spoil(sample, rng)
+    return roughen(heat(sample, noise, rng), rng)
 
 
-def hot_stack(
-    cubic: int, hexagonal: int, diamond: bool, noise: float, rng: np.random.Generator
+def unnamed_crystal(
+    cell: UnitCell, labels: NDArray[np.int64], noise: float, rng: np.random.Generator
 ) -> System:
-    """Random stacking, strained and displaced."""
-    return heat(strain(random_stacking(cubic, hexagonal, diamond, rng), 0.01, rng), noise, rng)
+    """Return a strained crystal of a cell that is not from the database, with its labels (n,)."""
+    perfect = crystal(cell, N_BULK)
+    labeled = perfect._replace(types=np.resize(labels, len(perfect.positions)))
+    strained = deform(labeled, random_stretch(STRAIN["other"], rng))
+    return roughen(heat(strained, noise, rng), rng)
 
 
-def stacks(kinds: Kinds, n: int, noise: float, rng: np.random.Generator) -> Iterator[System]:
-    """Random stackings of spheres and of diamond, with displacements up to ``noise``."""
-    for i in range(n):
-        diamond = i % 2 == 1
-        cells = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
-        cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in cells)
-        yield hot_stack(cubic, hexagonal, diamond, rng.uniform(0.005, noise), rng)
+def hot_stack(diamond: bool, kinds: Kinds, noise: float, rng: np.random.Generator) -> System:
+    """Random stacking of spheres or of diamond, strained and displaced."""
+    cells = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
+    cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in cells)
+    stacked = random_stacking(cubic, hexagonal, diamond, rng)
+    stretch = random_stretch(STRAIN["common"] / 2, rng)
+    return roughen(heat(deform(stacked, stretch), noise, rng), rng)
 
 
-def others(
-    cells: Sequence[UnitCell], kinds: Kinds, noise: float, rng: np.random.Generator
-) -> Iterator[System]:
-    """Yield a hot crystal of each of some unit cells that are not from the database."""
-    known = known_sites(kinds)
-    for cell in cells:
-        perfect = crystal(cell, N_BULK)
-        labels = np.resize(label_sites(cell, kinds, known), len(perfect.positions))
-        strained = strain(perfect._replace(types=labels), 0.015, rng)
-        yield heat(strained, rng.uniform(0.005, noise), rng)
+def hot_twin(kinds: Kinds, noise: float, rng: np.random.Generator) -> System:
+    """Icosahedron or decahedron with thermal displacements."""
+    cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in ("cF4-Cu", "hP2-Mg"))
+    twinned = twinned_particle(cubic, hexagonal, kinds.other, kinds.disordered, rng)
+    return roughen(heat(twinned, noise, rng), rng)
 
 
-def fluids(paths: Sequence[Path], kinds: Kinds, rng: np.random.Generator) -> Iterator[System]:
-    """All frames of simulations without order, half of them with close contacts.
-
-    Otherwise a network learns that an environment with close contacts is crystalline; see
-    :func:`push_apart`.
-    """
-    for path in paths:
-        with open_trajectory(path) as trajectory:
-            for frame in trajectory:
-                system = as_system(frame)
-                system = system._replace(types=np.full(len(system.positions), kinds.disordered))
-                bonds = nearest_neighbors(system.positions, system.box, n=1).bonds
-                distance = float(np.median(np.linalg.norm(bonds, axis=-1)))
-                noise = rng.uniform(0, 0.12) * distance if rng.random() < 0.5 else 0.0
-                yield displace(system, noise, rng)
+#: Crystals whose melt is mostly a network.
+_TETRAHEDRAL = ("cF8-C", "hP4-C.3")
 
 
-def crystal_plan(
-    kinds: Kinds,
-    common: Sequence[str],
-    counts: Mapping[str, int],
-    noise: Mapping[str, float],
-    rng: np.random.Generator,
-) -> list[tuple[str, float, bool]]:
-    """Crystals to sample, their displacements, and whether with a surface: (name, noise, surface).
+def pieces(
+    plan: Plan, melts: Mapping[str, Sequence[System]], rng: np.random.Generator
+) -> tuple[System, str]:
+    """Return a crystal with a surface, with its melt, or with grains, and the group of its cell.
 
     Parameters
     ----------
-    kinds : Kinds
-        Unit cells with a name.
-    common : sequence of str
-        Unit cells to be distinguished at the highest temperature.
-    counts, noise : mapping
-        Samples of each cell and highest displacement, for ``common``, ``named`` and ``other``
-        cells.
+    plan : Plan
+        Unit cells.
+    melts : mapping of str to sequence of System
+        Disorder by its kind.
+    rng : numpy.random.Generator
+        Of everything.
     """
-    named = set(kinds.cells)
-    plan = []
-    for name in kinds.labels:
-        if name in kinds.left_out or (kinds.labels[name] == IGNORED).all():
-            continue
-        group = "common" if name in common else "named" if name in named else "other"
-        for i in range(counts[group]):
-            # stratified over the range, so that every level occurs for every cell
-            share = (i + rng.random()) / counts[group]
-            plan.append((name, 0.005 + share * (noise[group] - 0.005), rng.random() < 0.25))
-    return plan
+    kinds = plan.kinds
+    group = "common" if rng.random() < 0.7 else "named"
+    names = plan.common if group == "common" else plan.named
+    name = names[int(rng.integers(len(names)))]
+    perfect = _perfect(name)
+    density = float(len(perfect.positions) / np.prod(perfect.box[:3]))
+    edge = float(np.cbrt(N_PATCHWORK / density))
+    n = int(rng.integers(2, 5))
+    beside = rng.choice(["surface", "melt", "grains"], p=[0.35, 0.4, 0.25])
+    filled: list[Piece | None] = []
+    for i in range(n):
+        if i and beside != "grains" and (i == 1 or rng.random() < 0.5):
+            filled.append(None if beside == "surface" else _melt(name, density, melts, kinds, rng))
+        else:
+            other = name
+            if beside == "grains" and rng.random() < 0.3:
+                other = names[int(rng.integers(len(names)))]
+            stretch = random_stretch(0.6 * STRAIN[group], rng)
+            filled.append(Piece(deform(_labeled(other, kinds), stretch), COORDINATION))
+    centers = rng.uniform(0, edge, (n, 3))
+    sample = patchwork(filled, centers, edge, IGNORED, kinds.disordered, rng)
+    if rng.random() < 0.5:
+        sample = push_apart(sample, 0.85)
+    return sample, group
 
 
-def environments(
-    plan: Sequence[tuple[str, float, bool]],
+def _melt(
+    name: str,
+    density: float,
+    melts: Mapping[str, Sequence[System]],
     kinds: Kinds,
-    per_kind: Mapping[str, int],
-    common: Sequence[str],
     rng: np.random.Generator,
-) -> Frames:
-    """Return some environments of each label from each crystal of a plan.
+) -> Piece:
+    """Disorder at about the density of a crystal."""
+    if name in _TETRAHEDRAL and "network" in melts and rng.random() < 0.8:
+        kind = "network"
+    else:
+        kind = str(rng.choice(list(melts)))
+    melt = melts[kind][int(rng.integers(len(melts[kind])))]
+    own = len(melt.positions) / np.prod(melt.box[:3])
+    scale = np.cbrt(own / (density * rng.uniform(0.85, 1.02)))
+    box = melt.box.copy()
+    box[:3] *= scale
+    return Piece(System(melt.positions * scale, box, disordered_labels(melt, kinds)), 0)
 
-    ``per_kind`` is the number of each local environment from one crystal, by the group of the cell
-    as in :func:`crystal_plan`.
+
+def disordered_labels(system: System, kinds: Kinds) -> NDArray[np.int64]:
+    """Labels (N,) of what :func:`.disorder.read` gives."""
+    return np.where(system.types == 1, kinds.disordered, IGNORED)
+
+
+# ---- parts of the data: each yields samples, n of each cell or so many in all ----
+
+
+def commons(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Yield common crystals, stackings and twinned particles."""
+    noise = plan.noise["common"]
+    for i in range(n):
+        for name in plan.common:
+            amount = random_amount(noise, rng)
+            yield hot_crystal(name, plan.kinds, amount, STRAIN["common"], rng)
+        yield hot_stack(i % 2 == 1, plan.kinds, random_amount(noise, rng), rng)
+        if i % 2 == 0:
+            yield hot_twin(plan.kinds, random_amount(0.8 * noise, rng), rng)
+
+
+def named(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Yield the other crystals with names."""
+    for _ in range(n):
+        for name in plan.named:
+            amount = random_amount(plan.noise["named"], rng)
+            yield hot_crystal(name, plan.kinds, amount, STRAIN["named"], rng)
+
+
+def rest(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Crystals without a name: of the database, and those that are not in it."""
+    known = known_sites(plan.kinds)
+    labels = [label_sites(cell, plan.kinds, known) for cell in plan.others]
+    noise = plan.noise["other"]
+    for _ in range(n):
+        for name in plan.rest:
+            yield hot_crystal(
+                name, plan.kinds, random_amount(noise, rng), STRAIN["other"], rng, defects=0.1
+            )
+        for cell, own in zip(plan.others, labels, strict=True):
+            yield unnamed_crystal(cell, own, random_amount(noise, rng), rng)
+
+
+def patchworks(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Boxes of several pieces."""
+    melts: dict[str, list[System]] = {}
+    for kind, system in _read_disorder(plan):
+        # what condenses in a part of its box has no density to be scaled by
+        if kind not in ("molecules", "points"):
+            melts.setdefault(kind, []).append(system)
+    for _ in range(n):
+        sample, group = pieces(plan, melts, rng)
+        yield roughen(heat(sample, random_amount(plan.noise[group], rng), rng), rng)
+
+
+def disordered(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """All disorder n times: once as it is, then displaced.
+
+    Otherwise a network learns that an environment with close contacts is crystalline.
     """
-    named = set(kinds.cells)
-    parts = []
-    for name, noise, surface in tqdm(plan, desc="sample crystals", unit="crystal"):
-        group = "common" if name in common else "named" if name in named else "other"
-        sample = hot_crystal(name, kinds, noise, surface, rng)
-        parts.append(take_each(sample, per_kind[group], rng))
-    return join(parts)
+    for _, system in _read_disorder(plan):
+        labeled = system._replace(types=disordered_labels(system, plan.kinds))
+        bonds = PeriodicTree.build(system.positions, system.box).nearest(n=1).bonds
+        distance = float(np.median(np.linalg.norm(bonds, axis=-1)))
+        for i in range(n):
+            moved = displace(labeled, rng.uniform(0, 0.12) * distance, rng) if i else labeled
+            yield roughen(moved, rng)
+
+
+def _read_disorder(plan: Plan) -> Iterator[tuple[str, System]]:
+    """Disorder with its kind."""
+    for kind, path in tqdm(plan.disorder, desc="read disorder", unit="file"):
+        for system in disorder.read(path):
+            yield kind, system
+
+
+#: Parts of the data by name.
+PARTS: dict[str, Callable[[Plan, int, np.random.Generator], Iterator[System]]] = {
+    "common": commons,
+    "named": named,
+    "rest": rest,
+    "patchworks": patchworks,
+    "disordered": disordered,
+}
+
+
+# ---- files of samples ----
+
+
+def write(path: Path, samples: Iterator[System], description: str) -> None:
+    """Write samples as arrays, one after the other."""
+    systems = list(tqdm(samples, desc=description, unit="sample"))
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            positions=np.concatenate([system.positions for system in systems]),
+            labels=np.concatenate([system.types for system in systems]).astype(np.int16),
+            boxes=np.stack([system.box for system in systems]),
+            counts=np.array([len(system.positions) for system in systems]),
+        )
+
+
+def read(path: Path) -> Iterator[System]:
+    """Read what :func:`write` wrote."""
+    with np.load(path) as arrays:
+        positions, labels = arrays["positions"], arrays["labels"].astype(np.int64)
+        boxes, counts = arrays["boxes"], arrays["counts"]
+    ends = np.cumsum(counts)
+    for box, start, end in zip(boxes, ends - counts, ends, strict=True):
+        yield System(positions[start:end], box, labels[start:end])
 
 
 def take_each(sample: System, n: int, rng: np.random.Generator) -> Frames:

@@ -1,6 +1,7 @@
 """Embeddings of whole samples and of the particles around each, to learn labels from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +14,10 @@ from tqdm.auto import tqdm
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.learning.datasets import Data
 from hoomd_gala.learning.training import Loss
-from hoomd_gala.networks import Familiarity, FrameClassifier
-from hoomd_gala.systems import System
+from hoomd_gala.networks import FrameClassifier
+from study.training import samples
 from study.training.classes import Classes
 from study.training.kinds import IGNORED
-
-#: Share of held-out particles with a name that are within the limit of familiarity of a class.
-FAMILIAR = 0.99
 
 
 class Surroundings(NamedTuple):
@@ -30,90 +28,111 @@ class Surroundings(NamedTuple):
     embedding : (M, width) float32
         Of each particle.
     neighbors : (M, n) int32
-        Rows of the neighbors.
+        Indices of the neighbors, in their sample.
     labels : (M,) int64
         Local environment, OTHER, DISORDERED or IGNORED.
+    counts : (S,) int64
+        Particles of each sample.
     """
 
     embedding: NDArray[np.float32]
     neighbors: NDArray[np.int32]
     labels: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
 
-def surroundings(analyzers: Sequence[Analyzer], systems: Iterable[System]) -> list[Surroundings]:
-    """Embed whole samples by each of some networks."""
+def surroundings(analyzers: Sequence[Analyzer], files: Iterable[Path]) -> list[Surroundings]:
+    """Embed all samples in files by each of some networks."""
     parts: list[list[Surroundings]] = [[] for _ in analyzers]
-    start = 0
-    for system in tqdm(systems, desc="embed samples", unit="sample"):
-        for analyzer, own in zip(analyzers, parts, strict=True):
-            embedding, neighbors = analyzer.embed_system(system)
-            own.append(Surroundings(embedding, neighbors + np.int32(start), system.types))
-        start += len(system.types)
+    for path in files:
+        for system in tqdm(samples.read(path), f"embed {path.parent.name}", unit="sample"):
+            for analyzer, own in zip(analyzers, parts, strict=True):
+                embedding, neighbors = analyzer.embed_system(system)
+                count = np.array([len(system.types)])
+                own.append(Surroundings(embedding, neighbors, system.types, count))
     return [
         Surroundings(*(np.concatenate(column) for column in zip(*own, strict=True)))
         for own in parts
     ]
 
 
-def soft_cross_entropy(logits: Tensor, batch: Data) -> Tensor:
+def _rows(around: Surroundings, chosen: Sequence[int]) -> tuple[NDArray[np.int64], Tensor]:
+    """Rows (B,) of some samples, and their neighbors (B, n) as indices into these."""
+    ends = np.cumsum(around.counts)
+    rows, neighbors, start = [], [], 0
+    for sample in chosen:
+        count = int(around.counts[sample])
+        own = np.arange(ends[sample] - count, ends[sample])
+        rows.append(own)
+        neighbors.append(torch.as_tensor(around.neighbors[own]).long() + start)
+        start += count
+    return np.concatenate(rows), torch.cat(neighbors)
+
+
+def soft_cross_entropy(logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
     """Cross-entropy of (B, K) logits with the labels or, if there is a teacher, half with each."""
-    hard = cross_entropy(logits, batch["labels"])
-    if "teacher" not in batch:
+    hard = cross_entropy(logits, labels)
+    if teacher is None:
         return hard
-    return 0.5 * (hard + cross_entropy(logits, torch.softmax(batch["teacher"].float(), dim=-1)))
+    return 0.5 * (hard + cross_entropy(logits, torch.softmax(teacher.float(), dim=-1)))
 
 
-def context_loss(around: Surroundings) -> Loss:
-    """Loss of a batch of rows, and the accuracy: for :func:`~.train`."""
-    embedding = torch.as_tensor(around.embedding)
-    neighbors = torch.as_tensor(around.neighbors)
+def context_loss(around: Surroundings, classes: Classes, teacher: Tensor | None = None) -> Loss:
+    """Loss of a batch of samples, and the accuracy: for :func:`~.train`.
+
+    Parameters
+    ----------
+    around : Surroundings
+        Of all samples.
+    classes : Classes
+        Class of each local environment.
+    teacher : (M, K), optional
+        Logits of another network, for all particles.
+    """
 
     def loss(network: nn.Module, batch: Data) -> tuple[Tensor, dict[str, Tensor]]:
         assert isinstance(network, FrameClassifier)
-        rows = batch["rows"]
-        logits = network.name(embedding[rows], embedding[neighbors[rows]])
-        accuracy = (logits.argmax(-1) == batch["labels"]).float().mean()
-        return soft_cross_entropy(logits, batch), {"accuracy": accuracy}
+        rows, neighbors = _rows(around, batch["samples"].tolist())
+        embedding = torch.as_tensor(around.embedding[rows])
+        rings = network.surround(embedding, neighbors)
+        labeled = around.labels[rows] != IGNORED
+        judged = torch.as_tensor(labeled)
+        labels = torch.as_tensor(classes.of_label[around.labels[rows[labeled]]])
+        logits = network.name(embedding[judged], *(ring[judged] for ring in rings))
+        taught = None if teacher is None else teacher[torch.as_tensor(rows[labeled])]
+        accuracy = (logits.argmax(-1) == labels).float().mean()
+        return soft_cross_entropy(logits, labels, taught), {"accuracy": accuracy}
 
     return loss
 
 
-def hidden_units(
+def _each(around: Surroundings) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Rows and neighbors of each sample."""
+    for end, count in zip(np.cumsum(around.counts), around.counts, strict=True):
+        rows = np.arange(end - count, end)
+        yield rows, torch.as_tensor(around.neighbors[rows]).long()
+
+
+@torch.inference_mode()
+def label_logits(network: FrameClassifier, around: Surroundings) -> Tensor:
+    """(M, K) float16 logits of a network for all particles of whole samples."""
+    parts = []
+    for rows, neighbors in _each(around):
+        embedding = torch.as_tensor(around.embedding[rows])
+        parts.append(network.name(embedding, *network.surround(embedding, neighbors)).half())
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def judged_logits(
     network: FrameClassifier, around: Surroundings, classes: Classes
 ) -> tuple[Tensor, Tensor]:
-    """Hidden units of the head, (M, size), and classes, (M,), of all particles that have one."""
-    rows = np.flatnonzero(around.labels != IGNORED)
-    with torch.inference_mode():
-        parts = [
-            network.hidden(
-                torch.as_tensor(around.embedding[chunk]),
-                torch.as_tensor(around.embedding[around.neighbors[chunk]]),
-            )
-            for chunk in np.array_split(rows, len(rows) // 4096 + 1)
-        ]
-    return torch.cat(parts), torch.as_tensor(classes.of_label[around.labels[rows]])
-
-
-def learn_familiarity(
-    familiarity: Familiarity | None,
-    learned: tuple[Tensor, Tensor],
-    held_out: tuple[Tensor, Tensor],
-) -> None:
-    """Fit the classes in the space of hidden units, and the distance beyond which is unfamiliar.
-
-    Parameters
-    ----------
-    familiarity : Familiarity
-        Fitted in place.
-    learned, held_out : ((M, size) Tensor, (M,) Tensor)
-        Hidden units and classes: those that the classes are fitted to, and those that the distance
-        is.
-    """
-    assert familiarity is not None
-    n_classes = len(familiarity.centers)
-    hidden, labels = learned
-    familiarity.fit(hidden[labels < n_classes], labels[labels < n_classes])
-    hidden, labels = held_out
-    distances = familiarity.distance(hidden[labels < n_classes])
-    # torch.quantile takes no more than 16 million numbers; NumPy's has no limit
-    familiarity.limit.fill_(float(np.quantile(distances.numpy(), FAMILIAR)))
+    """Logits (M, K) and classes (M,) of all particles that have one."""
+    logits, labels = [], []
+    for rows, neighbors in _each(around):
+        embedding = torch.as_tensor(around.embedding[rows])
+        own = torch.as_tensor(around.labels[rows] != IGNORED)
+        found = network.name(embedding, *network.surround(embedding, neighbors))
+        logits.append(found[own])
+        labels.append(torch.as_tensor(classes.of_label[around.labels[rows]])[own])
+    return torch.cat(logits), torch.cat(labels)

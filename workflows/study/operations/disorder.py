@@ -1,0 +1,22 @@
+"""Operation on disorder that the shipped models learn from."""
+
+from pathlib import Path
+from typing import Any
+
+from study.flow.jobs import ON_CPU, TRAJECTORY, Condition, has, kind, operation
+
+
+@operation(kind("disorder"), post=has(TRAJECTORY), directives=ON_CPU)
+def make_disorder(job: Any) -> None:
+    """Make a fluid, a glass, a packing or the like with an interaction of its own."""
+    import torch
+
+    from study.training import disorder
+
+    # runs are many and small: one on each core
+    torch.set_num_threads(1)
+    disorder.write(Path(job.fn(TRAJECTORY)), job.sp["of"], job.sp.seed)
+
+
+#: When all operations on a job of a kind are done.
+FINISHED: dict[str, Condition] = {"disorder": has(TRAJECTORY)}
