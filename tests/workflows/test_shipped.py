@@ -304,7 +304,9 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
     # so little training leaves more confusion than the shipped model has
     monkeypatch.setattr(shipped, "MERGE_ABOVE", 0.45)
     monkeypatch.setattr(disorder, "N_STEPS", 240)
-    monkeypatch.setattr(disorder, "N_PARTICLES", 500)
+    monkeypatch.setattr(disorder, "N_PARTICLES", 300)
+    monkeypatch.setattr(samples, "N_PATCHWORK", 700)
+    monkeypatch.setattr(samples, "N_BULK", 250)
     rng = np.random.default_rng(5)
     made = [("mixture", tmp_path / "1.gsd"), ("network", tmp_path / "2.gsd")]
     for seed, (kind, path) in enumerate(made):
@@ -317,14 +319,14 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
         "n_tiles": 1,
         "noise": {"common": 0.06, "named": 0.05, "other": 0.05},
         "site_environments": dict.fromkeys(samples.PARTS, 20),
-        "site_epochs": 10,
-        "label_epochs": 8,
+        "site_epochs": 9,
+        "label_epochs": 6,
         "seed": 1,
     }
     shipped.write_cells_to_learn(tmp_path, parameters)
     plan = shipped.read_plan(tmp_path, parameters, made)
     files = {}
-    for part, n in {"common": 30, "named": 6, "rest": 4, "patchworks": 12, "disordered": 3}.items():
+    for part, n in {"common": 12, "named": 4, "rest": 3, "patchworks": 6, "disordered": 2}.items():
         files[part] = tmp_path / f"{part}.npz"
         samples.write(files[part], samples.PARTS[part](plan, n, rng), part)
     shipped.learn_sites(tmp_path, parameters, files)
