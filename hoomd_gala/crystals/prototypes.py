@@ -13,11 +13,19 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..names import find_class
 from ..neighbors.environments import nearest_neighbors
-from ..systems import Array, System, lattice_vectors, make_system, plane_spacings
+from ..systems import (
+    Array,
+    System,
+    box_from_lattice,
+    lattice_vectors,
+    make_system,
+    plane_spacings,
+)
 from .corrections import CORRECTIONS, LEFT_OUT, Correction
 
 
@@ -180,6 +188,22 @@ def strain(system: System, size: float, rng: np.random.Generator) -> System:
     box = system.box.copy()
     box[:3] *= 1 + lengths
     box[3:] += tilts
+    fractional = system.positions @ np.linalg.inv(old)
+    return system._replace(positions=fractional @ lattice_vectors(box), box=box)
+
+
+def deform(system: System, gradient: ArrayLike) -> System:
+    """Deform a system: positions x become ``gradient`` @ x, then rotated as boxes have to be.
+
+    Parameters
+    ----------
+    system : System
+        Periodic.
+    gradient : (3, 3)
+        Of the deformation.
+    """
+    old = lattice_vectors(system.box)
+    box = box_from_lattice(old @ np.asarray(gradient).T)
     fractional = system.positions @ np.linalg.inv(old)
     return system._replace(positions=fractional @ lattice_vectors(box), box=box)
 

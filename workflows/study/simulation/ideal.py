@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ase.spacegroup import crystal as symmetric_cell
-from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import cg
 
-from hoomd_gala.crystals.prototypes import UnitCell, crystal, displace, unit_cell
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, displace, unit_cell
 from hoomd_gala.neighbors.environments import nearest_neighbors
-from hoomd_gala.systems import Array, System, as_system, box_from_lattice, lattice_vectors
+from hoomd_gala.systems import Array, System, as_system
 from study.simulation.samples import Sample, uniform
 
 #: Neighbors that are bonded at least, and the range up to which all are, in shortest distances.
@@ -144,14 +143,6 @@ def left_out(
 
 
 # ---- strain ----
-
-
-def deform(system: System, gradient: ArrayLike) -> System:
-    """Deform a system: positions x become ``gradient`` @ x, then rotated as boxes have to be."""
-    old = lattice_vectors(system.box)
-    box = box_from_lattice(old @ np.asarray(gradient).T)
-    fractional = system.positions @ np.linalg.inv(old)
-    return system._replace(positions=fractional @ lattice_vectors(box), box=box)
 
 
 def _strains(sizes: Sequence[float], shears: Sequence[float]) -> Iterator[tuple[str, Array]]:

@@ -133,9 +133,9 @@ def run(
     what: Interaction,
     temperatures: NDArray[np.float64],
     rng: np.random.Generator,
-    keep: int,
-) -> Iterator[NDArray[np.float64]]:
-    """Langevin dynamics, after overlaps are removed; yields positions every ``keep`` steps.
+    n_frames: int,
+) -> Iterator[System]:
+    """Langevin dynamics, after overlaps are removed; yields frames at equal intervals.
 
     Parameters
     ----------
@@ -151,8 +151,8 @@ def run(
         kT of each step.
     rng : numpy.random.Generator
         Of the thermostat.
-    keep : int
-        Steps from one frame to the next.
+    n_frames : int
+        Number of frames; the last one is at the end.
     """
     noise = torch.Generator().manual_seed(int(rng.integers(2**31)))
     velocities = torch.zeros_like(positions)
@@ -170,6 +170,7 @@ def run(
             push = forces(positions, relax)
             positions = positions + (0.002 * push).clamp(-0.03, 0.03)
     force = forces(positions)
+    keep = len(temperatures) // n_frames
     decay = float(np.exp(-FRICTION * TIMESTEP))
     for step, kT in enumerate(temperatures, start=1):
         # half a kick, half a drift, the thermostat, and both again (Leimkuhler and Matthews)
@@ -182,7 +183,7 @@ def run(
         force = forces(positions)
         velocities = velocities + 0.5 * TIMESTEP * force
         if step % keep == 0:
-            yield np.mod(positions.numpy().astype(np.float64), edge)
+            yield _system(np.mod(positions.numpy().astype(np.float64), edge), types, edge)
 
 
 def _sizes(rng: np.random.Generator) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
@@ -286,7 +287,7 @@ def mixture(rng: np.random.Generator) -> Iterator[System]:
 
     what = Interaction(pair, x_cut * float(lengths.max()))
     positions, types, edge = _start(_density(rng), shares, rng)
-    return _frames(positions, types, edge, what, _temperatures(low, rng), rng)
+    return run(positions, types, edge, what, _temperatures(low, rng), rng, N_FRAMES)
 
 
 def salt(rng: np.random.Generator) -> Iterator[System]:
@@ -308,7 +309,8 @@ def salt(rng: np.random.Generator) -> Iterator[System]:
     what = Interaction(pair, 3.0)
     volume = float(shares @ (lengths.numpy().diagonal() ** 3))
     positions, types, edge = _start(float(rng.uniform(0.55, 1.0)) / volume, shares, rng)
-    return _frames(positions, types, edge, what, _temperatures(0.05, rng, coupling / 3), rng)
+    temperatures = _temperatures(0.05, rng, coupling / 3)
+    return run(positions, types, edge, what, temperatures, rng, N_FRAMES)
 
 
 def network(rng: np.random.Generator) -> Iterator[System]:
@@ -324,7 +326,7 @@ def network(rng: np.random.Generator) -> Iterator[System]:
     what = Interaction(pair, 1.8, strength)
     positions, types, edge = _start(float(rng.uniform(0.38, 0.6)), np.ones(1), rng)
     # melting is near 0.07 for silicon, with 21, and 0.09 for water, with 23
-    return _frames(positions, types, edge, what, _temperatures(0.02, rng, 0.2), rng)
+    return run(positions, types, edge, what, _temperatures(0.02, rng, 0.2), rng, N_FRAMES)
 
 
 def chains(rng: np.random.Generator) -> Iterator[System]:
@@ -346,7 +348,8 @@ def chains(rng: np.random.Generator) -> Iterator[System]:
     what = Interaction(pair, x_cut, bonds=bonds)
     positions = torch.from_numpy(np.concatenate(walks).astype(np.float32))
     types = torch.zeros(N_PARTICLES, dtype=torch.int64)
-    return _frames(positions, types, edge, what, _temperatures(max(low, 0.2), rng), rng)
+    temperatures = _temperatures(max(low, 0.2), rng)
+    return run(positions, types, edge, what, temperatures, rng, N_FRAMES)
 
 
 def packing(rng: np.random.Generator) -> Iterator[System]:
@@ -364,8 +367,7 @@ def packing(rng: np.random.Generator) -> Iterator[System]:
         what = Interaction(pair, float(lengths.max()))
         positions, types, edge = _start(6 * fraction / np.pi, shares, rng)
         cold = np.full(1200, 1e-9)
-        for frame in run(positions, types, edge, what, cold, rng, len(cold)):
-            yield _system(frame, types, edge)
+        yield from run(positions, types, edge, what, cold, rng, 1)
 
 
 def points(rng: np.random.Generator) -> Iterator[System]:
@@ -420,18 +422,6 @@ KINDS: dict[str, Callable[[np.random.Generator], Iterator[System]]] = {
 def _system(positions: NDArray[np.float64], types: Tensor, edge: float) -> System:
     box = [edge, edge, edge, 0, 0, 0]
     return make_system(positions - edge / 2, box, types.numpy().astype(np.int64))
-
-
-def _frames(
-    positions: Tensor,
-    types: Tensor,
-    edge: float,
-    what: Interaction,
-    temperatures: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> Iterator[System]:
-    for frame in run(positions, types, edge, what, temperatures, rng, N_STEPS // N_FRAMES):
-        yield _system(frame, types, edge)
 
 
 def write(path: Path, kind: str, seed: int) -> None:

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from tqdm.auto import tqdm
 
-from hoomd_gala.crystals.prototypes import UnitCell, crystal, displace, unit_cell
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, displace, unit_cell
 from hoomd_gala.crystals.springs import displace_together
 from hoomd_gala.crystals.stackings import random_stacking
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.learning.datasets import Frames
 from hoomd_gala.neighbors.environments import PeriodicTree
-from hoomd_gala.systems import Array, System, box_from_lattice, lattice_vectors
+from hoomd_gala.systems import Array, System, lattice_vectors
 from study.training import disorder
 from study.training.kinds import IGNORED, Kinds, known_sites, label_sites
 from study.training.patchwork import Piece, patchwork
@@ -138,14 +138,6 @@ def heat(system: System, noise: float, rng: np.random.Generator) -> System:
     return push_apart(hot, rng.uniform(*CORES)) if rng.random() < PUSHED else hot
 
 
-def deform(system: System, stretch: Array) -> System:
-    """Strain a system homogeneously: each vector v becomes v @ stretch."""
-    old = lattice_vectors(system.box)
-    box = box_from_lattice(old @ stretch)
-    fractional = system.positions @ np.linalg.inv(old)
-    return system._replace(positions=fractional @ lattice_vectors(box), box=box)
-
-
 def random_stretch(largest: float, rng: np.random.Generator) -> Array:
     """Draw a homogeneous strain (3, 3): none, a small one, along one axis, or along three.
 
@@ -164,7 +156,7 @@ def random_stretch(largest: float, rng: np.random.Generator) -> Array:
         if rng.random() < 0.4:
             strains[1] = strains[0]
     turn = np.eye(3) if rng.random() < 0.4 else Rotation.random(rng=rng).as_matrix()
-    stretch: Array = turn.T @ np.diag(1 + strains) @ turn
+    stretch: Array = turn.T @ (np.diag(1 + strains) @ turn)
     return stretch
 
 

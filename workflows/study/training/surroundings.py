@@ -106,33 +106,26 @@ def context_loss(around: Surroundings, classes: Classes, teacher: Tensor | None 
     return loss
 
 
-def _each(around: Surroundings) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Rows and neighbors of each sample."""
-    for end, count in zip(np.cumsum(around.counts), around.counts, strict=True):
-        rows = np.arange(end - count, end)
-        yield rows, torch.as_tensor(around.neighbors[rows]).long()
-
-
 @torch.inference_mode()
+def _logits(
+    network: FrameClassifier, around: Surroundings
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Rows (B,) and logits (B, K) of one sample after the other."""
+    for sample in range(len(around.counts)):
+        rows, neighbors = _rows(around, [sample])
+        embedding = torch.as_tensor(around.embedding[rows])
+        yield rows, network.name(embedding, *network.surround(embedding, neighbors))
+
+
 def label_logits(network: FrameClassifier, around: Surroundings) -> Tensor:
     """(M, K) float16 logits of a network for all particles of whole samples."""
-    parts = []
-    for rows, neighbors in _each(around):
-        embedding = torch.as_tensor(around.embedding[rows])
-        parts.append(network.name(embedding, *network.surround(embedding, neighbors)).half())
-    return torch.cat(parts)
+    return torch.cat([logits.half() for _, logits in _logits(network, around)])
 
 
-@torch.inference_mode()
 def judged_logits(
     network: FrameClassifier, around: Surroundings, classes: Classes
 ) -> tuple[Tensor, Tensor]:
     """Logits (M, K) and classes (M,) of all particles that have one."""
-    logits, labels = [], []
-    for rows, neighbors in _each(around):
-        embedding = torch.as_tensor(around.embedding[rows])
-        own = torch.as_tensor(around.labels[rows] != IGNORED)
-        found = network.name(embedding, *network.surround(embedding, neighbors))
-        logits.append(found[own])
-        labels.append(torch.as_tensor(classes.of_label[around.labels[rows]])[own])
-    return torch.cat(logits), torch.cat(labels)
+    judged = around.labels != IGNORED
+    own = [logits[torch.as_tensor(judged[rows])] for rows, logits in _logits(network, around)]
+    return torch.cat(own), torch.as_tensor(classes.of_label[around.labels[judged]])

@@ -7,7 +7,7 @@ from ase.cluster import Decahedron, Icosahedron
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from hoomd_gala.systems import Array, System, make_system
+from hoomd_gala.systems import System, make_system
 from study.solids.references import adaptive_common_neighbors
 from study.training.kinds import IGNORED
 
@@ -19,8 +19,8 @@ _INSIDE, _CORNER = 11, 7
 
 
 @functools.lru_cache(maxsize=_KINDS * len(_SIZES))
-def _perfect(kind: int, size: int) -> tuple[Array, NDArray[np.str_], NDArray[np.int64]]:
-    """Positions in units of the shortest distance, structure by CNA, and number of neighbors."""
+def _perfect(kind: int, size: int) -> tuple[System, NDArray[np.str_], NDArray[np.int64]]:
+    """Particle in units of the shortest distance, structures by CNA, and numbers of neighbors."""
     made = Icosahedron("Cu", size, 3.61) if kind == 0 else Decahedron("Cu", size, size, 1, 3.61)
     positions = made.positions - made.positions.mean(axis=0)
     tree = cKDTree(positions)
@@ -29,7 +29,7 @@ def _perfect(kind: int, size: int) -> tuple[Array, NDArray[np.str_], NDArray[np.
     counts = tree.query_ball_point(tree.data, 1.2, return_length=True) - 1
     edge = 2 * np.abs(tree.data).max() + _VACUUM
     system = make_system(tree.data, [edge, edge, edge, 0, 0, 0])
-    return np.asarray(tree.data), np.asarray(adaptive_common_neighbors(system)), counts
+    return system, np.asarray(adaptive_common_neighbors(system)), counts
 
 
 def twinned_particle(
@@ -48,9 +48,7 @@ def twinned_particle(
         Of the kind and the size.
     """
     size = _SIZES[rng.integers(len(_SIZES))]
-    positions, structure, counts = _perfect(int(rng.integers(_KINDS)), size)
+    system, structure, counts = _perfect(int(rng.integers(_KINDS)), size)
     inside = np.select([structure == "cF4-Cu", structure == "hP2-Mg"], [cubic, hexagonal], other)
     outside = np.where(counts <= _CORNER, disordered, IGNORED)
-    edge = 2 * np.abs(positions).max() + _VACUUM
-    labels = np.where(counts >= _INSIDE, inside, outside)
-    return make_system(positions, [edge, edge, edge, 0, 0, 0], labels)
+    return system._replace(types=np.where(counts >= _INSIDE, inside, outside))
