@@ -19,7 +19,9 @@ from study.training import (
 )
 
 from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.crystals import tilings
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.crystals.sites import EQUIVALENT
 from hoomd_gala.decision import decide
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import read_table
@@ -68,6 +70,44 @@ def test_a_distorted_lattice_has_the_name_of_what_it_is_a_distortion_of(monkeypa
     assert set(found.labels["tI2-In"]) == set(found.labels["cF4-Cu"])
     # by 12.5 % from simple cubic
     assert "hR1-Po" in found.cells
+
+
+def test_a_random_cell_that_is_a_strained_lattice_is_no_example_of_the_unnamed(few_cells):
+    found = kinds.find_kinds(SMALL, [])
+    known, lattices_known = kinds.known_sites(found), kinds.known_lattices(found)
+    cubic = unit_cell("cI2-W")
+
+    def labels(c_over_a):
+        box = cubic.system.box * [1, 1, c_over_a, 1, 1, 1]
+        positions = cubic.system.positions * [1, 1, c_over_a]
+        cell = cubic._replace(system=cubic.system._replace(box=box, positions=positions))
+        return set(kinds.label_sites(cell, found, known, lattices_known).tolist())
+
+    assert labels(0.85) == set(found.labels["cI2-W"].tolist())
+    # nearer to bcc than 0.2, farther than 0.12, and not as near to anything else
+    assert labels(0.74) == {kinds.IGNORED}
+    assert labels(0.55) == {found.other}
+
+
+def test_tilings_without_a_name_are_examples_of_that(few_cells):
+    found = kinds.find_kinds(SMALL, [])
+    known = kinds.known_sites(found)
+    phase = tilings.rows_of_tiles([False, False], "Z phase")
+    assert kinds.IGNORED in kinds.label_sites(phase, found, known, {})
+    strict = kinds.label_sites(phase, found, known, {}, similar=EQUIVALENT)
+    assert set(strict.tolist()) == {found.other}
+
+
+def test_cold_crystals_are_small_and_almost_without_displacements(few_cells):
+    found = kinds.find_kinds(SMALL, [])
+    plan = samples.Plan(found, ["cI2-W"], {}, [], [], [])
+    made = list(samples.cold(plan, 1, np.random.default_rng(1)))
+    # six of bcc, and one of each other cell with a name
+    assert len(made) == 6 + len(set(found.cells)) - 1
+    for sample in made[:6]:
+        assert len(sample.positions) < 200
+        lengths = np.linalg.norm(nearest_neighbors(sample.positions, sample.box).bonds, axis=-1)
+        assert np.ptp(lengths, axis=0).max() < 0.2
 
 
 def test_strain_between_lattices_is_that_of_the_best_choice_of_vectors():
@@ -326,7 +366,8 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
     shipped.write_cells_to_learn(tmp_path, parameters)
     plan = shipped.read_plan(tmp_path, parameters, made)
     files = {}
-    for part, n in {"common": 12, "named": 4, "rest": 3, "patchworks": 6, "disordered": 2}.items():
+    amounts = {"common": 12, "named": 4, "cold": 1, "rest": 3, "patchworks": 6, "disordered": 2}
+    for part, n in amounts.items():
         files[part] = tmp_path / f"{part}.npz"
         samples.write(files[part], samples.PARTS[part](plan, n, rng), part)
     shipped.learn_sites(tmp_path, parameters, files)

@@ -1,7 +1,7 @@
 """Local environments that the shipped model distinguishes, and what each unit cell has."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,12 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.files.trajectories import make_frame, open_trajectory
 from hoomd_gala.systems import Array, as_system
-from study.training.lattices import LARGEST_STRAIN, primitive_vectors, strain_between
+from study.training.lattices import (
+    AMBIGUOUS_STRAIN,
+    LARGEST_STRAIN,
+    nearest_lattice,
+    primitive_vectors,
+)
 
 #: Label of particles that a sample leaves out, as their environment is ambiguous.
 IGNORED = -1
@@ -93,14 +98,14 @@ def find_kinds(named: Sequence[str], left_out: Sequence[str]) -> Kinds:
     rest = [name for name in unit_cells() if name not in named]
     for name in tqdm([*named, *rest], desc="compare sites", unit="cell"):
         row = np.empty(len(unit_cell(name).system.positions), np.int64)
-        lattice = primitive_vectors(unit_cell(name)) if name in named else None
+        lattice = primitive_vectors(unit_cell(name))
         if lattice is not None:
-            strains = {kind: strain_between(own, lattice) for kind, own in lattices.items()}
-            nearest = min(strains, key=strains.__getitem__, default=None)
-            if nearest is not None and strains[nearest] < LARGEST_STRAIN:
-                labels[name] = np.full_like(row, nearest)
+            kind, strain = nearest_lattice(lattice, lattices)
+            if strain < LARGEST_STRAIN or (strain < AMBIGUOUS_STRAIN and name not in named):
+                labels[name] = np.full_like(row, kind if strain < LARGEST_STRAIN else IGNORED)
                 continue
-            lattices[len(known)] = lattice
+            if name in named:
+                lattices[len(known)] = lattice
         distances = []
         for site in sites(name):
             kind, distance = nearest_site(site.descriptor, known) if known else (0, np.inf)
@@ -133,13 +138,50 @@ def known_sites(kinds: Kinds) -> list[Site]:
     return [found[kind] for kind in range(len(kinds.cells))]
 
 
-def label_sites(cell: UnitCell, kinds: Kinds, known: Sequence[Site]) -> NDArray[np.int64]:
-    """Labels of the particles of a unit cell by their environment, (n,)."""
+def known_lattices(kinds: Kinds) -> dict[int, Array]:
+    """Return the lattices that have a name, by their environment."""
+    found: dict[int, Array] = {}
+    for kind, name in enumerate(kinds.cells):
+        lattice = primitive_vectors(unit_cell(name))
+        if lattice is not None:
+            found.setdefault(kind, lattice)
+    return found
+
+
+def label_sites(
+    cell: UnitCell,
+    kinds: Kinds,
+    known: Sequence[Site],
+    lattices: Mapping[int, Array],
+    similar: float = SIMILAR,
+) -> NDArray[np.int64]:
+    """Labels of the particles of a unit cell by their environment, (n,).
+
+    Parameters
+    ----------
+    cell : UnitCell
+        Of any origin.
+    kinds : Kinds
+        Environments with names.
+    known : sequence of Site
+        One with each environment.
+    lattices : mapping of int to (3, 3)
+        Primitive vectors of those that are lattices.
+    similar : float
+        Distance of descriptors from which another environment has no name; up to it, it is an
+        example of neither.
+    """
+    n = len(cell.system.positions)
+    lattice = primitive_vectors(cell)
+    if lattice is not None:
+        kind, strain = nearest_lattice(lattice, lattices)
+        if strain < AMBIGUOUS_STRAIN:
+            return np.full(n, kind if strain < LARGEST_STRAIN else IGNORED)
     grown = crystal(cell, 512)
     labels = []
-    for row in descriptors(grown, np.arange(len(cell.system.positions))):
+    for row in descriptors(grown, np.arange(n)):
         kind, distance = nearest_site(row, known)
-        unlike = kinds.other if distance > SIMILAR else IGNORED
+        unlike = kinds.other if distance > similar else IGNORED
         labels.append(kind if distance < EQUIVALENT else unlike)
     return np.array(labels)
 

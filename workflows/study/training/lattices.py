@@ -5,6 +5,7 @@ two lattices are apart is the homogeneous strain that takes one into the other.
 """
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from hoomd_gala.systems import Array, lattice_vectors
 
 #: Lattices whose principal stretches differ by no more than this, one way or the other, are one.
 LARGEST_STRAIN = 0.12
+#: Lattices without a name of their own that are no farther than this from one with a name are
+#: examples of neither.
+AMBIGUOUS_STRAIN = 0.2
 
 #: How far off a particle may be, in units of the cube root of the volume per cell.
 _TOLERANCE = 0.02
@@ -41,6 +45,16 @@ def primitive_vectors(cell: UnitCell) -> Array | None:
         if np.isclose(abs(np.linalg.det(found)), volume / len(positions), rtol=0.1):
             return found
     return None
+
+
+def nearest_lattice(lattice: Array, known: Mapping[int, Array]) -> tuple[int, float]:
+    """Find the known lattice that takes the least strain: its key, and the strain.
+
+    Of none, the key is -1 and the strain infinite.
+    """
+    strains = {key: strain_between(own, lattice) for key, own in known.items()}
+    key = min(strains, key=strains.__getitem__, default=-1)
+    return key, strains.get(key, np.inf)
 
 
 def strain_between(first: Array, second: Array) -> float:

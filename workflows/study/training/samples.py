@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from tqdm.auto import tqdm
 
 from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, displace, unit_cell
+from hoomd_gala.crystals.sites import EQUIVALENT
 from hoomd_gala.crystals.springs import displace_together
 from hoomd_gala.crystals.stackings import random_stacking
 from hoomd_gala.files.atomic import replacing
@@ -27,19 +28,20 @@ from hoomd_gala.learning.datasets import Frames
 from hoomd_gala.neighbors.environments import PeriodicTree
 from hoomd_gala.systems import Array, System, lattice_vectors
 from study.training import disorder
-from study.training.kinds import IGNORED, Kinds, known_sites, label_sites
+from study.training.kinds import IGNORED, Kinds, known_lattices, known_sites, label_sites
 from study.training.patchwork import Piece, patchwork
 from study.training.twins import twinned_particle
 
-#: Particles of a crystal, and of a box of several pieces.
-N_BULK, N_PATCHWORK = 600, 1600
+#: Particles of a crystal, of a cold one, all of whose cells look the same, and of a box of several
+#: pieces.
+N_BULK, N_COLD, N_PATCHWORK = 600, 100, 1600
 
 #: Largest strain along each of three axes.
-STRAIN = {"common": 0.115, "named": 0.07, "other": 0.05}
+STRAIN = {"common": 0.13, "named": 0.08, "other": 0.05}
 
 #: Range of the stretch along the last axis of crystals that keep the topology of their neighborhood
 #: over many axial ratios; c/a of hP2-Mg then goes from 1.37 to 2.06.
-AXIAL = {"hP2-Mg": (0.84, 1.26), "hP1-HgSn6-10": (0.9, 1.2), "hP4-La": (0.88, 1.18)}
+AXIAL = {"hP2-Mg": (0.84, 1.26), "hP1-HgSn6-10": (0.88, 1.22), "hP4-La": (0.88, 1.18)}
 
 #: Share of samples without close contacts, and the range of their closest distance, in units of the
 #: crystal's shortest.
@@ -47,6 +49,9 @@ PUSHED, CORES = 0.6, (0.75, 0.95)
 
 #: Share of samples with correlated displacements.
 TOGETHER = 0.6
+
+#: Cold crystals of each common cell for one of each other cell with a name.
+_COLD_COMMON = 6
 
 #: Distance to which interstitials are pushed from their neighbors, which are left out.
 INTERSTITIAL, _AFFECTED = 0.75, 8
@@ -67,8 +72,8 @@ class Plan(NamedTuple):
     noise : mapping of str to float
         Highest displacement in each direction, in units of the shortest distance, by the group of
         the cell: "common", "named" or "other".
-    others : sequence of UnitCell
-        Unit cells that are not from the database.
+    others, tiles : sequence of UnitCell
+        Unit cells that are not from the database: random ones, and square-triangle tilings.
     disorder : sequence of (str, Path)
         Kinds and trajectories of :mod:`~.disorder`.
     """
@@ -77,6 +82,7 @@ class Plan(NamedTuple):
     common: Sequence[str]
     noise: Mapping[str, float]
     others: Sequence[UnitCell]
+    tiles: Sequence[UnitCell]
     disorder: Sequence[tuple[str, Path]]
 
     @property
@@ -199,13 +205,13 @@ def with_interstitials(system: System, rng: np.random.Generator) -> System:
 # ---- samples ----
 
 
-@functools.lru_cache(maxsize=64)
-def _perfect(name: str) -> System:
-    return crystal(unit_cell(name), N_BULK)
+@functools.lru_cache(maxsize=256)
+def _perfect(name: str, n: int = N_BULK) -> System:
+    return crystal(unit_cell(name), n)
 
 
-def _labeled(name: str, kinds: Kinds) -> System:
-    perfect = _perfect(name)
+def _labeled(name: str, kinds: Kinds, n: int = N_BULK) -> System:
+    perfect = _perfect(name, n)
     return perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
 
 
@@ -216,6 +222,7 @@ def hot_crystal(
     largest_strain: float,
     rng: np.random.Generator,
     defects: float = 0.25,
+    n: int = N_BULK,
 ) -> System:
     """Return a strained crystal with thermal displacements, some with point defects.
 
@@ -231,8 +238,10 @@ def hot_crystal(
         Along each of three axes.
     defects : float
         Probability of vacancies or interstitials.
+    n : int
+        Number of particles at least.
     """
-    sample = _labeled(name, kinds)
+    sample = _labeled(name, kinds, n)
     if name in AXIAL and rng.random() < 0.3:
         sample = deform(sample, np.diag([1, 1, rng.uniform(*AXIAL[name])]))
         largest_strain = 0.02
@@ -253,13 +262,21 @@ def unnamed_crystal(
     return roughen(heat(strained, noise, rng), rng)
 
 
+#: Cubic and hexagonal stacking of diamond and of spheres.
+_DIAMOND, _PACKED = ("cF8-C", "hP4-C.3"), ("cF4-Cu", "hP2-Mg")
+
+
+def _stack(diamond: bool, kinds: Kinds, rng: np.random.Generator) -> System:
+    """Random stacking, with labels."""
+    cells = _DIAMOND if diamond else _PACKED
+    cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in cells)
+    return random_stacking(cubic, hexagonal, diamond, rng)
+
+
 def hot_stack(diamond: bool, kinds: Kinds, noise: float, rng: np.random.Generator) -> System:
     """Random stacking of spheres or of diamond, strained and displaced."""
-    cells = ("cF8-C", "hP4-C.3") if diamond else ("cF4-Cu", "hP2-Mg")
-    cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in cells)
-    stacked = random_stacking(cubic, hexagonal, diamond, rng)
     stretch = random_stretch(STRAIN["common"] / 2, rng)
-    return roughen(heat(deform(stacked, stretch), noise, rng), rng)
+    return roughen(heat(deform(_stack(diamond, kinds, rng), stretch), noise, rng), rng)
 
 
 def hot_twin(kinds: Kinds, noise: float, rng: np.random.Generator) -> System:
@@ -267,10 +284,6 @@ def hot_twin(kinds: Kinds, noise: float, rng: np.random.Generator) -> System:
     cubic, hexagonal = (int(kinds.labels[cell][0]) for cell in ("cF4-Cu", "hP2-Mg"))
     twinned = twinned_particle(cubic, hexagonal, kinds.other, kinds.disordered, rng)
     return roughen(heat(twinned, noise, rng), rng)
-
-
-#: Crystals whose melt is mostly a network.
-_TETRAHEDRAL = ("cF8-C", "hP4-C.3")
 
 
 def pieces(
@@ -295,7 +308,7 @@ def pieces(
     density = float(len(perfect.positions) / np.prod(perfect.box[:3]))
     edge = float(np.cbrt(N_PATCHWORK / density))
     n = int(rng.integers(2, 5))
-    beside = rng.choice(["surface", "melt", "grains"], p=[0.35, 0.4, 0.25])
+    beside = rng.choice(["surface", "melt", "grains"], p=[0.3, 0.5, 0.2])
     filled: list[Piece | None] = []
     for i in range(n):
         if i and beside != "grains" and (i == 1 or rng.random() < 0.5):
@@ -305,7 +318,11 @@ def pieces(
             if beside == "grains" and rng.random() < 0.3:
                 other = names[int(rng.integers(len(names)))]
             stretch = random_stretch(0.6 * STRAIN[group], rng)
-            filled.append(Piece(deform(_labeled(other, kinds), stretch), COORDINATION))
+            if other in _DIAMOND + _PACKED and rng.random() < 0.35:
+                grain = _stack(other in _DIAMOND, kinds, rng)
+            else:
+                grain = _labeled(other, kinds)
+            filled.append(Piece(deform(grain, stretch), COORDINATION))
     centers = rng.uniform(0, edge, (n, 3))
     sample = patchwork(filled, centers, edge, IGNORED, kinds.disordered, rng)
     if rng.random() < 0.5:
@@ -321,7 +338,7 @@ def _melt(
     rng: np.random.Generator,
 ) -> Piece:
     """Disorder at about the density of a crystal."""
-    if name in _TETRAHEDRAL and "network" in melts and rng.random() < 0.8:
+    if name in _DIAMOND and "network" in melts and rng.random() < 0.8:
         kind = "network"
     else:
         kind = str(rng.choice(list(melts)))
@@ -361,17 +378,30 @@ def named(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
             yield hot_crystal(name, plan.kinds, amount, STRAIN["named"], rng)
 
 
+def cold(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Small crystals with names, without displacements or almost, under many strains."""
+    for _ in range(n):
+        for name in [*_COLD_COMMON * list(plan.common), *plan.named]:
+            strain = STRAIN["common" if name in plan.common else "named"]
+            noise = 0.0 if rng.random() < 0.4 else float(10 ** rng.uniform(-4, -1.5))
+            yield hot_crystal(name, plan.kinds, noise, strain, rng, defects=0, n=N_COLD)
+
+
 def rest(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
     """Crystals without a name: of the database, and those that are not in it."""
-    known = known_sites(plan.kinds)
-    labels = [label_sites(cell, plan.kinds, known) for cell in plan.others]
+    kinds = plan.kinds
+    known, lattices = known_sites(kinds), known_lattices(kinds)
+    labels = [label_sites(cell, kinds, known, lattices) for cell in plan.others]
+    # what is only similar to a site with a name is another one in a tiling
+    labels += [label_sites(cell, kinds, known, {}, similar=EQUIVALENT) for cell in plan.tiles]
+    cells = [*plan.others, *plan.tiles]
     noise = plan.noise["other"]
     for _ in range(n):
         for name in plan.rest:
             yield hot_crystal(
                 name, plan.kinds, random_amount(noise, rng), STRAIN["other"], rng, defects=0.1
             )
-        for cell, own in zip(plan.others, labels, strict=True):
+        for cell, own in zip(cells, labels, strict=True):
             yield unnamed_crystal(cell, own, random_amount(noise, rng), rng)
 
 
@@ -412,6 +442,7 @@ def _read_disorder(plan: Plan) -> Iterator[tuple[str, System]]:
 PARTS: dict[str, Callable[[Plan, int, np.random.Generator], Iterator[System]]] = {
     "common": commons,
     "named": named,
+    "cold": cold,
     "rest": rest,
     "patchworks": patchworks,
     "disordered": disordered,

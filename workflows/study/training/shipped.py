@@ -33,6 +33,9 @@ from study.training.curves import write_curve
 from study.training.kinds import (
     Kinds,
     find_kinds,
+    known_lattices,
+    known_sites,
+    label_sites,
     named_cells,
     read_cells,
     read_kinds,
@@ -74,14 +77,18 @@ def write_cells_to_learn(folder: Path, parameters: Mapping[str, Any]) -> None:
     parameters : mapping
         Its state point.
     """
+    names = named_cells(parameters["common"], parameters["named"])
+    kinds = find_kinds(names, parameters["left_out"])
+    known, lattices = known_sites(kinds), known_lattices(kinds)
     rng = np.random.default_rng([parameters["seed"], 1])
+    # most random cells turn out to be well-known crystals, of which there are examples enough
     others = [
-        *random_crystals(parameters["n_random"], rng),
-        *random_rows(parameters["n_tiles"], rng),
+        cell
+        for cell in random_crystals(parameters["n_random"], rng)
+        if kinds.other in label_sites(cell, kinds, known, lattices)
     ]
     write_cells(folder / OTHERS, others)
-    names = named_cells(parameters["common"], parameters["named"])
-    write_kinds(folder / KINDS, find_kinds(names, parameters["left_out"]))
+    write_kinds(folder / KINDS, kinds)
 
 
 def read_plan(
@@ -93,6 +100,7 @@ def read_plan(
         list(parameters["common"]),
         dict(parameters["noise"]),
         read_cells(folder / OTHERS),
+        random_rows(parameters["n_tiles"], np.random.default_rng([parameters["seed"], 4])),
         disorder,
     )
 
