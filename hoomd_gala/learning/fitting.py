@@ -147,6 +147,7 @@ def fit(
         description,
         functions.corrupt,
         options,
+        cuda_graph=True,
     )
     info = ModelInfo(
         core,

@@ -112,6 +112,56 @@ def _load_checkpoint(path: Path, device: torch.device, options: dict[str, Any]) 
     return state
 
 
+def add_gradients(network: nn.Module, loss: Loss, batch: Data) -> Tensor:
+    """Add the gradients of a batch's loss to those of the weights, and return the loss."""
+    value, _ = loss(network, batch)
+    torch.autograd.backward(value)
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    return value.detach()
+
+
+def recorded_gradients(network: nn.Module, loss: Loss, example: Data) -> Callable[[Data], Tensor]:
+    """Record what a GPU does for the gradients of a batch, to repeat it by one launch.
+
+    A step on few environments is hundreds of kernels, each shorter than its launch.
+
+    Parameters
+    ----------
+    network : Module
+        Its weights are read, and their gradients written, where they are now.
+    loss : callable
+        Does nothing that the host has to wait for.
+    example : dict of Tensor
+        A batch; the others have the same shapes.
+
+    Returns
+    -------
+    callable
+        Takes a batch, returns its loss and leaves the gradients in the weights.
+    """
+    inputs = {key: value.clone() for key, value in example.items()}
+    # kernels are compiled, verified and chosen before
+    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            network.zero_grad()
+            add_gradients(network, loss, inputs)
+    torch.cuda.current_stream().wait_stream(aside)
+    network.zero_grad()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        value = add_gradients(network, loss, inputs)
+
+    def gradients(batch: Data) -> Tensor:
+        for key, tensor in inputs.items():
+            tensor.copy_(batch[key])
+        graph.replay()
+        return value
+
+    return gradients
+
+
 def train(
     network: nn.Module,
     loss: Loss,
@@ -122,6 +172,7 @@ def train(
     description: str = "training",
     corrupt: Corrupt | None = None,
     options: Mapping[str, Any] | None = None,
+    cuda_graph: bool = False,
 ) -> Training:
     """Train a network in place, on the device it is on.
 
@@ -149,6 +200,9 @@ def train(
     options : mapping, optional
         Plain values; a checkpoint of a training with another configuration or other options is
         refused.
+    cuda_graph : bool
+        Whether a GPU may repeat what it did for the first batch for all that have as many rows: the
+        loss then does the same for each, and never waits for the GPU.
 
     Raises
     ------
@@ -182,6 +236,7 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         curve, best, before = state["curve"], state["best"], state["seconds"]
+    recorded: Callable[[Data], Tensor] | None = None
     started = time.monotonic()
     with tqdm(
         total=steps * config.epochs,
@@ -201,13 +256,16 @@ def train(
                 batch = {key: value[rows] for key, value in training.items()}
                 if corrupt is not None:
                     batch = corrupt(batch, seeded(config.seed, epoch, start, device=device))
-                optimizer.zero_grad(set_to_none=True)
-                value, _ = loss(network, batch)
-                torch.autograd.backward(value)
-                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                if cuda_graph and device.type == "cuda" and len(rows) == config.batch_size:
+                    recorded = recorded or recorded_gradients(network, loss, batch)
+                    value = recorded(batch)
+                else:
+                    # what was recorded writes where the gradients are
+                    optimizer.zero_grad(set_to_none=recorded is None)
+                    value = add_gradients(network, loss, batch)
                 optimizer.step()
                 schedule.step()
-                sum_loss += value.detach().double() * len(rows) / total
+                sum_loss += value.double() * len(rows) / total
                 bar.update()
             mean_loss = float(sum_loss)
             if not math.isfinite(mean_loss):

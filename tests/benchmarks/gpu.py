@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, droplet, unit_cell
 from hoomd_gala.files.models import load_model
+from hoomd_gala.learning.tasks import frame_classification as task
+from hoomd_gala.learning.training import add_gradients, recorded_gradients
 from hoomd_gala.neighbors import device_search as cells
 from hoomd_gala.neighbors.device_arrays import device_system
 from hoomd_gala.neighbors.environments import scale_bonds
@@ -168,29 +170,34 @@ def inference(name: str, network: FrameClassifier, bonds: Tensor, wanted: str) -
 
 
 def training(name: str, network: FrameClassifier, bonds: Tensor, batch: int, wanted: str) -> None:
-    """Steps of training, ours against the library's."""
-    types = torch.zeros(batch, 20, 2, device=bonds.device)
+    """Steps of training, ours as they are trained with and one by one, against the library's."""
+    types = torch.zeros(batch, 20, 2, dtype=torch.int8, device=bonds.device)
     labels = torch.zeros(batch, dtype=torch.int64, device=bonds.device)
+    data = {"bonds": bonds[:batch], "types": types, "labels": labels}
 
-    def stepper(net: FrameClassifier) -> Callable[[], None]:
+    def stepper(net: FrameClassifier, recorded: bool) -> Callable[[], None]:
         optimizer = torch.optim.AdamW(net.parameters(), lr=0, fused=bonds.is_cuda)
+        gradients = recorded_gradients(net, task.loss, data) if recorded else None
 
         def step() -> None:
-            optimizer.zero_grad()
-            values = net.embed(bonds[:batch], types)
-            nn.functional.cross_entropy(logits(net, values), labels).backward()
+            if gradients is None:
+                optimizer.zero_grad()
+                add_gradients(net, task.loss, data)
+            else:
+                gradients(data)
             optimizer.step()
 
         return step
 
-    theirs = seconds(stepper(on_library(network)))
-    report(
-        f"{name}, training step of {batch}: geometric-algebra-attention",
-        batch,
-        seconds(stepper(network)),
-        theirs,
-        wanted,
-    )
+    theirs = seconds(stepper(on_library(network), recorded=False))
+    for how, recorded in (("", bonds.is_cuda), (", not recorded", False)):
+        report(
+            f"{name}, training step of {batch}{how}: geometric-algebra-attention",
+            batch,
+            seconds(stepper(network, recorded)),
+            theirs,
+            wanted,
+        )
 
 
 def search(name: str, system: System, device: str) -> None:
@@ -281,8 +288,10 @@ def compare(device: str, n: int, batches: tuple[int, ...]) -> None:
     )
     floors("width 32, hidden 64, 3 blocks", CoreConfig(), True, limits)
     floors("structures", load_model("structures").info.core, True, limits)
+    single = FrameClassifier(load_model("structures").info.core, 1000).to(device)
     for batch in batches:
         training("width 32, hidden 64, 3 blocks", full, bonds, batch, "wanted 5 x")
+        training("structures, first stage", single, bonds, batch, "wanted 5 x")
     for size in (n, 10 * n):
         crystalline = bcc(size)
         ball, _ = droplet(bcc(round(2.7 * size)), 0.9)
@@ -295,5 +304,5 @@ if __name__ == "__main__":
     if not torch.cuda.is_available():
         sys.exit("there is no CUDA GPU; this benchmark is of nothing else.")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    compare("cuda", 100_000, (64, 1024, 8192))
+    compare("cuda", 100_000, (64, 128, 1024, 8192))
     resources()

@@ -12,9 +12,11 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import write_table
 from hoomd_gala.learning import datasets
 from hoomd_gala.learning.calibration import calibrate
+from hoomd_gala.learning.config import TASK_NAMES
+from hoomd_gala.learning.tasks import TASKS
 from hoomd_gala.learning.tasks import frame_classification as task
-from hoomd_gala.learning.training import TrainingConfig, evaluate, split, train
-from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.learning.training import TrainingConfig, evaluate, seeded, split, train
+from hoomd_gala.networks import CoreConfig, FrameClassifier, make_network
 
 CONFIG = TrainingConfig(epochs=5, batch_size=16)
 
@@ -94,6 +96,44 @@ def test_a_gpu_learns_what_a_cpu_learns(data):
         for device in ("cpu", "cuda")
     ]
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_a_recorded_step_is_the_step_itself(data, name, tmp_path):
+    """Whatever the task, a last batch of fewer rows and an interruption included."""
+    functions = TASKS[name]
+    clean = data[0], functions.corrupt(data[1], seeded(1, device="cpu"))
+
+    def make():
+        torch.manual_seed(1)
+        return make_network(name, CoreConfig(width=16, hidden=16, blocks=1, tied=True), 2).cuda()
+
+    def interrupted(batch, generator):
+        nonlocal calls
+        calls += 1
+        if calls > 3 * -(-len(data[0]["labels"]) // CONFIG.batch_size) + 2:
+            raise InterruptionError
+        return functions.corrupt(batch, generator)
+
+    def run(net, path=None, corrupt=functions.corrupt, cuda_graph=True):
+        return train(
+            net, functions.loss, *clean, CONFIG, path, corrupt=corrupt, cuda_graph=cuda_graph
+        ).curve
+
+    assert len(data[0]["labels"]) % CONFIG.batch_size
+    step_by_step = run(make(), cuda_graph=False)
+    whole = make()
+    recorded = run(whole)
+    for row, expected in zip(recorded, step_by_step, strict=True):
+        assert row == pytest.approx(expected, rel=1e-3)
+    calls = 0
+    with pytest.raises(InterruptionError):
+        run(make(), tmp_path / "checkpoint.pt", interrupted)
+    resumed = make()
+    assert run(resumed, tmp_path / "checkpoint.pt") == recorded
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[key])
 
 
 STOPPING = replace(CONFIG, epochs=8, patience=2)

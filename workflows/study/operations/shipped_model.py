@@ -56,11 +56,15 @@ def files_of(job: Any, role: str) -> dict[str, Path]:
 
 @contextmanager
 def timed(job: Any, operation: str) -> Iterator[None]:
-    """Note how long a part of the work took, for the model's card."""
+    """Note how long a part of the work took, and where, for the model's card."""
+    from hoomd_gala.files.models import pick_device
+    from hoomd_gala.learning.fitting import machine
+
     started = time.monotonic()
     yield
-    seconds = dict(job.doc.get("seconds", {}))
+    seconds, machines = dict(job.doc.get("seconds", {})), dict(job.doc.get("machines", {}))
     job.doc.seconds = seconds | {operation: round(time.monotonic() - started)}
+    job.doc.machines = machines | {operation: machine(pick_device("auto"))}
 
 
 @operation(kind("shipped_model"), post=has(KINDS, OTHERS), directives=ON_CPU)
@@ -189,10 +193,6 @@ def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[
 
 def describe(job: Any) -> dict[str, Any]:
     """Describe the training, for the model's card."""
-    import torch
-
-    from hoomd_gala.learning import fitting
-
     study = studies.load(job.sp.study)
     return {
         "command": f"python workflows/project.py run --study {job.sp.study}",
@@ -210,7 +210,7 @@ def describe(job: Any) -> dict[str, Any]:
         },
         "seed": job.sp.seed,
         "seconds": dict(job.doc.seconds),
-        "machine": fitting.machine(torch.device("cpu")),
+        "machine": "; ".join(sorted(set(job.doc.machines.values()))),
     }
 
 

@@ -15,13 +15,12 @@ from study.training.kinds import Kinds
 def measure_confusion(model: Model, frames: Frames, n_outputs: int) -> NDArray[np.float64]:
     """(n, n) shares of each label's environments that are predicted as each output, as rows."""
     data = to_tensors(frames, 1, None)
+    device = next(model.network.parameters()).device
     predicted = []
     with torch.inference_mode():
         for start in range(0, len(data["labels"]), 64):
-            logits, _ = model.network(
-                data["bonds"][start : start + 64], data["types"][start : start + 64]
-            )
-            predicted.append(logits.argmax(-1))
+            bonds, types = (data[key][start : start + 64].to(device) for key in ("bonds", "types"))
+            predicted.append(model.network(bonds, types)[0].argmax(-1).cpu())
     counts = np.zeros((n_outputs, n_outputs))
     np.add.at(counts, (frames.labels, torch.cat(predicted).numpy()), 1)
     shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -57,7 +57,8 @@ def learn_labels(
     classes, _ = shipped.find_classes(load_model(folder / SITES), kinds, parameters["seed"])
     teacher, sites = load_model(folder / MODEL), load_model(folder / FAST_SITES)
     assert isinstance(teacher.network, FrameClassifier)
-    learned, taught = surroundings([Analyzer(sites), Analyzer(teacher)], files.values())
+    analyzers = [Analyzer(model) for model in (sites, teacher)]
+    learned, taught = surroundings(analyzers, files.values())
     logits = label_logits(teacher.network, taught)
     del taught
     network, curve = shipped.train_context(

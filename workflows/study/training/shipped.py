@@ -19,7 +19,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.random_cells import random_crystals
 from hoomd_gala.crystals.tilings import random_rows
 from hoomd_gala.files.atomic import write_table
-from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
+from hoomd_gala.files.models import Model, ModelInfo, load_model, pick_device, save_model
 from hoomd_gala.learning.calibration import best_temperature
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Data, Frames, join, to_tensors
@@ -135,13 +135,19 @@ def train_sites(
     )
     torch.manual_seed(config.seed)
     names = site_names(kinds)
-    network = FrameClassifier(core, len(names))
+    network = FrameClassifier(core, len(names)).to(pick_device("auto"))
     training, validation = split(data, config.validation_fraction, config.seed)
     curve, _, _ = train(
-        network, task.loss, training, validation, config, checkpoint, "train on sites"
+        network,
+        task.loss,
+        training,
+        validation,
+        config,
+        checkpoint,
+        "train on sites",
+        cuda_graph=True,
     )
-    network.eval().requires_grad_(False)
-    return Model(network, ModelInfo(core, names)), curve
+    return Model(network.cpu().requires_grad_(False), ModelInfo(core, names)), curve
 
 
 def learn_sites(folder: Path, parameters: Mapping[str, Any], files: SampleFiles) -> None:
@@ -217,6 +223,7 @@ def train_context(
         if not key.startswith("classify")
     }
     network.load_state_dict(learned, strict=False)
+    network.to(around.embedding.device)
     for part in (network.core, network.pool, network.norm):
         part.requires_grad_(False)
     data: Data = {"samples": torch.arange(len(around.counts))}
@@ -274,6 +281,7 @@ def learn_labels(
 
 def find_classes(sites: Model, kinds: Kinds, seed: int) -> tuple[Classes, NDArray[np.float64]]:
     """Classes of environments that the first network confuses, and the (K, K) confusion matrix."""
+    sites.network.to(pick_device("auto"))
     rng = np.random.default_rng([seed, 3])
     warm = []
     for name in tqdm([*dict.fromkeys(kinds.cells)] * 2, "sample warm crystals", unit="crystal"):
@@ -327,4 +335,4 @@ def finish(
         rings=RINGS,
         asks_order=True,
     )
-    return Model(network, info)
+    return Model(network.cpu(), info)

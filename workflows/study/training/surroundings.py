@@ -21,7 +21,7 @@ from study.training.kinds import IGNORED
 
 
 class Surroundings(NamedTuple):
-    """Embeddings, neighbors and labels of all particles of whole samples.
+    """Embeddings, neighbors and labels of all particles of whole samples, on a network's device.
 
     Attributes
     ----------
@@ -35,38 +35,43 @@ class Surroundings(NamedTuple):
         Particles of each sample.
     """
 
-    embedding: NDArray[np.float32]
-    neighbors: NDArray[np.int32]
-    labels: NDArray[np.int64]
+    embedding: Tensor
+    neighbors: Tensor
+    labels: Tensor
     counts: NDArray[np.int64]
 
 
 def surroundings(analyzers: Sequence[Analyzer], files: Iterable[Path]) -> list[Surroundings]:
     """Embed all samples in files by each of some networks."""
-    parts: list[list[Surroundings]] = [[] for _ in analyzers]
+    embedded: list[list[tuple[Tensor, Tensor]]] = [[] for _ in analyzers]
+    labels = []
     for path in files:
         for system in tqdm(samples.read(path), f"embed {path.parent.name}", unit="sample"):
-            for analyzer, own in zip(analyzers, parts, strict=True):
-                embedding, neighbors = analyzer.embed_system(system)
-                count = np.array([len(system.types)])
-                own.append(Surroundings(embedding, neighbors, system.types, count))
-    return [
-        Surroundings(*(np.concatenate(column) for column in zip(*own, strict=True)))
-        for own in parts
-    ]
+            labels.append(torch.as_tensor(system.types))
+            for analyzer, own in zip(analyzers, embedded, strict=True):
+                found = analyzer.embedder.embed(system)
+                own.append((found.everyone, found.neighbors))
+    counts = np.array([len(own) for own in labels])
+    result = []
+    for analyzer, own in zip(analyzers, embedded, strict=True):
+        embedding, neighbors = map(torch.cat, zip(*own, strict=True))
+        result.append(
+            Surroundings(embedding, neighbors, torch.cat(labels).to(analyzer.device), counts)
+        )
+    return result
 
 
-def _rows(around: Surroundings, chosen: Sequence[int]) -> tuple[NDArray[np.int64], Tensor]:
+def _rows(around: Surroundings, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Rows (B,) of some samples, and their neighbors (B, n) as indices into these."""
     ends = np.cumsum(around.counts)
+    device = around.neighbors.device
     rows, neighbors, start = [], [], 0
     for sample in chosen:
-        count = int(around.counts[sample])
-        own = np.arange(ends[sample] - count, ends[sample])
-        rows.append(own)
-        neighbors.append(torch.as_tensor(around.neighbors[own]).long() + start)
+        end, count = int(ends[sample]), int(around.counts[sample])
+        rows.append(torch.arange(end - count, end, device=device))
+        neighbors.append(around.neighbors[end - count : end].long() + start)
         start += count
-    return np.concatenate(rows), torch.cat(neighbors)
+    return torch.cat(rows), torch.cat(neighbors)
 
 
 def soft_cross_entropy(logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
@@ -89,43 +94,51 @@ def context_loss(around: Surroundings, classes: Classes, teacher: Tensor | None 
     teacher : (M, K), optional
         Logits of another network, for all particles.
     """
+    class_of = torch.as_tensor(classes.of_label, device=around.labels.device)
 
     def loss(network: nn.Module, batch: Data) -> tuple[Tensor, dict[str, Tensor]]:
         assert isinstance(network, FrameClassifier)
         rows, neighbors = _rows(around, batch["samples"].tolist())
-        embedding = torch.as_tensor(around.embedding[rows])
+        embedding = around.embedding[rows]
         rings = network.surround(embedding, neighbors)
-        labeled = around.labels[rows] != IGNORED
-        judged = torch.as_tensor(labeled)
-        labels = torch.as_tensor(classes.of_label[around.labels[rows[labeled]]])
+        judged = around.labels[rows] != IGNORED
+        labels = class_of[around.labels[rows[judged]]]
         logits = network.name(embedding[judged], *(ring[judged] for ring in rings))
-        taught = None if teacher is None else teacher[torch.as_tensor(rows[labeled])]
+        taught = None if teacher is None else teacher[rows[judged]]
         accuracy = (logits.argmax(-1) == labels).float().mean()
         return soft_cross_entropy(logits, labels, taught), {"accuracy": accuracy}
 
     return loss
 
 
+def _each(around: Surroundings) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of each sample, and the neighbors (B, n) of its particles."""
+    for end, count in zip(np.cumsum(around.counts), around.counts, strict=True):
+        rows = slice(end - count, end)
+        yield rows, around.neighbors[rows].long()
+
+
 @torch.inference_mode()
-def _logits(
-    network: FrameClassifier, around: Surroundings
-) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Rows (B,) and logits (B, K) of one sample after the other."""
-    for sample in range(len(around.counts)):
-        rows, neighbors = _rows(around, [sample])
-        embedding = torch.as_tensor(around.embedding[rows])
-        yield rows, network.name(embedding, *network.surround(embedding, neighbors))
-
-
 def label_logits(network: FrameClassifier, around: Surroundings) -> Tensor:
     """(M, K) float16 logits of a network for all particles of whole samples."""
-    return torch.cat([logits.half() for _, logits in _logits(network, around)])
+    parts = []
+    for rows, neighbors in _each(around):
+        embedding = around.embedding[rows]
+        parts.append(network.name(embedding, *network.surround(embedding, neighbors)).half())
+    return torch.cat(parts)
 
 
+@torch.inference_mode()
 def judged_logits(
     network: FrameClassifier, around: Surroundings, classes: Classes
 ) -> tuple[Tensor, Tensor]:
     """Logits (M, K) and classes (M,) of all particles that have one."""
-    judged = around.labels != IGNORED
-    own = [logits[torch.as_tensor(judged[rows])] for rows, logits in _logits(network, around)]
-    return torch.cat(own), torch.as_tensor(classes.of_label[around.labels[judged]])
+    class_of = torch.as_tensor(classes.of_label, device=around.labels.device)
+    logits, labels = [], []
+    for rows, neighbors in _each(around):
+        embedding = around.embedding[rows]
+        own = around.labels[rows] != IGNORED
+        found = network.name(embedding, *network.surround(embedding, neighbors))
+        logits.append(found[own])
+        labels.append(class_of[around.labels[rows][own]])
+    return torch.cat(logits), torch.cat(labels)
