@@ -8,7 +8,6 @@ from pictures import pixels
 from study.training import (
     classes,
     disorder,
-    distill,
     held_out,
     kinds,
     lattices,
@@ -17,6 +16,7 @@ from study.training import (
     shipped,
     twins,
 )
+from study.training.labels import learn_labels
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals import tilings
@@ -342,7 +342,7 @@ def test_left_out_cells_and_last_frames_are_written(tmp_path):
 
 def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
     # so little training leaves more confusion than the shipped model has
-    monkeypatch.setattr(shipped, "MERGE_ABOVE", 0.45)
+    monkeypatch.setattr("study.training.labels.MERGE_ABOVE", 0.45)
     monkeypatch.setattr(disorder, "N_STEPS", 240)
     monkeypatch.setattr(disorder, "N_PARTICLES", 300)
     monkeypatch.setattr(samples, "N_PATCHWORK", 700)
@@ -371,7 +371,8 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
         files[part] = tmp_path / f"{part}.npz"
         samples.write(files[part], samples.PARTS[part](plan, n, rng), part)
     shipped.learn_sites(tmp_path, parameters, files)
-    shipped.learn_labels(tmp_path, parameters, files, files)
+    shipped.learn_sites(tmp_path, parameters, files, shipped.FAST)
+    learn_labels(tmp_path, parameters, files, files)
     model = load_model(tmp_path / "structures.safetensors")
     assert model.info.class_names[-1] == "disordered"
     analyzer = Analyzer(model, "cpu")
@@ -392,8 +393,6 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
     assert np.mean(of_itself) > 0.5
 
     # the smaller network says what the larger one does
-    distill.learn_sites(tmp_path, parameters, files)
-    distill.learn_labels(tmp_path, parameters, files, files)
     fast = Analyzer(tmp_path / "structures-fast.safetensors", "cpu")
     assert fast.class_names == analyzer.class_names
     assert fast.model.info.core.hidden < model.info.core.hidden

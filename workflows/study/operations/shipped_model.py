@@ -129,39 +129,23 @@ def train_fast_sites(job: Any) -> None:
     """Train a smaller network to distinguish local environments."""
     import torch
 
-    from study.training import distill
+    from study.training import shipped
 
     torch.set_num_threads(half(job))
     with timed(job, "train_fast_sites"):
-        distill.learn_sites(Path(job.path), job.sp, files_of(job, LEARNED))
+        shipped.learn_sites(Path(job.path), job.sp, files_of(job, LEARNED), shipped.FAST)
 
 
-@operation(kind("shipped_model"), has(SITES), post=has(MODEL))
+@operation(kind("shipped_model"), has(SITES, FAST_SITES), post=has(MODEL, FAST_MODEL))
 def train_labels(job: Any) -> None:
-    """Train the network that names structures from an environment and those around it."""
+    """Train the networks that name structures from an environment and those around it."""
     import torch
 
-    from study.training import shipped
+    from study.training import labels
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_labels"):
-        shipped.learn_labels(
-            Path(job.path), job.sp, files_of(job, LEARNED), files_of(job, HELD_OUT)
-        )
-
-
-@operation(kind("shipped_model"), has(MODEL, FAST_SITES), post=has(FAST_MODEL))
-def distill_labels(job: Any) -> None:
-    """Train the smaller network to name structures, with the larger as teacher."""
-    import torch
-
-    from study.training import distill
-
-    torch.set_num_threads(threads(job))
-    with timed(job, "distill_labels"):
-        distill.learn_labels(
-            Path(job.path), job.sp, files_of(job, LEARNED), files_of(job, HELD_OUT)
-        )
+        labels.learn_labels(Path(job.path), job.sp, files_of(job, LEARNED), files_of(job, HELD_OUT))
 
 
 def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[Path]]:
