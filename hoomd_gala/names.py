@@ -88,6 +88,8 @@ STRUCTURES = {
     "tI8-C": Structure("bct-C4", "", 139, (4,), ("bct carbon",)),
     "cP8-FeSi": Structure("FeSi", "B20", 198, (13,), ()),
     "hP9-S": Structure("hP9 sulfur", "", 154, (2,), ()),
+    "oF24-Si2Ti": Structure("TiSi2", "C54", 70, (14,), ()),
+    "hP4-La": Structure("dhcp", "", 194, (12,), ("double hexagonal close-packed", "alpha-La")),
     "hP9-CrSi2": Structure("CrSi2", "C40", 180, (14,), ()),
     "mC12-Po": Structure("mC12 polonium", "A19", 5, (3,), ()),
     "tP12-C": Structure("tP12 carbon", "", 138, (4,), ()),
