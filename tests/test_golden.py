@@ -35,8 +35,9 @@ STRUCTURE_MODELS = ("structures", "structures-fast")
 COMMON = ("cF4-Cu", "hP2-Mg", "cI2-W", "cP1-Po", "cF8-C", "hP4-C.3", "cP8-Cr3Si", "tP30-CrFe")
 
 #: Classes that less than nine tenths of the particles of their own crystals are given, at a
-#: displacement of 0.05; all of the others are given more.
-WEAK = {"hP4-C.2", "mP8-C", "oP16-C"}
+#: displacement of 0.05, and how many are; all of the others are given more. Both are stackings of
+#: layers that other classes have as well.
+WEAK = {"hP4-La": 0.8, "oF8-Pu": 0.05}
 
 
 def accepted_classes(info: ModelInfo, structure: str) -> list[str]:
@@ -126,7 +127,7 @@ def mean_accuracy(analyzer: Analyzer, noise: float) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STRUCTURE_MODELS)
-@pytest.mark.parametrize(("noise", "tolerance"), [(0.08, 0.002), (0.1, 0.01)])
+@pytest.mark.parametrize(("noise", "tolerance"), [(0.08, 0.004), (0.1, 0.01)])
 def test_common_structures_are_named_as_often_as_the_card_says(name, noise, tolerance):
     on_card = analyzer(name).model.info.card["metrics"][f"accuracy, Gaussian {noise:g}"]
     assert mean_accuracy(analyzer(name), noise) == pytest.approx(on_card, abs=tolerance)
@@ -137,8 +138,8 @@ def test_every_class_is_given_to_its_own_crystal(name):
     info = analyzer(name).model.info
     classes = [each for each in info.class_names if each not in ("disordered", *info.withheld)]
     right = {each: accuracy(analyzer(name), each, 150, 0.05, 12) for each in classes}
-    assert {each for each, share in right.items() if share < 0.9} <= WEAK
-    assert min(right.values()) > 0.6
+    for each, share in right.items():
+        assert share >= WEAK.get(each, 0.9), each
     # crystals without a surface are easier than what was held out of training
     assert np.mean(list(right.values())) > info.card["held out"]["accuracy"]
 
@@ -171,8 +172,9 @@ LABELS = {
         "cP1-Po": 252,
         "cF8-C": 288,
         "hP4-C.3": 300,
-        "cP8-Cr3Si": 293,
-        "tP30-CrFe": 355,
+        "cP8-Cr3Si": 288,
+        "tP30-CrFe": 348,
+        "unknown": 12,
         "disordered": 700,
     },
     "structures-fast": {
@@ -183,7 +185,8 @@ LABELS = {
         "cF8-C": 288,
         "hP4-C.3": 300,
         "cP8-Cr3Si": 288,
-        "tP30-CrFe": 360,
+        "tP30-CrFe": 351,
+        "unknown": 9,
         "disordered": 700,
     },
 }
@@ -192,7 +195,7 @@ LABELS = {
 def label_counts(analyzer: Analyzer) -> dict[str, int]:
     """How many particles of the systems of ``LABELS`` have each label."""
     systems = [
-        displace(crystal(unit_cell(name), 250), 0.07, np.random.default_rng(0)) for name in COMMON
+        displace(crystal(unit_cell(name), 250), 0.06, np.random.default_rng(0)) for name in COMMON
     ]
     systems += [dense_fluid(500, 0), ideal_gas(200, 1)]
     results = [analyzer.analyze_system(system) for system in systems]

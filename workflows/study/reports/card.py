@@ -12,13 +12,11 @@ from hoomd_gala.files.models import Model, load_model, save_model
 #: What the study ``quality`` showed that the models cannot do.
 CANNOT = [
     "tell compounds from their parent lattices: they are blind to types",
-    "name most crystals that are displaced by more than a tenth of the shortest distance, the "
+    "name many crystals that are displaced by more than a tenth of the shortest distance, the "
     "common ones apart",
-    "tell the Z phase (Zr4Al3) from the mu phase (hR13-Fe7W6), whose layers it has, nor always "
-    "omega titanium from hP3-AlB2",
+    "tell dhcp (hP4-La) from extrinsic stacking faults of fcc, or hot oF24-Si2Ti, oF8-Pu and "
+    "hP9-CrSi2 from each other",
     "leave every structure that they have not learned without a name: see the area under ROC",
-    "name body-centered cubic sheared by 15 %, or all of hot simple cubic stretched by 10 % along "
-    "[111]",
     "name particles at a surface or a boundary, which are mostly unknown or disordered",
 ]
 
