@@ -1,6 +1,7 @@
 """Embeddings of particles in crystals and trajectories, with what is known of them."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import gsd.hoomd
@@ -111,19 +112,18 @@ def sample_files(analyzer: Analyzer | None, sources: Sequence[str], points: int)
     """
     rng = np.random.default_rng(1)
     ranges = [parse_range(text) for text in sources]
-    frames = []
-    for source in ranges:
-        with open_trajectory(source.path) as trajectory:
+    frames, samples = [], []
+    with ExitStack() as opened:
+        for source in ranges:
+            trajectory = opened.enter_context(open_trajectory(source.path))
             chosen = range(len(trajectory))[source.frames]
             if not chosen:
                 raise InputError(f"{source.path} has no frame in the requested range.")
-            frames += [(source.path, i) for i in chosen]
-    each = -(-points // len(frames))
-    samples = []
-    for path, i in tqdm(frames, desc="frames", unit="frame"):
-        with open_trajectory(path) as trajectory:
-            frame = trajectory[i]
-        samples.append(_sample_frame(analyzer, frame, f"frame {i} of {path}", each, rng))
+            frames += [(source.path, trajectory, i) for i in chosen]
+        each = -(-points // len(frames))
+        for path, trajectory, i in tqdm(frames, desc="frames", unit="frame"):
+            where = f"frame {i} of {path}"
+            samples.append(_sample_frame(analyzer, trajectory[i], where, each, rng))
     return samples
 
 

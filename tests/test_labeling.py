@@ -15,6 +15,7 @@ from hoomd_gala.cli import main
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_frame
+from hoomd_gala.files.reader import Trajectory
 from hoomd_gala.files.sources import find_files
 from hoomd_gala.labeling import label_trajectory, view_trajectory
 
@@ -285,11 +286,9 @@ def test_frames_are_read_as_they_are_needed(model_path, tmp_path, rng, monkeypat
         for k in range(12):
             trajectory.append(make_frame(gas(60, rng), k))
     read, ahead = [], []
-    original, analyze = gsd.hoomd.HOOMDTrajectory.__getitem__, Analyzer.analyze
+    original, analyze = Trajectory.read, Analyzer.analyze
     monkeypatch.setattr(
-        gsd.hoomd.HOOMDTrajectory,
-        "__getitem__",
-        lambda self, key: read.append(key) or original(self, key),
+        Trajectory, "read", lambda self, index: read.append(index) or original(self, index)
     )
 
     def seen(self, frame):

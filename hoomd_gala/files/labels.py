@@ -5,7 +5,7 @@ stand for structures, the simulation's own types are kept in the frame's log.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gsd.hoomd
@@ -20,6 +20,8 @@ from ..schema import (
     CHUNKS,
     CLUSTER,
     CLUSTER_CHUNKS,
+    CONFIDENCE,
+    EMBEDDING,
     FRACTIONS,
     LABEL,
     LARGEST_CLUSTER,
@@ -48,6 +50,89 @@ def frame_labels(frame: gsd.hoomd.Frame) -> tuple[NDArray[np.int32], list[str]] 
     if label is None or names is None:
         return None
     return np.asarray(label, np.int32), decode_strings(names)
+
+
+def check_logged(frame: gsd.hoomd.Frame) -> None:
+    """Refuse a frame whose labels and own types are not what this package writes.
+
+    Raises
+    ------
+    InputError
+        If names are not text, labels or types are outside of the names that they index, or what a
+        frame has of each particle is of different numbers of particles.
+    """
+    log = frame.log
+    texts = {name: _texts(log, name) for name in (NAMES, OWN_TYPES, OWN_SHAPES) if name in log}
+    for name in {NAMES, OWN_TYPES} & set(texts):
+        check_different(texts[name], f"log/{name}")
+    for text in texts.get(OWN_SHAPES, ()):
+        read_shape(text, f"log/{OWN_SHAPES}")
+    if OWN_TYPES in log and OWN_TYPEID not in log:
+        raise InputError(f"there is a chunk log/{OWN_TYPES} and none log/{OWN_TYPEID}.")
+    for name, columns, kinds, names in (
+        (LABEL, 1, "iu", NAMES),
+        (CONFIDENCE, 1, "f", None),
+        (EMBEDDING, 2, "f", None),
+        (OWN_TYPEID, 1, "iu", OWN_TYPES),
+    ):
+        if name not in log:
+            continue
+        values = np.asarray(log[name])
+        if values.ndim != columns or values.dtype.kind not in kinds:
+            raise InputError(
+                f"chunk log/{name} has numbers of type {values.dtype} and shape {values.shape}."
+            )
+        if LABEL in log and name in CHUNKS.values() and len(values) != len(log[LABEL]):
+            raise InputError(
+                f"chunk log/{name} is of {len(values)} particles, and labels are of "
+                f"{len(log[LABEL])}."
+            )
+        if names in texts:
+            outside = (values < (UNKNOWN if name == LABEL else 0)) | (values >= len(texts[names]))
+            if outside.any():
+                raise InputError(
+                    f"chunk log/{name} has {values[outside][0]}, and there are "
+                    f"{len(texts[names])} names in log/{names}, counted from 0."
+                )
+
+
+def _texts(log: Mapping[str, Any], name: str) -> list[str]:
+    rows = np.asarray(log[name])
+    try:
+        if rows.dtype.itemsize > 1 or rows.ndim not in (1, 2):
+            raise ValueError
+        return decode_strings(rows)
+    except ValueError:  # UnicodeDecodeError is one
+        raise InputError(f"chunk log/{name} is not text.") from None
+
+
+def check_different(names: Sequence[str], chunk: str) -> None:
+    """Refuse names of types or classes of which two are the same.
+
+    Raises
+    ------
+    InputError
+    """
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"chunk {chunk} has the name {twice!r} twice.")
+
+
+def read_shape(text: str, chunk: str) -> dict[str, Any]:
+    """Shape of a type from its JSON.
+
+    Raises
+    ------
+    InputError
+        If it is none: no JSON, nested too deeply, with numbers that are too long.
+    """
+    try:
+        shape = json.loads(text)
+    except (ValueError, RecursionError):
+        shape = None
+    if not isinstance(shape, dict):
+        raise InputError(f"chunk {chunk} has no shapes of types in JSON.")
+    return shape
 
 
 def check_quantities(quantities: Sequence[str], class_names: Sequence[str]) -> tuple[str, ...]:

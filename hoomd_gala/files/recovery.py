@@ -1,101 +1,136 @@
 """Damaged and interrupted GSD trajectories: recovering frames, and dropping the last ones."""
 
+import mmap
 import os
 import shutil
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import gsd.fl
-import gsd.hoomd
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from .atomic import replacing
-
-# A GSD file starts with a header of 256 bytes; the index lists every chunk of data by frame, and is
-# copied to the end of the file, doubled, when it is full. The older copies stay where they were and
-# can be found by their first entry. See https://gsd.readthedocs.io, "File layer".
-_HEADER_SIZE = 256
-_HEADER = struct.Struct("<QQQQQ")
-#: Where the header has the version of the schema and its name.
-_SCHEMA_VERSION, _SCHEMA = slice(40, 44), slice(112, 176)
-_INDEX_ENTRY = np.dtype(
-    {
-        "names": ["frame", "N", "location", "M", "id", "type", "flags"],
-        "formats": ["<u8", "<u8", "<i8", "<u4", "<u2", "u1", "u1"],
-    }
+from .layout import (
+    HEADER,
+    INDEX_ENTRY,
+    DamagedError,
+    Layout,
+    check_layout,
+    find_faults,
+    is_gsd,
+    read_layout,
 )
-#: Bytes of each type of data, by the format's numbers for them.
-_TYPE_SIZES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1, 0])
-_MAGIC = 0x65DF65DF65DF65DF
+from .reader import ChunkFile, Trajectory
 
-#: What gsd raises for files that do not hold what their index says: invalid text, arrays whose
-#: shapes do not match, chunks that extend past the end of the file.
-_UNREADABLE = (RuntimeError, OSError, ValueError, LookupError, AttributeError, MemoryError)
+#: An index is doubled when it is full, so that a file has no more copies of it than this.
+_MOST_COPIES = 64
 
 
-def _header(path: Path) -> bytes | None:
-    """Header of a GSD file, or None if it is none."""
-    with open(path, "rb") as file:
-        raw = file.read(_HEADER_SIZE)
-    return raw if len(raw) == _HEADER_SIZE and _HEADER.unpack_from(raw)[0] == _MAGIC else None
+class _Contents(NamedTuple):
+    """What can be had of a file.
+
+    Attributes
+    ----------
+    layout : Layout
+        Of the entries that are right.
+    frames : list of int
+        Those of which all entries are right.
+    whole : bool
+        Whether these are all that the file has.
+    """
+
+    layout: Layout
+    frames: list[int]
+    whole: bool
 
 
-def is_gsd(path: Path) -> bool:
-    """Whether a file begins like a GSD file, whatever its name."""
-    return _header(path) is not None
-
-
-def other_schema(path: Path) -> str | None:
-    """Name and version of the schema of a GSD file that HOOMD has not written."""
-    raw = _header(path)
-    if raw is None:
+def _contents(path: Path) -> _Contents | None:
+    """Find what can be had of a file, whole or damaged; None if nothing can."""
+    if not is_gsd(path):
         return None
-    version = int.from_bytes(raw[_SCHEMA_VERSION], "little")
-    name = raw[_SCHEMA].split(b"\0")[0].decode(errors="replace")
-    if name == "hoomd" and 1 <= version >> 16 <= 2:
+    try:
+        layout, cut = read_layout(path)
+    except DamagedError:
         return None
-    return f"schema {name!r}, version {version >> 16}.{version & 0xFFFF}"
+    try:
+        check_layout(layout, cut)
+    except DamagedError:
+        found = [_survivors(layout, cut), *map(_followed, _older(path, layout))]
+        return max(found, key=lambda contents: len(contents.frames))
+    return _Contents(layout, list(range(layout.n_frames)), True)
 
 
-def _best_index(path: Path) -> tuple[int, NDArray[np.void]] | None:
-    """Offset and valid entries of the index copy that reaches furthest."""
-    raw = path.read_bytes()
-    if len(raw) < _HEADER_SIZE + _INDEX_ENTRY.itemsize:
-        return None
-    magic, *_ = _HEADER.unpack_from(raw, 0)
-    if magic != _MAGIC:
-        return None
-    first = raw[_HEADER_SIZE : _HEADER_SIZE + _INDEX_ENTRY.itemsize]
-    best: tuple[int, NDArray[np.void]] | None = None
-    offset = raw.find(first, _HEADER_SIZE)
-    while offset >= 0:
-        count = (len(raw) - offset) // _INDEX_ENTRY.itemsize
-        entries = np.frombuffer(raw, _INDEX_ENTRY, count, offset)
-        sizes = _TYPE_SIZES[np.minimum(entries["type"], len(_TYPE_SIZES) - 1)]
-        # as floats: arbitrary bytes follow the index, and their product may overflow
-        end = entries["location"] + entries["N"].astype(float) * entries["M"] * sizes
-        good = (entries["location"] > 0) & (end <= len(raw)) & (sizes > 0)
-        good &= entries["frame"] >= np.maximum.accumulate(entries["frame"])
-        valid = count if good.all() else int(good.argmin())
-        if best is None or valid > len(best[1]):
-            best = offset, entries[:valid].copy()
-        offset = raw.find(first, offset + _INDEX_ENTRY.itemsize)
-    return best
+def _survivors(layout: Layout, cut: bool) -> _Contents:
+    """Leave out the frames of which an entry is wrong, and those beside it in the index.
+
+    If the number of a frame is wrong, it is one of these that misses a chunk.
+    """
+    entries = layout.entries
+    wrong = np.zeros(len(entries) + 2, bool)
+    for faults, _ in find_faults(layout):
+        wrong[:-2] |= faults
+        wrong[1:-1] |= faults
+        wrong[2:] |= faults
+    lost = np.unique(entries["frame"][wrong[1:-1]])
+    if cut:  # the last frame may have had more chunks
+        lost = np.append(lost, entries["frame"][-1:])
+    kept = entries[~np.isin(entries["frame"], lost)]
+    if (kept["frame"][1:] < kept["frame"][:-1]).any():
+        return _Contents(layout._replace(entries=entries[:0]), [], False)
+    frames = np.unique(kept["frame"]).tolist()
+    return _Contents(layout._replace(entries=kept), frames, False)
 
 
-def _followed_frames(entries: NDArray[np.void]) -> int:
-    """Count the frames that others follow: the last one in an index may have lost chunks."""
-    return int(entries["frame"][-1]) if len(entries) else 0
+def _followed(layout: Layout) -> _Contents:
+    """Take the frames that others follow: the last one in an old index may miss chunks."""
+    entries = layout.entries
+    kept = entries[entries["frame"] < entries["frame"][-1]]
+    return _Contents(layout._replace(entries=kept), np.unique(kept["frame"]).tolist(), False)
+
+
+def _older(path: Path, layout: Layout) -> Iterator[Layout]:
+    """Older copies of the index, which begin alike, each up to the first entry that is wrong."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        begin = raw[HEADER.itemsize : HEADER.itemsize + INDEX_ENTRY.itemsize]
+        if not np.frombuffer(begin, INDEX_ENTRY)["location"][0]:
+            return
+        offset, copies = raw.find(begin, HEADER.itemsize), 0
+        while offset >= 0 and copies < _MOST_COPIES:
+            entries = _valid(raw, offset, layout)
+            if len(entries):
+                yield layout._replace(entries=entries)
+            offset, copies = raw.find(begin, offset + INDEX_ENTRY.itemsize), copies + 1
+
+
+def _valid(raw: mmap.mmap, offset: int, layout: Layout) -> NDArray[np.void]:
+    """Entries from somewhere in a file up to the first one that is wrong."""
+    # any bytes may follow an index: twice as many are read as long as they look like entries
+    count = 128
+    while True:
+        part = raw[offset : offset + count * INDEX_ENTRY.itemsize]
+        part = part[: len(part) // INDEX_ENTRY.itemsize * INDEX_ENTRY.itemsize]
+        entries = np.frombuffer(part, INDEX_ENTRY)
+        # how long the copy itself is, and what it must not have in common with chunks, is not known
+        found = layout._replace(entries=entries, reserved=layout.reserved[:1], allocated=count)
+        while (fault := next(find_faults(found), None)) is not None:
+            found = found._replace(entries=found.entries[: int(fault[0].argmax())])
+        if len(found.entries) < count:
+            return found.entries
+        count *= 2
+
+
+def complete_frames(path: Path) -> list[int]:
+    """Find the frames of a damaged GSD file of HOOMD's schema that its index has all of."""
+    contents = _contents(path)
+    return [] if contents is None else contents.frames
 
 
 def count_recoverable_frames(path: str | os.PathLike[str]) -> int | None:
     """Count the complete frames of a damaged GSD file; None if it is not a GSD file."""
-    found = _best_index(Path(path))
-    return None if found is None else _followed_frames(found[1])
+    return len(complete_frames(Path(path))) if is_gsd(Path(path)) else None
 
 
 def recover(damaged: str | os.PathLike[str], recovered: str | os.PathLike[str]) -> int:
@@ -116,123 +151,66 @@ def recover(damaged: str | os.PathLike[str], recovered: str | os.PathLike[str]) 
     source, target = Path(damaged), Path(recovered)
     if not source.is_file():
         raise InputError(f"there is no file {source}.")
-    other = other_schema(source)
-    if other is not None:
-        raise InputError(f"{source} is a GSD file of {other} and not of HOOMD's schema.")
-    with replacing(target) as part:
-        shutil.copyfile(source, part)
-        steps = _steps(part)
-        if steps is None:
-            found = _best_index(source)
-            entries = np.zeros(0, _INDEX_ENTRY) if found is None else found[1]
-            for frames in range(_followed_frames(entries), 0, -1):
-                _write_index(part, entries[entries["frame"] < frames])
-                steps = _steps(part)
-                if steps is not None:
-                    break
-        whole = [index for index, step in enumerate(steps or []) if step is not None]
-        if not whole:
-            raise InputError(f"{source} holds no complete frame of a GSD file.")
-        if steps and len(whole) < len(steps):
-            _keep_frames(part, whole)
-    return len(whole)
+    contents = _contents(source)
+    steps = {} if contents is None else _steps(source, contents)
+    if contents is None or not steps:
+        raise InputError(f"{source} holds no complete frame of a GSD file.")
+    if contents.whole and len(steps) == len(contents.frames):
+        with replacing(target) as part:
+            shutil.copyfile(source, part)
+    else:
+        _write_frames(source, contents.layout, target, list(steps))
+    return len(steps)
 
 
-def _steps(path: Path) -> list[int | None] | None:
-    """Timesteps of a file's frames, None for what cannot be read; None if it does not open."""
-    steps: list[int | None] = []
-    try:
-        with gsd.hoomd.open(path, "r") as trajectory:
-            for index in range(len(trajectory)):
-                try:
-                    steps.append(_step(trajectory, index))
-                except _UNREADABLE:
-                    steps.append(None)
-    except _UNREADABLE:
-        return None
+def _steps(path: Path, contents: _Contents) -> dict[int, int]:
+    """Timesteps of the frames that can be read, each of which is read to see that it can be."""
+    steps: dict[int, int] = {}
+    with Trajectory(ChunkFile(path, contents.layout)) as trajectory:
+        for index in contents.frames:
+            try:
+                steps[index] = int(trajectory.read(index).configuration.step)
+            except InputError:
+                continue
     return steps
 
 
-def _step(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> int:
-    """Timestep of a frame, all of which is read to see that it can be."""
-    try:
-        return int(trajectory[index].configuration.step)
-    except KeyError:
-        # gsd requires quantities that another frame has logged; the frame is complete
-        file = trajectory.file
-        for name in file.find_matching_chunk_names(""):
-            if file.chunk_exists(index, name):
-                file.read_chunk(index, name)
-        return stored_step(trajectory, index)
+def _write_frames(source: Path, layout: Layout, target: Path, indices: Sequence[int]) -> None:
+    """Write a file that has some frames of another one, or of itself, and read it back."""
+    with replacing(target) as part:
+        _copy_frames(source, layout, part, indices)
+        copy = _contents(part)
+        if copy is None or len(_steps(part, copy)) < len(indices):
+            raise InputError(f"the frames of {source} that are complete cannot be copied.")
 
 
-def stored_step(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> int:
-    """Timestep of a frame, of which nothing else is read."""
-    step = stored_chunk(trajectory, index, "configuration/step")
-    return 0 if step is None else int(step[0])
-
-
-def stored_chunk(trajectory: gsd.hoomd.HOOMDTrajectory, index: int, name: str) -> Any:
-    """Read a chunk of a frame: its own, or else that of the file's first frame, or None."""
-    for holder in (index, 0):
-        if trajectory.file.chunk_exists(frame=holder, name=name):
-            return trajectory.file.read_chunk(frame=holder, name=name)
-    return None
-
-
-def _keep_frames(path: Path, indices: Sequence[int]) -> None:
-    """Replace a file by one that has some of its frames, with all that is stored in them."""
-    try:
-        with replacing(path) as part, gsd.fl.open(path, "r") as source:
-            _copy_frames(source, part, indices)
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is damaged: names in it are not text.") from None
-
-
-def _copy_frames(source: gsd.fl.GSDFile, target: Path, indices: Sequence[int]) -> None:
-    about = {"schema": source.schema, "schema_version": source.schema_version}
-    with gsd.fl.open(target, "w", application=source.application, **about) as kept:
-        names = source.find_matching_chunk_names("")
+def _copy_frames(path: Path, layout: Layout, target: Path, indices: Sequence[int]) -> None:
+    about = {"schema": layout.schema, "schema_version": layout.schema_version}
+    with (
+        Trajectory(ChunkFile(path, layout)) as source,
+        gsd.fl.open(target, "w", application=layout.application, **about) as kept,
+    ):
         for index in indices:
-            # what a frame does not hold is as in the file's first one
-            holders = (index,) if indices[0] == 0 else (index, 0)
-            held = {
-                name: holder
-                for name in names
-                for holder in reversed(holders)
-                if source.chunk_exists(holder, name)
-            }
-            for name, holder in held.items():
-                kept.write_chunk(name, source.read_chunk(holder, name))
-            if not held:
+            held: Iterable[str] = source.file.chunks(index)
+            if indices[0]:
+                # the first frame, from which others have what they do not hold, is another one
+                held = layout.names
+            values = {name: source.chunk(index, name) for name in held}
+            if all(value is None for value in values.values()):
                 # a frame that is as the first one needs a chunk to be there
-                step = "configuration/step"
-                same = source.chunk_exists(0, step)
-                first = source.read_chunk(0, step) if same else np.zeros(1, np.uint64)
-                kept.write_chunk(step, first)
+                values["configuration/step"] = np.array([source.step(index)], np.uint64)
+            for name, value in values.items():
+                if value is not None:
+                    kept.write_chunk(name, value)
             kept.end_frame()
-
-
-def _write_index(path: Path, entries: NDArray[np.void]) -> None:
-    with open(path, "r+b") as file:
-        header = list(_HEADER.unpack(file.read(_HEADER.size)))
-        # a fresh index at the end of the file, with room as the format demands
-        allocated = 1 << max(len(entries).bit_length(), 7)
-        file.seek(0, os.SEEK_END)
-        header[1], header[2] = file.tell(), allocated
-        index = np.zeros(allocated, _INDEX_ENTRY)
-        index[: len(entries)] = entries
-        file.write(index.tobytes())
-        file.seek(0)
-        file.write(_HEADER.pack(*header))
 
 
 def trim(path: str | os.PathLike[str], last_step: int) -> int:
     """Drop the frames of a trajectory after a timestep, and return how many are left.
 
     A run that continues from a restart file appends to what it wrote before; frames after the
-    restart will be written again. A damaged file is recovered first. The file is replaced
-    completely or left untouched.
+    restart will be written again. Frames of a damaged file that are not complete are dropped as
+    well. The file is replaced completely or left untouched.
 
     Raises
     ------
@@ -242,11 +220,11 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
     path = Path(path)
     if not path.is_file():
         return 0
-    steps = _steps(path)
-    if steps is None or None in steps:
-        recover(path, path)
-        steps = _steps(path) or []
-    keep = [index for index, step in enumerate(steps) if step is not None and step <= last_step]
-    if len(keep) < len(steps):
-        _keep_frames(path, keep)
+    contents = _contents(path)
+    steps = {} if contents is None else _steps(path, contents)
+    if contents is None or (not steps and not (contents.whole and not contents.frames)):
+        raise InputError(f"{path} holds no complete frame of a GSD file.")
+    keep = [index for index, step in steps.items() if step <= last_step]
+    if not contents.whole or len(keep) < len(contents.frames):
+        _write_frames(path, contents.layout, path, keep)
     return len(keep)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .labels import restore_types
-from .recovery import is_gsd, stored_chunk
+from .layout import is_gsd
+from .reader import Trajectory, is_hoomds
 from .trajectories import open_trajectory
 
 
@@ -153,26 +154,17 @@ def open_source(
     yield _open_foreign(path, topology)
 
 
-#: Has an attribute for every chunk of HOOMD's schema.
-_ANY_FRAME = gsd.hoomd.Frame()
+def _read_gsd(trajectory: Trajectory, index: int) -> Stored:
+    return Stored(restore_types(trajectory.read(index)), other_chunks(trajectory, index))
 
 
-def _read_gsd(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> Stored:
-    return Stored(restore_types(trajectory[index]), other_chunks(trajectory, index))
-
-
-def other_chunks(trajectory: gsd.hoomd.HOOMDTrajectory, index: int) -> dict[str, NDArray[Any]]:
-    """Chunks of a frame that gsd's reader for HOOMD's schema leaves out, by name.
+def other_chunks(trajectory: Trajectory, index: int) -> dict[str, NDArray[Any]]:
+    """Chunks of a frame that are not of HOOMD's schema, by name.
 
     As with those of the schema, what a frame does not hold is taken from the first one.
     """
     names = trajectory.file.find_matching_chunk_names("")
-    return {name: stored_chunk(trajectory, index, name) for name in names if not _is_hoomds(name)}
-
-
-def _is_hoomds(chunk: str) -> bool:
-    group, _, name = chunk.partition("/")
-    return group == "log" or hasattr(getattr(_ANY_FRAME, group, None), name)
+    return {name: trajectory.chunk(index, name) for name in names if not is_hoomds(name)}
 
 
 #: Whose contents OVITO loses in part and ASE does not.

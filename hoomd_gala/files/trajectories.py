@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..names import class_of_title
-from ..schema import CHUNKS, CLUSTER_CHUNKS, OWN_TYPES, decode_strings
+from ..schema import CHUNKS, CLUSTER_CHUNKS, OWN_TYPES
 from ..systems import System, as_system, lattice_vectors
 from .labels import (
     as_written,
@@ -25,12 +25,20 @@ from .labels import (
     structures_as_types,
     types_so_far,
 )
-from .recovery import count_recoverable_frames, other_schema, stored_chunk, stored_step
+from .layout import DamagedError
+from .reader import ChunkFile, Trajectory
+from .recovery import complete_frames
 
 
 @contextmanager
-def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTrajectory]:
+def open_trajectory(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
     """Open a GSD file for reading.
+
+    Yields
+    ------
+    Trajectory
+        Its frames, as those of ``gsd.hoomd.HOOMDTrajectory``. Reading one raises an `InputError`
+        that names file, frame and chunk if what it holds does not fit together.
 
     Raises
     ------
@@ -42,32 +50,27 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[gsd.hoomd.HOOMDTra
     if not path.is_file():
         raise InputError(f"there is no file {path}.")
     try:
-        trajectory = gsd.hoomd.open(path, "r")
+        file = ChunkFile(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-    except (RuntimeError, UnicodeDecodeError) as error:
-        other = other_schema(path)
-        if other is not None:
-            raise InputError(
-                f"{path} is a GSD file of {other} and not of HOOMD's schema."
-            ) from None
-        frames = count_recoverable_frames(path)
-        if frames is None:
-            raise InputError(f"{path} is not a GSD file ({error}).") from None
+    except DamagedError as error:
+        frames = complete_frames(path)
         last = (
-            f"its last good frame is {frames - 1}" if frames else "none of its frames is complete"
+            f"its last good frame is {frames[-1]}" if frames else "none of its frames is complete"
         )
         raise InputError(
-            f"{path} is damaged, probably cut short; {last}. Save the good frames with "
+            f"{path} is damaged, probably cut short ({error}); {last}. Save the good frames with "
             "hoomd_gala.files.recover(path, new_path)."
         ) from None
-    with trajectory:
+    with Trajectory(file) as trajectory:
         yield trajectory
 
 
 def last_system(path: str | os.PathLike[str]) -> System:
     """Read the particles of a GSD file's last frame; raises as :func:`open_trajectory` does."""
     with open_trajectory(path) as frames:
+        if not len(frames):
+            raise InputError(f"{path} has no frames.")
         return as_system(frames[-1])
 
 
@@ -156,26 +159,21 @@ class _State(NamedTuple):
 def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
     """Read what has to be known to append to a file, or None where there are no frames.
 
-    The particles of its last frame are not read.
+    Its first frame is read, as gsd does to append, and of the last one only the timestep and types.
     """
     if not Path(path).is_file():
         return None
     with open_trajectory(path) as trajectory:
         if not len(trajectory):
             return None
-        last = len(trajectory) - 1
-        types = stored_chunk(trajectory, last, "particles/types")
-
-        def begins_with(chunk: str) -> bool:
-            return bool(trajectory.file.chunk_exists(frame=0, name=f"log/{chunk}"))
+        first, last = trajectory[0], len(trajectory) - 1
+        types = trajectory.texts(last, "particles/types") or []
 
         return _State(
-            stored_step(trajectory, last),
-            [class_of_title(text) for text in decode_strings(types)]
-            if begins_with(OWN_TYPES)
-            else None,
-            {name for name, chunk in CHUNKS.items() if begins_with(chunk)},
-            {name for name, chunk in CLUSTER_CHUNKS.items() if begins_with(chunk)},
+            trajectory.step(last),
+            [class_of_title(text) for text in types] if OWN_TYPES in first.log else None,
+            {name for name, chunk in CHUNKS.items() if chunk in first.log},
+            {name for name, chunk in CLUSTER_CHUNKS.items() if chunk in first.log},
         )
 
 

@@ -169,7 +169,7 @@ def labeled_systems(
                         f"{len(trajectory)} frames, numbered from 0."
                     )
                 try:
-                    system = as_system(trajectory[frame])
+                    system = as_system(trajectory.read(frame))
                 except InputError as error:
                     raise InputError(f"frame {frame} of {file}: {error}") from None
                 total = len(system.positions)
