@@ -32,8 +32,9 @@ _MOST_TILT = 1e4
 #: Lengths are between these: their squares and products are numbers.
 _LENGTHS = 1e-100, 1e100
 
-#: How many times shorter than both others one length of a box is that has no third dimension.
-_FLAT = 1e10
+#: How many times shorter than both others, or longer, one length of a box is that has no third
+#: dimension. As many images of each particle would be its neighbors, or cells be searched.
+_FLAT = 1e8
 
 #: Largest gap between the numbers that coordinates can be, in units of the mean distance of
 #: particles, that does not blur environments.
@@ -243,10 +244,11 @@ def as_box(box: Any) -> Array:
             f"box lengths are {edges[:3]}; choose a unit in which they are between "
             f"{_LENGTHS[0]:g} and {_LENGTHS[1]:g}."
         )
-    shortest, middle, _ = np.sort(edges[:3])
-    if middle > _FLAT * shortest:
+    shortest, middle, longest = np.sort(edges[:3])
+    if max(middle / shortest, longest / middle) > _FLAT:
+        dimensions = "two" if middle > _FLAT * shortest else "one"
         raise InputError(
-            f"box lengths are {edges[:3]}, so that the box is as good as two-dimensional; "
+            f"box lengths are {edges[:3]}, so that the box is as good as {dimensions}-dimensional; "
             "environments need three dimensions."
         )
     if (np.abs(edges[3:]) > _MOST_TILT).any():
@@ -410,7 +412,9 @@ def make_system(
             f"positions reach {np.abs(points).max():.3g}; choose a unit of length in which they "
             f"are below {_LENGTHS[1]:g}."
         )
-    _warn_of_blur(points, getattr(positions, "dtype", None))
+    # of a box that goes on, the volume that each particle has
+    share = float(np.prod(edges[:3])) / max(len(points), 1) if all(flags) else np.inf
+    _warn_of_blur(points, share ** (1 / 3), getattr(positions, "dtype", None))
     kinds = np.zeros(len(points), dtype=np.int64) if types is None else _kinds(types)
     if kinds.shape != (len(points),) or not np.issubdtype(kinds.dtype, np.integer):
         raise InputError(
@@ -428,19 +432,36 @@ def _kinds(types: Any) -> NDArray[Any]:
         raise InputError("types are rows of different lengths; give one integer each.") from None
 
 
-def _warn_of_blur(points: Array, dtype: Any) -> None:
-    """Warn where coordinates are so large that their digits do not tell particles apart."""
+def _warn_of_blur(points: Array, spacing: float, dtype: Any) -> None:
+    """Warn where coordinates are so large that their digits do not tell particles apart.
+
+    Parameters
+    ----------
+    points : (N, 3)
+    spacing : float
+        Mean distance of particles in the box; they may be closer in a part of it.
+    dtype : dtype or None
+        Type of the numbers that were given.
+    """
     extents = np.ptp(points, axis=0) if len(points) else np.zeros(3)
-    distance = float((extents / max(len(points), 1) ** (1 / 3)).prod() ** (1 / 3))
+    if len(points) > 1 and not extents.any():
+        warnings.warn(
+            f"all {len(points)} particles are in one place, so that none has a structure.",
+            stacklevel=3,
+        )
+    extent = float((extents / max(len(points), 1) ** (1 / 3)).prod() ** (1 / 3))
+    distance = min(spacing, extent)
     floating = isinstance(dtype, np.dtype) and dtype.kind == "f"
     kind = np.dtype(dtype if floating else np.float64)
+    eps = float(np.finfo(kind).eps)
     farthest = float(np.abs(points).max(initial=0))
-    gap = float(np.finfo(kind).eps) * farthest
-    if gap > _BLUR * distance > 0:
+    if eps * farthest > _BLUR * distance > 0:
+        blurred = int((eps * np.abs(points).max(axis=1) > _BLUR * distance).sum())
         warnings.warn(
-            f"positions reach {farthest:.2g}, where numbers of {kind} are {gap:.2g} apart and "
-            f"particles about {distance:.2g}, so that labels may be wrong; subtract the center "
-            "before positions lose their digits.",
+            f"positions reach {farthest:.2g}, where numbers of {kind} are {eps * farthest:.2g} "
+            f"apart and particles about {distance:.2g}, so that labels may be wrong, those of "
+            f"{blurred} of {len(points)} particles at least; subtract the center before positions "
+            "lose their digits.",
             stacklevel=3,
         )
 

@@ -251,8 +251,7 @@ def _append(path: Path) -> object:
 
 
 def _last(path: Path) -> object:
-    system = last_system(path)
-    return dict.fromkeys(range(N_FRAMES), (system.positions,))
+    return {0: (last_system(path).positions,)}
 
 
 READ = {
@@ -270,7 +269,8 @@ READ = {
 
 def _check(reader: str, path: Path) -> None:
     content = path.read_bytes()
-    good = _expected(reader)
+    # the last frame may be another one, too
+    good = _expected("recover" if reader in ("last frame", "trim") else reader)
     try:
         found = READ[reader](path)
     except Exception:
@@ -279,22 +279,16 @@ def _check(reader: str, path: Path) -> None:
         raise
     if numbers_changed(content):
         return
-    if reader == "last frame":
-        # of a file that ends earlier, the last frame is another one
-        originals = _all_positions()
-        assert any(np.array_equal(found[0][0], each) for each in originals), "other positions"
-        return
+    # a file that ends earlier has fewer frames, and numbers them anew
+    originals = iter(good.values())
     for step, values in found.items():
-        assert step in good, f"timestep {step}, which is not in the file"
-        assert all(map(np.array_equal, values, good[step])), f"timestep {step} differs"
+        same = (all(map(_same, values, other)) for other in originals)
+        assert any(same), f"what is read at timestep {step} is not in the file"
 
 
-@cache
-def _all_positions() -> tuple[np.ndarray, ...]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "file.gsd"
-        path.write_bytes(example())
-        return tuple(values[0] for values in _contents(path).values())
+def _same(found: np.ndarray | None, expected: np.ndarray | None) -> bool:
+    """Whether numbers are the same; labels may be missing if the name of their chunk is damaged."""
+    return found is None or np.array_equal(found, expected)
 
 
 KIND = Kind(

@@ -7,6 +7,7 @@ doubled, when they are full; older copies stay where they were. See https://gsd.
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -159,7 +160,7 @@ def read_layout(path: Path) -> tuple[Layout, bool]:
     if names < HEADER.itemsize or names_end > size or not blocks:
         raise DamagedError("it ends before the names of its chunks")
     cut = end > size
-    if start < HEADER.itemsize:
+    if start < HEADER.itemsize or not room:
         start, end, cut = size, size, True
     start, end = min(start, size), min(end, size)
     version = _version(header["version"])
@@ -298,3 +299,42 @@ def check_layout(layout: Layout, cut: bool) -> None:
         number = int(first["id"])
         name = layout.names[number] if number < len(layout.names) else f"number {number}"
         raise DamagedError(f"chunk {name} of frame {first['frame']} {what}")
+
+
+def unlisted(path: Path, layout: Layout) -> Iterator[tuple[int, int]]:
+    """Find the bytes in a file that belong to nothing, as after a kill while a frame was written.
+
+    A damaged index may have lost a chunk there. Older copies of the index and of the names, which
+    are known by how they begin, are not of these.
+
+    Yields
+    ------
+    int, int
+        First byte, and the one after the last.
+    """
+    if not len(layout.entries):
+        return
+    starts = np.concatenate((layout.reserved[:, 0], layout.entries["location"], [layout.size]))
+    ends = starts.copy()
+    ends[:3] = layout.reserved[:, 1]
+    ends[3:-1] += chunk_bytes(layout.entries).astype(np.int64)
+    order = np.argsort(starts, kind="stable")
+    starts, reached = starts[order][1:], np.maximum.accumulate(ends[order])[:-1]
+    copies = (layout.entries[:1].tobytes(), layout.names[0].encode() + b"\0")
+    with open(path, "rb") as file:
+        for gap in np.flatnonzero(starts > reached).tolist():
+            file.seek(reached[gap])
+            if not file.read(max(map(len, copies))).startswith(copies):
+                yield int(reached[gap]), int(starts[gap])
+
+
+def warn_of_unlisted(path: Path, layout: Layout) -> None:
+    """Warn of bytes that belong to nothing, since frames may miss what was there."""
+    for start, end in unlisted(path, layout):
+        warnings.warn(
+            f"{path} has {end - start} bytes from byte {start} on that belong to no frame: it is "
+            "being written, a run was stopped while it wrote, or the file is damaged and frames "
+            "miss something.",
+            stacklevel=3,
+        )
+        return

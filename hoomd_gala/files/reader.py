@@ -6,6 +6,7 @@ chunks for what their names say. Here, sizes and kinds are checked before anythi
 
 import copy
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .labels import check_different, check_logged, read_shape
-from .layout import DTYPES, Layout, check_layout, read_layout
+from .layout import DTYPES, Layout, check_layout, read_layout, warn_of_unlisted
 
 _TEXT = DTYPES[-1]
 
@@ -52,6 +53,7 @@ class ChunkFile:
         if layout is None:
             layout, cut = read_layout(path)
             check_layout(layout, cut)
+            warn_of_unlisted(path, layout)
         self.path, self.layout = path, layout
         self.nframes = layout.n_frames
         self._chunks: dict[int, dict[str, np.void]] = {}
@@ -194,6 +196,7 @@ class Trajectory(Sequence[gsd.hoomd.Frame]):
         InputError
             As indexing does, without the names of file and frame.
         """
+        self._warn_of_loss(index)
         frame = gsd.hoomd.Frame()
         for name in frame.configuration._default_value:
             setattr(frame.configuration, name, self._configuration(index, name))
@@ -210,6 +213,25 @@ class Trajectory(Sequence[gsd.hoomd.Frame]):
                 frame.log[name.removeprefix("log/")] = value
         check_logged(frame)
         return frame
+
+    def _warn_of_loss(self, index: int) -> None:
+        """Warn of a frame that lacks what the one before has, and is as the first one in that.
+
+        If the number of a frame is damaged in the index, the frame lacks a chunk. So does one that
+        begins a run again that begins as the first one in the file did.
+        """
+        if index < 2:
+            return
+        names = ("configuration/step", "particles/position")
+        before, own = self.file.chunks(index - 1), self.file.chunks(index)
+        lost = [name for name in names if name in before and name not in own]
+        if lost:
+            warnings.warn(
+                f"frame {index} of {self.file.path} has no {' and no '.join(lost)} of its own, as "
+                "the frame before has, and takes that of the first frame; if this is no run that "
+                "begins again, the file is damaged.",
+                stacklevel=4,
+            )
 
     def _configuration(self, index: int, name: str) -> Any:
         default = _ANY_FRAME.configuration._default_value[name]
@@ -277,7 +299,7 @@ class Trajectory(Sequence[gsd.hoomd.Frame]):
         holder = self.file.holder(index, name)
         return None if holder is None else self.file.read_chunk(holder, name)
 
-    def members(self, index: int, group: str) -> np.uint32:
+    def members(self, index: int, group: str) -> int:
         """Count the particles, bonds, ... of a frame.
 
         Raises
@@ -285,26 +307,28 @@ class Trajectory(Sequence[gsd.hoomd.Frame]):
         InputError
             If there are not as many positions, or groups of particles.
         """
-        chunk = f"{group}/N"
-        holder = self.file.holder(index, chunk)
-        if holder is None:
-            return np.uint32(0)
-        self._check_shape(holder, chunk, 1, "it takes 1", np.uint32(0))
-        total: np.uint32 = self.file.read_chunk(holder, chunk)[0]
+        total = self._stored_members(index, group)
         essential = f"{group}/{'position' if group == 'particles' else 'group'}"
-        where = self.file.holder(index, essential)
+        holder = self.file.holder(index, essential)
         # one may well be at the origin, which is the default
-        if total > 1 and (where is None or self.file.shape(where, essential)[0] != total):
+        if total > 1 and (holder is None or self.file.shape(holder, essential)[0] != total):
             raise InputError(f"there are {total} {group} and no chunk {essential} of as many.")
         return total
 
-    def _of_each(
-        self, index: int, group: str, name: str, default: Any, total: np.uint32
-    ) -> NDArray[Any]:
+    def _stored_members(self, index: int, group: str) -> int:
+        chunk = f"{group}/N"
+        holder = self.file.holder(index, chunk)
+        if holder is None:
+            return 0
+        self._check_shape(holder, chunk, 1, "it takes 1", np.uint32(0))
+        total: int = self.file.read_chunk(holder, chunk)[0]  # as gsd has it, of numpy's type
+        return total
+
+    def _of_each(self, index: int, group: str, name: str, default: Any, total: int) -> NDArray[Any]:
         """Read what a frame has of each of its particles, bonds, ..., or give the default."""
         chunk = f"{group}/{name}"
         holder = self.file.holder(index, chunk)
-        if holder not in (index, None) and self.members(0, group) != total:
+        if holder not in (index, None) and self._stored_members(0, group) != total:
             holder = None
         if holder is None:
             value = np.empty((int(total), *np.shape(default)), default.dtype)

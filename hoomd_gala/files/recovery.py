@@ -19,9 +19,12 @@ from .layout import (
     DamagedError,
     Layout,
     check_layout,
+    chunk_bytes,
     find_faults,
     is_gsd,
     read_layout,
+    unlisted,
+    warn_of_unlisted,
 )
 from .reader import ChunkFile, Trajectory
 
@@ -58,30 +61,39 @@ def _contents(path: Path) -> _Contents | None:
     try:
         check_layout(layout, cut)
     except DamagedError:
-        found = [_survivors(layout, cut), *map(_followed, _older(path, layout))]
+        found = [_survivors(path, layout, cut), *map(_followed, _older(path, layout))]
         return max(found, key=lambda contents: len(contents.frames))
+    warn_of_unlisted(path, layout)
     return _Contents(layout, list(range(layout.n_frames)), True)
 
 
-def _survivors(layout: Layout, cut: bool) -> _Contents:
+def _survivors(path: Path, layout: Layout, cut: bool) -> _Contents:
     """Leave out the frames of which an entry is wrong, and those beside it in the index.
 
-    If the number of a frame is wrong, it is one of these that misses a chunk.
+    If the number of a frame is wrong, it is one of these that misses a chunk. Wrong is also what is
+    shorter than the place that it has in the file; not so in the first frame, which the others need
+    and behind which a chunk of the next one may be missing.
     """
     entries = layout.entries
-    wrong = np.zeros(len(entries) + 2, bool)
+    wrong = np.zeros(len(entries), bool)
     for faults, _ in find_faults(layout):
-        wrong[:-2] |= faults
-        wrong[1:-1] |= faults
-        wrong[2:] |= faults
-    lost = np.unique(entries["frame"][wrong[1:-1]])
+        wrong |= faults
+    right = layout._replace(entries=entries[~wrong])
+    before_gaps = [start for start, _ in unlisted(path, right)]
+    shorter = np.isin(entries["location"] + chunk_bytes(entries), before_gaps)
+    wrong |= shorter & (entries["frame"] > 0)
+    beside = wrong.copy()
+    beside[1:] |= wrong[:-1]
+    beside[:-1] |= wrong[1:]
+    # an entry that is missing has no number
+    lost = np.unique(entries["frame"][beside & (entries["location"] != 0)])
     if cut:  # the last frame may have had more chunks
         lost = np.append(lost, entries["frame"][-1:])
-    kept = entries[~np.isin(entries["frame"], lost)]
-    if (kept["frame"][1:] < kept["frame"][:-1]).any():
-        return _Contents(layout._replace(entries=entries[:0]), [], False)
-    frames = np.unique(kept["frame"]).tolist()
-    return _Contents(layout._replace(entries=kept), frames, False)
+    kept = entries[~np.isin(entries["frame"], lost) & (entries["location"] != 0)]
+    # without the first frame it is not known what is in the others
+    if 0 in lost or (kept["frame"][1:] < kept["frame"][:-1]).any():
+        kept = entries[:0]
+    return _Contents(layout._replace(entries=kept), np.unique(kept["frame"]).tolist(), False)
 
 
 def _followed(layout: Layout) -> _Contents:
@@ -100,7 +112,7 @@ def _older(path: Path, layout: Layout) -> Iterator[Layout]:
         offset, copies = raw.find(begin, HEADER.itemsize), 0
         while offset >= 0 and copies < _MOST_COPIES:
             entries = _valid(raw, offset, layout)
-            if len(entries):
+            if len(entries) and offset != layout.reserved[1, 0]:
                 yield layout._replace(entries=entries)
             offset, copies = raw.find(begin, offset + INDEX_ENTRY.itemsize), copies + 1
 
@@ -113,8 +125,8 @@ def _valid(raw: mmap.mmap, offset: int, layout: Layout) -> NDArray[np.void]:
         part = raw[offset : offset + count * INDEX_ENTRY.itemsize]
         part = part[: len(part) // INDEX_ENTRY.itemsize * INDEX_ENTRY.itemsize]
         entries = np.frombuffer(part, INDEX_ENTRY)
-        # how long the copy itself is, and what it must not have in common with chunks, is not known
-        found = layout._replace(entries=entries, reserved=layout.reserved[:1], allocated=count)
+        # how long the copy itself is, in which there are no chunks either, is not known
+        found = layout._replace(entries=entries, allocated=count)
         while (fault := next(find_faults(found), None)) is not None:
             found = found._replace(entries=found.entries[: int(fault[0].argmax())])
         if len(found.entries) < count:
