@@ -417,6 +417,8 @@ def in_ovito(flat):
         ((np.eye(3), [1, 1, 1e-200]), "choose a unit in which they are between 1e-100 and 1e"),
         ((np.eye(3), [1e200, 1, 1]), "choose a unit in which they are between 1e-100 and 1e"),
         ((np.eye(3), [1, 1, 1e-14]), "the box is as good as two-dimensional"),
+        ((np.eye(3), [1e-10, 1, 1]), "the box is as good as two-dimensional"),
+        ((np.eye(3), [1, 3e38, 1]), "the box is as good as one-dimensional"),
         ((np.eye(3) * 1e200, [1, 1, 1]), r"positions reach 1e\+200; choose a unit"),
     ],
 )
@@ -462,3 +464,15 @@ def test_positions_without_digits_are_said(dtype, far, rng, recwarn):
     assert not len(recwarn)
     with pytest.warns(UserWarning, match=r"positions reach .*, where numbers of float"):
         make_system((points + far).astype(dtype), [4, 4, 4])
+
+
+def test_positions_many_boxes_away_are_counted(rng):
+    points = rng.random((64, 3)) * 4
+    points[::2] += 4e6 * rng.choice([-1, 1], (32, 3))
+    with pytest.warns(UserWarning, match="wrong, those of 32 of 64 particles at least; subtract"):
+        make_system(points.astype(np.float32), [4, 4, 4])
+
+
+def test_particles_in_one_place_are_said():
+    with pytest.warns(UserWarning, match="all 64 particles are in one place"):
+        make_system(np.ones((64, 3)), [4, 4, 4])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gsd.hoomd
 
-from hoomd_gala.files import trim
+from hoomd_gala.files import read_frame, trim
 
 #: Frames between restart files.
 FRAMES_PER_RESTART = 5
@@ -24,12 +24,16 @@ def resume(folder: Path) -> gsd.hoomd.Frame | None:
     """Return the frame to continue from, or None for a fresh start.
 
     The trajectory is truncated to that frame: frames after the restart file are simulated again.
+
+    Raises
+    ------
+    InputError
+        If the restart file or the trajectory is damaged beyond recovery.
     """
     restart, trajectory = restart_path(folder), trajectory_path(folder)
     if not restart.is_file():
         trajectory.unlink(missing_ok=True)
         return None
-    with gsd.hoomd.open(restart, "r") as file:
-        frame = file[0]
+    frame = read_frame(restart, 0)
     trim(trajectory, frame.configuration.step)
     return frame
