@@ -304,8 +304,9 @@ def check_layout(layout: Layout, cut: bool) -> None:
 def unlisted(path: Path, layout: Layout) -> Iterator[tuple[int, int]]:
     """Find the bytes in a file that belong to nothing, as after a kill while a frame was written.
 
-    A damaged index may have lost a chunk there. Older copies of the index and of the names, which
-    are known by how they begin, are not of these.
+    A damaged index may have lost a chunk there. Older copies of the index and of the names are not
+    of these: the first ones, which may be empty, are before all chunks, and the others are known by
+    how they begin.
 
     Yields
     ------
@@ -322,7 +323,8 @@ def unlisted(path: Path, layout: Layout) -> Iterator[tuple[int, int]]:
     starts, reached = starts[order][1:], np.maximum.accumulate(ends[order])[:-1]
     copies = (layout.entries[:1].tobytes(), layout.names[0].encode() + b"\0")
     with open(path, "rb") as file:
-        for gap in np.flatnonzero(starts > reached).tolist():
+        first = layout.entries["location"].min()
+        for gap in np.flatnonzero((starts > reached) & (reached >= first)).tolist():
             file.seek(reached[gap])
             if not file.read(max(map(len, copies))).startswith(copies):
                 yield int(reached[gap]), int(starts[gap])
