@@ -115,7 +115,7 @@ def check_schema(path: Path) -> None:
     if header is None:
         raise InputError(f"{path} is not a GSD file.")
     version = _version(header["version"])
-    if not (1, 0) <= version < (3, 0):
+    if not (version == (0, 3) or (1, 0) <= version < (3, 0)):
         raise InputError(
             f"{path} is a GSD file of version {version[0]}.{version[1]}, written by "
             f"{_text(header['application'])!r}; only versions 1 and 2 can be read."
@@ -140,7 +140,7 @@ def read_layout(path: Path) -> tuple[Layout, bool]:
     Layout
         Entries are not checked; :func:`find_faults` does so.
     bool
-        Whether the file ends within the index.
+        Whether the file ends within the index, or the header does not say where it is.
 
     Raises
     ------
@@ -157,10 +157,10 @@ def read_layout(path: Path) -> tuple[Layout, bool]:
     names, blocks = int(header["names"]), int(header["names_blocks"])
     end = start + room * INDEX_ENTRY.itemsize
     names_end = names + blocks * _NAMES_BLOCK
-    if names < HEADER.itemsize or names_end > size or not blocks:
-        raise DamagedError("it ends before the names of its chunks")
+    if names < HEADER.itemsize or names_end > size or not _is_doubled(blocks):
+        raise DamagedError("the names of its chunks cannot be found")
     cut = end > size
-    if start < HEADER.itemsize or not room:
+    if start < HEADER.itemsize or not _is_doubled(room):
         start, end, cut = size, size, True
     start, end = min(start, size), min(end, size)
     version = _version(header["version"])
@@ -184,6 +184,11 @@ def read_layout(path: Path) -> tuple[Layout, bool]:
         reserved,
     )
     return layout, cut
+
+
+def _is_doubled(number: int) -> bool:
+    """Whether a number is a power of two: room for names and entries is doubled when it is full."""
+    return number > 0 and number & (number - 1) == 0
 
 
 def _read_names(raw: bytes, version: tuple[int, int]) -> tuple[str, ...]:
@@ -261,19 +266,16 @@ def _overlapping(
     start: NDArray[np.int64], length: NDArray[np.float64], reserved: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether each range of bytes has some in common with another one or with reserved ones."""
-    end = start + length.astype(np.int64)
-    if (start[1:] >= end[:-1]).all() and not any(
-        ((start < last) & (end > first)).any() for first, last in reserved.tolist()
-    ):
-        return np.zeros(len(start), bool)  # one after the other, as they mostly are
     starts = np.concatenate((reserved[:, 0], start))
-    ends = np.concatenate((reserved[:, 1], end))
+    ends = np.concatenate((reserved[:, 1], start + length.astype(np.int64)))
     order = np.argsort(starts, kind="stable")
     starts, ends = starts[order], ends[order]
     # the range that reaches farthest of those that begin earlier
     before = np.maximum.accumulate(ends)[:-1]
     hit = starts[1:] < before
     overlapping = np.zeros(len(order), bool)
+    if not hit.any():
+        return overlapping[len(reserved) :]
     overlapping[order[1:][hit]] = True
     # those that are hit by one that begins later
     follower = np.searchsorted(starts, ends, side="left")
@@ -290,7 +292,7 @@ def check_layout(layout: Layout, cut: bool) -> None:
         With frame and chunk of the first one.
     """
     if cut:
-        raise DamagedError("it ends within its index")
+        raise DamagedError("its index is cut off or cannot be found")
     for wrong, what in find_faults(layout):
         at = int(wrong.argmax())
         first = layout.entries[at]

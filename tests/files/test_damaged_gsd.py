@@ -257,11 +257,22 @@ def test_a_whole_file_of_another_version_is_not_damaged(path, at, number, what):
     assert [file.name for file in path.parent.iterdir()] == ["run.gsd"]
 
 
-def test_an_index_without_room_is_damage(path):
+@pytest.mark.parametrize(
+    ("at", "number", "what"),
+    [
+        (8, 2**62, "index is cut off or cannot be found"),
+        (8, 0, "index is cut off or cannot be found"),
+        (16, 0, "index is cut off or cannot be found"),
+        (16, 2**60 + 128, "index is cut off or cannot be found"),
+        (24, 10**6, "names of its chunks cannot be found"),
+        (32, 17, "names of its chunks cannot be found"),
+    ],
+)
+def test_a_header_that_leads_nowhere_is_damage(path, at, number, what):
     data = bytearray(path.read_bytes())
-    data[16:24] = bytes(8)
+    data[at : at + 8] = number.to_bytes(8, "little")
     path.write_bytes(data)
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=rf"run\.gsd is damaged, .*{what}"):
         read_all(path)
 
 
