@@ -54,6 +54,7 @@ INTEGRATION = (
 #: Modules and tests that take more than a few seconds, as measured with --durations=0. Single tests
 #: outside of these are marked where they are.
 SLOW = {
+    "files/test_damaged_gsd.py::test_files_damaged_by_chance_end_in_sentences",
     "integrations/test_hoomd.py::test_death_by_signal_costs_the_frame_in_progress_at_most",
     "integrations/test_hoomd_hpmc.py",
     "integrations/test_mpi.py",

@@ -1,4 +1,4 @@
-"""All kinds of inputs that are damaged by chance, by name."""
+"""All kinds of inputs that are damaged by chance, by name: each is a :class:`fuzzing.Kind`."""
 
 import fuzzing_gsd
 

@@ -117,11 +117,12 @@ class ChunkFile:
 
     def _read(self, target: memoryview, start: int, frame: int, name: str) -> None:
         while len(target):
-            # the system reads 2 GiB at most
-            done = os.preadv(self._file.fileno(), [target], start)
-            if not done:
+            # wherever other threads read; the system gives 2 GiB at most
+            piece = os.pread(self._file.fileno(), len(target), start)
+            if not piece:
                 raise InputError(f"chunk {name} of frame {frame} is cut off.")
-            target, start = target[done:], start + done
+            target[: len(piece)] = piece
+            target, start = target[len(piece) :], start + len(piece)
 
 
 def decode(raw: bytes, frame: int, name: str) -> str:

@@ -1,5 +1,6 @@
 """GSD files that do not hold what they say: a sentence with file, frame and chunk, and no more."""
 
+import re
 import warnings
 
 import gsd.fl
@@ -9,6 +10,7 @@ import pytest
 from conftest import gas
 from fuzzing import BAD, run
 from fuzzing_gsd import ENTRY, HEADER, LABEL, N_FRAMES, N_PARTICLES, NAMES, entries_of, example
+from lowest_versions import ROOT
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import (
@@ -326,6 +328,13 @@ def test_recovered_frames_keep_what_they_have_of_each_particle(tmp_path, rng):
             np.testing.assert_array_equal(
                 getattr(found.particles, name), getattr(expected.particles, name)
             )
+
+
+def test_frames_come_through_the_reader_alone():
+    for folder in ("hoomd_gala", "workflows"):
+        for path in (ROOT / folder).rglob("*.py"):
+            opened = re.findall(r"gsd\.(?:hoomd|fl)\.open\((.*)", path.read_text())
+            assert not [line for line in opened if not re.search(r', "[wa]"', line)], path
 
 
 def test_files_damaged_by_chance_end_in_sentences():
