@@ -28,14 +28,18 @@ def decide(logits: Tensor, info: ModelInfo) -> tuple[Tensor, Tensor]:
     Returns
     -------
     (B,) int64, (B,)
-        Index of the most likely class, -1 where none is likely enough, and its probability.
+        Index of the most likely class, -1 where none is likely enough, and its probability. Where
+        the logits are not finite, as those of weights beyond all measure are, the label is -1 and
+        the probability 0.
     """
     known = torch.softmax(logits / info.temperature, dim=-1)[:, : len(info.class_names)]
     if info.withheld:
         named = [name not in info.withheld for name in info.class_names]
         known = known * torch.tensor(named, device=known.device)
     confidence, label = known.max(dim=-1)
-    unknown = confidence < info.unknown_below
+    broken = confidence.isnan()
+    confidence = confidence.masked_fill(broken, 0)
+    unknown = broken | (confidence < info.unknown_below)
     if info.knows_unknown:
         unknown |= 1 - known.sum(dim=-1) > confidence
     return torch.where(unknown, UNKNOWN, label), confidence

@@ -5,6 +5,7 @@ or sigma. This table has every structure that the shipped models know; names and
 designations are those of the AFLOW library (Mehl et al., Comput. Mater. Sci. 136, S1 (2017)).
 """
 
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -138,6 +139,17 @@ STRUCTURES = {
     "cP240-C": Structure("C60 fullerite, ordered", "", 205, (3,), ("simple cubic fullerite",)),
     "hR105-B": Structure("beta-B", "", 166, (6, 8, 9), ()),
 }
+
+
+#: Characters of the longest name of a class.
+LONGEST_NAME = 200
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can name a class in files, tables and figures: one line, not too long."""
+    return 0 < len(text) <= LONGEST_NAME and not any(
+        unicodedata.category(letter) in ("Cc", "Cs") for letter in text
+    )
 
 
 def pearson_symbol(class_name: str) -> str:

@@ -90,3 +90,11 @@ def test_embeddings_are_labeled_piece_by_piece_as_at_once(context, rings, monkey
         assert (label.dtype, confidence.dtype) == (torch.int32, torch.float32)
         np.testing.assert_array_equal(label, expected[0][: part.asked])
         np.testing.assert_allclose(confidence, expected[1][: part.asked], atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_logits_that_are_not_finite_give_unknown_particles(wrong):
+    logits = torch.tensor([[wrong, 0.0, 1.0], [0.0, 5.0, 1.0]])
+    label, confidence = decide(logits, described(*"abc"))
+    assert label.tolist() == [-1, 1]
+    assert confidence[0] == 0

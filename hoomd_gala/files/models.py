@@ -7,21 +7,24 @@ numbers and JSON only; nothing is unpickled.
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..errors import InputError
+from ..names import LONGEST_NAME, is_name
 from ..neighbors.environments import LENGTH_CONVENTIONS, N_NEIGHBORS
-from ..networks import CoreConfig, Network, make_network
-from ..results import DISORDERED
+from ..networks import NETWORKS, CoreConfig, FrameClassifier, Network, make_network
+from ..results import DISORDERED, UNKNOWN_NAME
 from .atomic import replacing
+from .fields import check_plain, fill
 
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
@@ -29,6 +32,15 @@ _KEY = "hoomd_gala"
 #: Version of the description. Files of version 1, which did not say so, have no length convention:
 #: theirs is "mean" without a length scale and "absolute" with one.
 FORMAT = 3
+
+#: Bytes of the largest header that is read: thousands of classes and tensors take a tenth of it.
+_LARGEST_HEADER = 4_000_000
+
+#: Characters of a message that say what is wrong with a file.
+_LONGEST_REASON = 300
+
+#: What weights are, as safetensors calls it.
+_NUMBERS = "F32"
 
 #: Where shipped models lie inside an installed package, and in a checkout.
 _INSTALLED = Path(__file__).parents[1] / "weights"
@@ -38,6 +50,8 @@ _CHECKOUT = Path(__file__).parents[2] / "models"
 @dataclass(frozen=True)
 class ModelInfo:
     """What a model's file says beside its weights.
+
+    The types of the attributes, with their bounds, are what a file is checked for.
 
     Attributes
     ----------
@@ -84,12 +98,12 @@ class ModelInfo:
 
     core: CoreConfig
     class_names: tuple[str, ...]
-    length_scale: float | None = None
-    temperature: float = 1.0
-    unknown_below: float = 0.0
+    length_scale: Annotated[float, Meta(ge=1e-12, le=1e12)] | None = None
+    temperature: Annotated[float, Meta(ge=1e-6, le=1e6)] = 1.0
+    unknown_below: Annotated[float, Meta(ge=0, le=1)] = 0.0
     card: dict[str, Any] = field(default_factory=dict)
     task: str = "frame-classification"
-    context: int = 0
+    context: Annotated[int, Meta(ge=0, le=4096)] = 0
     knows_unknown: bool = False
     length_convention: str = "mean"
     n_neighbors: int = N_NEIGHBORS
@@ -98,6 +112,16 @@ class ModelInfo:
     asks_order: bool = False
 
     def __post_init__(self) -> None:
+        if self.task not in NETWORKS:
+            raise ValueError(f"there is no task {self.task!r}")
+        for name in self.class_names:
+            if not is_name(name) or name == UNKNOWN_NAME:
+                raise ValueError(
+                    f"a class cannot be named {name[:LONGEST_NAME]!r}"
+                    + (f" and {len(name) - LONGEST_NAME} more" if len(name) > LONGEST_NAME else "")
+                )
+        if len(set(self.class_names)) < len(self.class_names):
+            raise ValueError("two of its classes have the same name")
         if self.length_convention not in LENGTH_CONVENTIONS:
             known = ", ".join(LENGTH_CONVENTIONS)
             raise ValueError(f"length convention {self.length_convention!r} is none of {known}")
@@ -151,19 +175,55 @@ def describe(info: ModelInfo) -> dict[str, Any]:
     return {"format": FORMAT} | dataclasses.asdict(info)
 
 
+class _Card(TypedDict, total=False):
+    """What programs read from a card; everything else on it is for people."""
+
+    command: str
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    merged: dict[str, list[str]]
+
+
+class _Carded(TypedDict):
+    """A description, in as far as it has a card."""
+
+    card: _Card
+
+
 def _read_description(text: str) -> ModelInfo:
-    description = json.loads(text)
-    version = description.pop("format", 1)
+    """Read what :func:`describe` makes, of any version.
+
+    Raises
+    ------
+    ValueError
+        If it is not that, with the reason.
+    """
+    try:
+        description = json.loads(text)
+    except RecursionError:
+        raise ValueError("its description is nested too deep") from None
+    check_plain(description)
+    description = fill(dict[str, Any], description)
+    version = fill(int, description.pop("format", 1))
     if version > FORMAT:
         raise ValueError(f"its format is {version}, and this version reads up to {FORMAT}")
     if version < 3 and description.get("knows_unknown"):
         raise ValueError("it measures how familiar particles are, which only format 2 did")
     if version == 1 and description.get("length_scale") is not None:
         description["length_convention"] = "absolute"
-    description["core"] = CoreConfig(**description["core"])
-    for key in ("class_names", "withheld"):
-        description[key] = tuple(description.get(key, ()))
-    return ModelInfo(**description)
+    for values, kind in ((description, ModelInfo), (description.get("core"), CoreConfig)):
+        if isinstance(values, dict):
+            known = {field.name for field in dataclasses.fields(kind)}
+            unknown = sorted(set(values) - known)
+            if unknown:
+                raise ValueError(f"there is no field {unknown[0][:LONGEST_NAME]!r}")
+    # of a network without classes; those of others are counted below
+    description.setdefault("class_names", ())
+    info = fill(ModelInfo, description)
+    if issubclass(NETWORKS[info.task], FrameClassifier) != bool(info.class_names):
+        raise ValueError(f"it has {len(info.class_names)} classes and its task is {info.task}")
+    fill(_Carded, {"card": info.card})
+    return info
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -204,10 +264,16 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 def _reading(path: Path) -> Iterator[Any]:
     """Open a safetensors file; damage that is found while it is read is an InputError."""
     try:
+        with open(path, "rb") as start:
+            header = int.from_bytes(start.read(8), "little")
+        if header > _LARGEST_HEADER:
+            raise ValueError(f"a header of {header} bytes")
         with safe_open(path, framework="pt") as file:
             yield file
+    except InputError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a complete safetensors file ({error}).") from None
+        raise InputError(f"{path} is not a complete safetensors file ({_short(error)}).") from None
 
 
 @contextmanager
@@ -215,11 +281,57 @@ def _of_this_version(path: Path) -> Iterator[None]:
     """Raise an InputError if what a file holds is not what a model is made of."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except ValueError as error:
         raise InputError(
-            f"{path} is not a model of this version of hoomd-gala ({reason})."
+            f"{path} is not a model of this version of hoomd-gala ({_short(error)})."
         ) from None
+
+
+def _short(error: Exception) -> str:
+    """First line of an error's message, without its end if that is far away."""
+    line = str(error).splitlines()[0]
+    return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"
+
+
+def _describe_file(file: Any) -> ModelInfo:
+    """Read the description in an open file."""
+    metadata = file.metadata() or {}
+    if _KEY not in metadata:
+        raise ValueError(f"its header has no {_KEY!r}")
+    return _read_description(metadata[_KEY])
+
+
+def _check_size(info: ModelInfo, numbers: int) -> None:
+    """ValueError if a network has more weights than so many, without making it.
+
+    A description may claim sizes that no memory holds. This counts a part of the weights, so that
+    the network is at most some times as large as the file that it comes from.
+    """
+    core = info.core
+    least = core.width * (core.blocks * core.hidden + core.max_types + info.context)
+    least = max(least, (core.hidden + info.context) * len(info.class_names))
+    if least > numbers:
+        raise ValueError(f"its network has {least} weights or more, the file {numbers} or fewer")
+
+
+def _check_tensors(file: Any, expected: Mapping[str, torch.Tensor]) -> None:
+    """ValueError if the tensors of an open file are not those that are expected, or not finite."""
+    found = set(file.keys())
+    missing, surplus = sorted(set(expected) - found), sorted(found - set(expected))
+    if missing:
+        raise ValueError(f"there is no tensor {missing[0]}")
+    if surplus:
+        raise ValueError(f"its network has no tensor {surplus[0]!r}")
+    for name, tensor in expected.items():
+        stored = file.get_slice(name)
+        shape, numbers = tuple(stored.get_shape()), stored.get_dtype()
+        if shape != tuple(tensor.shape) or numbers != _NUMBERS:
+            raise ValueError(
+                f"tensor {name} is {numbers} of shape {shape}, not {_NUMBERS} of shape "
+                f"{tuple(tensor.shape)}"
+            )
+        if not file.get_tensor(name).isfinite().all():
+            raise ValueError(f"tensor {name} has numbers that are not finite")
 
 
 def read_info(name: str | os.PathLike[str]) -> ModelInfo:
@@ -231,10 +343,8 @@ def read_info(name: str | os.PathLike[str]) -> ModelInfo:
         As :func:`load_model` does.
     """
     path = find_model(name)
-    with _reading(path) as file:
-        metadata = file.metadata() or {}
-    with _of_this_version(path):
-        return _read_description(metadata[_KEY])
+    with _reading(path) as file, _of_this_version(path):
+        return _describe_file(file)
 
 
 def load_model(name: str | os.PathLike[str]) -> Model:
@@ -246,13 +356,12 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         If there is no such model, or the file is damaged or not a model of hoomd-gala.
     """
     path = find_model(name)
-    with _reading(path) as file:
-        metadata = file.metadata() or {}
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    with _of_this_version(path):
-        info = _read_description(metadata[_KEY])
+    with _reading(path) as file, _of_this_version(path):
+        info = _describe_file(file)
+        _check_size(info, path.stat().st_size // 4)
         network = info.make_network()
-        network.load_state_dict(tensors)
+        _check_tensors(file, network.state_dict())
+        network.load_state_dict({key: file.get_tensor(key) for key in network.state_dict()})
     network.eval().requires_grad_(False)
     return Model(network, info)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from .algebra import compress, pair_products
@@ -30,10 +31,11 @@ class CoreConfig:
         of the work.
     """
 
-    max_types: int = 1
-    width: int = 32
-    hidden: int = 64
-    blocks: int = 3
+    # the bounds hold for model files: many times what is of use, and made in no time
+    max_types: Annotated[int, Meta(ge=1, le=1024)] = 1
+    width: Annotated[int, Meta(ge=1, le=4096)] = 32
+    hidden: Annotated[int, Meta(ge=1, le=16384)] = 64
+    blocks: Annotated[int, Meta(ge=1, le=64)] = 3
     tied: bool = False
 
 
