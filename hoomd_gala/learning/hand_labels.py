@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +11,19 @@ import numpy as np
 
 from ..errors import InputError
 from ..files.trajectories import open_trajectory
+from ..names import LONGEST_NAME, is_name
 from ..results import UNKNOWN_NAME
 from ..systems import as_system
 from .few_shot import Labeled
+
+#: Digits of the largest index: no frame or particle has more, and arrays of indices hold them.
+_DIGITS = 15
+
+#: Columns that a file may have.
+_COLUMNS = 4
+
+#: Characters of a field that messages repeat.
+_SHOWN = 40
 
 
 class HandLabel(NamedTuple):
@@ -72,8 +83,8 @@ def read_labels(path: str | os.PathLike[str], files: Sequence[str]) -> list[Hand
                 if known.name != label.name:
                     raise InputError(
                         f"{path}, line {label.line}: particle {label.particle} of frame "
-                        f"{label.frame} is {label.name!r} here and {known.name!r} in line "
-                        f"{known.line}."
+                        f"{label.frame} is {_shown(label.name)} here and {_shown(known.name)} in "
+                        f"line {known.line}."
                     )
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV file in UTF-8 ({error}).") from None
@@ -88,7 +99,7 @@ def _check_columns(path: Path, columns: Sequence[str], several: bool) -> None:
     header = "file,frame,particle,name" if several else "frame,particle,name"
     if unknown or missing or len(set(columns)) < len(columns):
         wrong = [f"no column {column}" for column in missing]
-        wrong += [f"an unknown column {column!r}" for column in unknown]
+        wrong += [f"an unknown column {_shown(column)}" for column in unknown[:_COLUMNS]]
         raise InputError(
             f"{path}, line 1: there is {' and '.join(wrong) or 'a column twice'}; "
             f"the first line must be {header}."
@@ -102,10 +113,17 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
     numbers = {}
     for key in ("frame", "particle"):
         if not fields[key].isdecimal():
-            raise InputError(f"{where}: {key} {fields[key]!r} is not a non-negative integer.")
+            raise InputError(f"{where}: {key} {_shown(fields[key])} is not a non-negative integer.")
+        if len(fields[key]) > _DIGITS:
+            raise InputError(f"{where}: there is no {key} {_shown(fields[key])}.")
         numbers[key] = int(fields[key])
     if not fields["name"]:
         raise InputError(f"{where}: the name is empty.")
+    if not is_name(fields["name"]):
+        raise InputError(
+            f"{where}: the name {_shown(fields['name'])} has more than {LONGEST_NAME} characters, "
+            "or some that cannot be printed."
+        )
     if fields["name"] == UNKNOWN_NAME:
         raise InputError(
             f"{where}: the name {UNKNOWN_NAME!r} is reserved for unknown structures; use another."
@@ -117,20 +135,25 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
         ]
         if len(matches) != 1:
             number = "several trajectories are" if matches else "no trajectory is"
-            raise InputError(f"{where}: {number} named {fields['file']!r}.")
+            raise InputError(f"{where}: {number} named {_shown(fields['file'])}.")
         file = matches[0]
     return HandLabel(file, numbers["frame"], numbers["particle"], fields["name"], line)
 
 
+def _shown(field: str) -> str:
+    """Quote a field for a message, without its end if that is far away."""
+    return repr(field if len(field) <= _SHOWN else field[:_SHOWN] + "…")
+
+
 def _check_counts(path: Path, names: Sequence[str]) -> None:
     if len(set(names)) < 2:
-        found = f"only {names[0]!r}" if names else "nothing"
+        found = f"only {_shown(names[0])}" if names else "nothing"
         raise InputError(f"{path} names {found}; label particles of at least two structures.")
-    lonely = sorted(name for name in set(names) if names.count(name) == 1)
+    lonely = sorted(name for name, number in Counter(names).items() if number == 1)
     if lonely:
         raise InputError(
-            f"{path} has only one particle named {lonely[0]!r}; label at least two of each, and "
-            "better 20."
+            f"{path} has only one particle named {_shown(lonely[0])}; label at least two of each, "
+            "and better 20."
         )
 
 
@@ -157,11 +180,14 @@ def labeled_systems(
         environments.
     """
     found = []
+    class_of = {name: index for index, name in enumerate(names)}
+    of_frame: dict[tuple[int, int], list[HandLabel]] = defaultdict(list)
+    for label in labels:
+        of_frame[label.file, label.frame].append(label)
     for index, file in enumerate(files):
-        own = [label for label in labels if label.file == index]
         with open_trajectory(file) as trajectory:
-            for frame in sorted({label.frame for label in own}):
-                chosen = [label for label in own if label.frame == frame]
+            for frame in sorted(frame for own, frame in of_frame if own == index):
+                chosen = of_frame[index, frame]
                 where = f"{path}, line {chosen[0].line}"
                 if frame >= len(trajectory):
                     raise InputError(
@@ -181,6 +207,6 @@ def labeled_systems(
                             "0."
                         )
                 particles = np.array([label.particle for label in chosen])
-                classes = np.array([names.index(label.name) for label in chosen])
+                classes = np.array([class_of[label.name] for label in chosen])
                 found.append(Labeled(system, particles, classes))
     return found

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..files.atomic import replacing
+from ..files.fields import fill
 from .config import TrainingConfig
 from .datasets import Data
 
@@ -40,6 +41,10 @@ class Training(NamedTuple):
     curve: list[dict[str, float]]
     kept: int
     seconds: float
+
+
+#: What a checkpoint holds, beside the options of the training.
+_PARTS = {"network", "optimizer", "schedule", "curve", "best", "seconds"}
 
 
 def seeded(*seeds: int, device: str | torch.device = "cpu") -> torch.Generator:
@@ -94,21 +99,98 @@ def _is_over(curve: list[dict[str, float]], config: TrainingConfig) -> bool:
     )
 
 
-def _load_checkpoint(path: Path, device: torch.device, options: dict[str, Any]) -> dict[str, Any]:
+def _difference(value: Any, like: Any, where: str) -> str | None:
+    """Say where a value has not the keys, types or shapes of another, or is not finite.
+
+    Returns
+    -------
+    str or None
+        None if it could be a later state of the other.
+    """
+    if isinstance(like, Tensor):
+        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (like.shape, like.dtype):
+            return f"{where} is not a tensor of shape {tuple(like.shape)}"
+        return None if value.isfinite().all() else f"{where} has numbers that are not finite"
+    pairs: list[tuple[Any, Any, str]]
+    if isinstance(like, Mapping):
+        if not isinstance(value, Mapping) or set(value) != set(like):
+            return f"{where} has not the keys that it should have"
+        pairs = [(value[key], like[key], f"{where}.{key}") for key in like]
+    elif isinstance(like, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(like):
+            return f"{where} has not {len(like)} parts"
+        pairs = [(*both, f"{where}[{i}]") for i, both in enumerate(zip(value, like, strict=True))]
+    elif isinstance(like, float | int) and not isinstance(like, bool):
+        is_number = isinstance(value, float | int) and not isinstance(value, bool)
+        return None if is_number and math.isfinite(value) else f"{where} is not a number"
+    else:
+        return None if type(value) is type(like) else f"{where} is not {type(like).__name__}"
+    return next((found for it in pairs if (found := _difference(*it)) is not None), None)
+
+
+def _damage(
+    state: dict[str, Any],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    config: TrainingConfig,
+) -> str | None:
+    """Say why a checkpoint cannot be of a training of these, in as far as it can be seen."""
+    weights = network.state_dict()
+    try:
+        curve = fill(list[dict[str, float]], state["curve"])
+    except ValueError as error:
+        return f"its curve: {error}"
+    if not 0 < len(curve) <= config.epochs:
+        return f"its curve has {len(curve)} epochs"
+    if any("validation_loss" not in row or set(row) != set(curve[0]) for row in curve):
+        return "its curve has not the same losses in all epochs"
+    # moments of weights that have a gradient, by their numbers
+    moments = state["optimizer"].get("state") if isinstance(state["optimizer"], dict) else None
+    steps = torch.zeros((), device=next(network.parameters()).device)
+    known = {
+        i: {"step": steps, "exp_avg": weight, "exp_avg_sq": weight}
+        for i, weight in enumerate(network.parameters())
+        if isinstance(moments, dict) and i in moments
+    }
+    like = {
+        "network": weights,
+        "optimizer": optimizer.state_dict() | {"state": known},
+        "schedule": schedule.state_dict(),
+        "best": weights if config.patience is not None else {},
+        "seconds": 0.0,
+    }
+    return _difference({key: state[key] for key in like}, like, "it")
+
+
+def _load_checkpoint(
+    path: Path,
+    options: dict[str, Any],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    config: TrainingConfig,
+) -> dict[str, Any]:
+    device = next(network.parameters()).device
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        theirs = state["options"]
+        theirs = dict(state["options"])
     except Exception as error:  # torch raises exceptions of many kinds for a damaged file
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
             f"{path} is not a checkpoint of a training ({reason}); remove it to start again."
         ) from None
-    other = [key for key in {**options, **theirs} if options.get(key) != theirs.get(key)]
+    other = [str(key) for key in {**options, **theirs} if options.get(key) != theirs.get(key)]
     if other:
         raise InputError(
             f"{path} is of a training with other options ({', '.join(other)}); use the same, or "
             "remove it to start again."
         )
+    missing = sorted(_PARTS - set(state))
+    damage = f"it has no {missing[0]}" if missing else None
+    damage = damage or _damage(state, network, optimizer, schedule, config)
+    if damage:
+        raise InputError(f"{path} is damaged ({damage}); remove it to start again.")
     return state
 
 
@@ -231,7 +313,7 @@ def train(
     all_options = asdict(config) | dict(options or {})
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.is_file():
-        state = _load_checkpoint(path, device, all_options)
+        state = _load_checkpoint(path, all_options, network, optimizer, schedule, config)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])

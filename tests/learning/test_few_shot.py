@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 
 import gsd.hoomd
 import numpy as np
@@ -13,10 +14,12 @@ from conftest import gas, needs_hoomd
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.learning.calibration import few_temperature
 from hoomd_gala.learning.few_shot import LinearMap, _classifier, fit_logistic, set_head
+from hoomd_gala.learning.hand_labels import labeled_systems, read_labels
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 
 NAMES = ("my bcc", "my fcc", "gas")
@@ -180,6 +183,15 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     assert "line 6: there is no particle 99999 in frame 1" in refuses([*good, (1, 99999, "a")])
     assert "line 6: particle '-1' is not a non-negative integer" in refuses([*good, (0, -1, "a")])
     assert "line 6: frame 'x' is not a non-negative integer" in refuses([*good, ("x", 1, "a")])
+    assert "line 6: there is no frame '9999999999999999'" in refuses([*good, ("9" * 16, 1, "a")])
+    error = refuses([*good, (0, "9" * 5000, "a")])
+    assert f"line 6: there is no particle '{'9' * 40}…'" in error
+    error = refuses([*good, (0, 1, "b" * 10_000)])
+    assert f"line 6: the name '{'b' * 40}…' has more than 200 characters" in error
+    assert r"the name 'b\x07' has more than 200 characters, or some" in refuses(
+        [*good, (0, 1, "b\a")]
+    )
+    assert len(refuses(good, header=",".join(f"column{i}" for i in range(10_000)))) < 500
     assert "line 6: the name is empty" in refuses([*good, (0, 2, " ")])
     assert "line 6: the name 'unknown' is reserved" in refuses([*good, (0, 2, "unknown")])
     assert "line 6: the number of fields is not that of the first" in refuses([*good, (0, 2)])
@@ -203,6 +215,18 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     arguments = ["finetune", model_path, "--labels", path, "--output", output]
     assert "give these with --gsd" in fails(capsys, *arguments)
     assert not output.exists()
+
+
+def test_many_labels_are_read_in_no_time(run_path, tmp_path):
+    rows = [(i % 3, i, f"name {i // 2}") for i in range(40_000)]
+    path = write(tmp_path / "labels.csv", rows)
+    started = time.perf_counter()
+    labels = read_labels(path, [run_path])
+    names = list(dict.fromkeys(label.name for label in labels))
+    with pytest.raises(InputError, match=r"line \d+: there is no particle \d+ in frame 0"):
+        labeled_systems(path, [run_path], labels, names)
+    # one look at all lines for each name would be 20 times slower
+    assert time.perf_counter() - started < 3
 
 
 def test_the_same_label_twice_counts_once(model_path, run_path, tmp_path):

@@ -1,6 +1,7 @@
 """The training loop: exact resume, checkpoints, calibration."""
 
 import csv
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -231,3 +232,47 @@ def test_curve_is_written_as_csv(tmp_path):
     write_table(tmp_path / "curve.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     with open(tmp_path / "curve.csv", newline="") as file:
         assert [float(row["loss"]) for row in csv.DictReader(file)] == [0.5, 0.25]
+
+
+def change(*keys, to):
+    """Change one value of a checkpoint."""
+
+    def changed(state):
+        inner = state
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = to
+        return state
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (change("network", to={}), "it.network has not the keys that it should have"),
+        (change("network", "core.embed_types.bias", to=torch.zeros(2)), "is not a tensor of shape"),
+        (change("network", "core.embed_types.bias", to="x"), "is not a tensor of shape"),
+        (
+            change("network", "core.embed_types.bias", to=torch.full((16,), torch.nan)),
+            "it.network.core.embed_types.bias has numbers that are not finite",
+        ),
+        (change("optimizer", to=3), "it.optimizer has not the keys"),
+        (change("optimizer", "state", 0, "step", to=None), "is not a tensor of shape"),
+        (change("optimizer", "param_groups", 0, "lr", to="fast"), "lr is not a number"),
+        (change("schedule", "last_epoch", to=float("inf")), "it.schedule.last_epoch is not a num"),
+        (change("curve", to=[]), "its curve has 0 epochs"),
+        (change("curve", to=[{"epoch": 1}]), "its curve has not the same losses"),
+        (change("curve", to=3), "its curve: expected array, got int"),
+        (change("seconds", to="long"), "it.seconds is not a number"),
+        (lambda state: {key: state[key] for key in state if key != "best"}, "it has no best"),
+        (lambda state: [state], "is not a checkpoint of a training"),
+    ],
+)
+def test_damaged_checkpoints_are_refused(damage, reason, few, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    config = replace(CONFIG, epochs=1)
+    train(network(), task.loss, *few, config, checkpoint)
+    torch.save(damage(torch.load(checkpoint, weights_only=True)), checkpoint)
+    with pytest.raises(InputError, match=re.escape(reason)):
+        train(network(), task.loss, *few, config, checkpoint)
