@@ -7,12 +7,13 @@ of the depth.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import argrelextrema
 
+from ..errors import InputError
 from ..systems import Array
 
 #: Pairs closer than this do not occur at the temperatures simulated; tables start here.
@@ -104,6 +105,7 @@ def _ljg(r: Array, epsilon: float, r0: float, depth: float) -> tuple[Array, Arra
 _FINEST = 100_001
 
 
+@lru_cache(typed=True)
 def opp(k: float, phi: float) -> PairPotential:
     """Oscillating pair potential, cut at the first maximum after its second attractive minimum.
 
@@ -116,7 +118,7 @@ def opp(k: float, phi: float) -> PairPotential:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no second attractive minimum.
     """
     expression = f"r**-15 + cos({k!r}*(r - 1) + {phi!r})*r**-3"
@@ -125,9 +127,14 @@ def opp(k: float, phi: float) -> PairPotential:
     minima = argrelextrema(energy, np.less)[0]
     attractive = minima[energy[minima] < 0]
     if len(attractive) < 2:
-        raise ValueError(f"OPP with k = {k}, phi = {phi} has no second attractive minimum.")
+        raise InputError(f"OPP with k = {k}, phi = {phi} has no second attractive minimum.")
     maxima = argrelextrema(energy, np.greater)[0]
-    cut = float(r[maxima[maxima > attractive[1]][0]])
+    beyond = r[maxima[maxima > attractive[1]]]
+    if not len(beyond):
+        # of slow oscillations: at most half a period farther
+        farther = np.arange(6.0, 6.0 + 2 * np.pi / k, r[1] - r[0])
+        beyond = farther[argrelextrema(_opp(farther, k, phi, 1.0)[0], np.greater)[0]]
+    cut = float(beyond[0])
     depth = float(-energy[r <= cut].min())
     return PairPotential(
         f"OPP k={k:g} phi={phi:g}",
@@ -137,6 +144,7 @@ def opp(k: float, phi: float) -> PairPotential:
     )
 
 
+@lru_cache(typed=True)
 def ljg(epsilon: float, r0: float) -> PairPotential:
     """Lennard-Jones–Gauss potential, cut at 2.5; ``epsilon = 0`` is Lennard-Jones.
 

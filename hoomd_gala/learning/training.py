@@ -99,6 +99,10 @@ def _is_over(curve: list[dict[str, float]], config: TrainingConfig) -> bool:
     )
 
 
+#: Largest number of a checkpoint, beside its weights: NaN and infinity are not below it.
+_LARGEST = 1e15
+
+
 def _difference(value: Any, like: Any, where: str) -> str | None:
     """Say where a value has not the keys, types or shapes of another, or is not finite.
 
@@ -122,7 +126,7 @@ def _difference(value: Any, like: Any, where: str) -> str | None:
         pairs = [(*both, f"{where}[{i}]") for i, both in enumerate(zip(value, like, strict=True))]
     elif isinstance(like, float | int) and not isinstance(like, bool):
         is_number = isinstance(value, float | int) and not isinstance(value, bool)
-        return None if is_number and math.isfinite(value) else f"{where} is not a number"
+        return None if is_number and abs(value) <= _LARGEST else f"{where} is not a number"
     else:
         return None if type(value) is type(like) else f"{where} is not {type(like).__name__}"
     return next((found for it in pairs if (found := _difference(*it)) is not None), None)
@@ -134,6 +138,7 @@ def _damage(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     config: TrainingConfig,
+    steps: int,
 ) -> str | None:
     """Say why a checkpoint cannot be of a training of these, in as far as it can be seen."""
     weights = network.state_dict()
@@ -147,9 +152,9 @@ def _damage(
         return "its curve has not the same losses in all epochs"
     # moments of weights that have a gradient, by their numbers
     moments = state["optimizer"].get("state") if isinstance(state["optimizer"], dict) else None
-    steps = torch.zeros((), device=next(network.parameters()).device)
+    count = torch.zeros((), device=next(network.parameters()).device)
     known = {
-        i: {"step": steps, "exp_avg": weight, "exp_avg_sq": weight}
+        i: {"step": count, "exp_avg": weight, "exp_avg_sq": weight}
         for i, weight in enumerate(network.parameters())
         if isinstance(moments, dict) and i in moments
     }
@@ -160,7 +165,20 @@ def _damage(
         "best": weights if config.patience is not None else {},
         "seconds": 0.0,
     }
-    return _difference({key: state[key] for key in like}, like, "it")
+    difference = _difference({key: state[key] for key in like}, like, "it")
+    if difference:
+        return difference
+    # rates and momenta follow from the number of steps; all else never changes
+    done = steps * len(curve)
+    planned = schedule.state_dict() | {"last_epoch": done, "_step_count": done + 1}
+    if any(state["schedule"][key] != planned[key] for key in set(planned) - {"_last_lr"}):
+        return f"its schedule is not that of {done} steps"
+    for group, own in zip(state["optimizer"]["param_groups"], optimizer.param_groups, strict=True):
+        if any(group[key] != own[key] for key in set(own) - {"params", "lr", "betas"}):
+            return "its optimizer is another"
+        if not 0 <= group["lr"] <= own["max_lr"] or not all(0 <= it < 1 for it in group["betas"]):
+            return "its optimizer has rates that it cannot have"
+    return None
 
 
 def _load_checkpoint(
@@ -170,6 +188,7 @@ def _load_checkpoint(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     config: TrainingConfig,
+    steps: int,
 ) -> dict[str, Any]:
     device = next(network.parameters()).device
     try:
@@ -188,7 +207,7 @@ def _load_checkpoint(
         )
     missing = sorted(_PARTS - set(state))
     damage = f"it has no {missing[0]}" if missing else None
-    damage = damage or _damage(state, network, optimizer, schedule, config)
+    damage = damage or _damage(state, network, optimizer, schedule, config, steps)
     if damage:
         raise InputError(f"{path} is damaged ({damage}); remove it to start again.")
     return state
@@ -313,7 +332,7 @@ def train(
     all_options = asdict(config) | dict(options or {})
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.is_file():
-        state = _load_checkpoint(path, all_options, network, optimizer, schedule, config)
+        state = _load_checkpoint(path, all_options, network, optimizer, schedule, config, steps)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])

@@ -1,17 +1,23 @@
 """Studies: files of what to simulate and train, and the state points of their jobs."""
 
+import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hoomd_gala.errors import InputError
+from hoomd_gala.files.fields import fill
+from study.flow import schema
 
 #: Whether samples are learned from or held out.
 LEARNED, HELD_OUT = "learned", "held out"
 
 #: Of the samples of each part, one of so many is held out besides.
 _HELD_OUT = 7
+
+#: Characters of a message that say what is wrong with a file.
+_LONGEST = 300
 
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 
@@ -21,64 +27,147 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def path_of(name: str) -> Path:
+    """Path that the file of a study has, or would have."""
+    return FOLDER / f"{name}.toml"
+
+
 def load(name: str) -> dict[str, Any]:
-    """Content of a study's file; InputError with the known names if there is none."""
-    path = FOLDER / f"{name}.toml"
+    """Content of a study's file.
+
+    Raises
+    ------
+    InputError
+        If there is none, with the known names, or if something in it is wrong, with its line or
+        key.
+    """
+    path = path_of(name)
     if not path.is_file():
         raise InputError(f"there is no study {name!r}; there are {', '.join(names())}.")
-    return tomllib.loads(path.read_text())
+    return read(path)
 
 
-def state_points(name: str) -> list[dict[str, Any]]:
-    """State points of a study's jobs, flat so that ``signac find`` filters read well."""
-    study = load(name)
-    common = {"study": name}
-    models = []
-    if "structure_model" in study:
-        models.append(common | {"kind": "structure_model"} | study["structure_model"])
-    if "shipped_model" in study:
-        models += _shipped_points(dict(study["shipped_model"]), common)
-    systems = [
-        common | {"kind": "system"} | study["protocol"] | system
-        for system in study.get("systems", [])
-    ]
-    fluids = [
-        common | {"kind": "fluid"} | study["protocol"] | study["fluid_protocol"] | fluid
-        for fluid in study.get("fluids", [])
-    ]
-    measured = [*_quality_points(study, common)]
-    return [
-        *_disorder_points(study, common),
-        *fluids,
-        *models,
-        *systems,
-        *measured,
-        *_paper_points(study, common),
-    ]
+def read(path: Path) -> dict[str, Any]:
+    """Content of the file of a study; see :func:`load`."""
+    try:
+        study = tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise InputError(f"{path} is not a TOML file (it is nested too deep).") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not a TOML file ({_short(error)}).") from None
+    try:
+        schema.check_finite(study)
+        fill(schema.File, study)
+    except ValueError as error:
+        raise InputError(f"{path}: {_short(error)}.") from None
+    return study
 
 
-def _disorder_points(study: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """State points of the disorder that shipped models learn from."""
+def _short(error: ValueError) -> str:
+    """Message of an error, without its end if that is far away."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+#: Raises a ValueError if something is wrong with a job of a kind and its values.
+Check = Callable[[str, dict[str, Any]], None]
+
+
+def state_points(name: str, check: Check | None = None) -> list[dict[str, Any]]:
+    """State points of a study's jobs, flat so that ``signac find`` filters read well.
+
+    Parameters
+    ----------
+    name : str
+        Of the study.
+    check : callable, optional
+        Looks at each job after its types and bounds have been found right.
+
+    Raises
+    ------
+    InputError
+        As :func:`load` does, or where a job is wrong.
+    """
+    load(name)
+    return points_of(path_of(name), check)
+
+
+def points_of(path: Path, check: Check | None = None) -> list[dict[str, Any]]:
+    """State points of the jobs of the study in a file; see :func:`state_points`."""
+    study = read(path)
+    points = []
+    seen: dict[str, str] = {}
+    for where, kind, values in _jobs(study):
+        point = {"study": path.stem, "kind": kind} | values
+        same = seen.setdefault(json.dumps(point, sort_keys=True), where)
+        try:
+            schema.check_job(kind, values)
+            if same != where:
+                raise ValueError(f"the same as {same}")
+            if check is not None:
+                check(kind, values)
+        except ValueError as error:
+            raise InputError(f"{path}, {where}: {_short(error)}.") from None
+        points.append(point)
+    return points
+
+
+class _Job(NamedTuple):
+    """A job to be.
+
+    Attributes
+    ----------
+    where : str
+        Tables of the study's file that it is of.
+    kind : str
+        One of :data:`study.flow.schema.KINDS`.
+    values : dict
+        What its state point has beside study and kind.
+    """
+
+    where: str
+    kind: str
+    values: dict[str, Any]
+
+
+def _jobs(study: dict[str, Any]) -> Iterator[_Job]:
+    """Yield all jobs of a study."""
     for kind, n in study.get("disorder", {}).items():
         for seed in range(1, n + 1):
-            yield common | {"kind": "disorder", "of": kind, "seed": seed}
+            yield _Job("disorder", "disorder", {"of": kind, "seed": seed})
+    protocol = study.get("protocol", {})
+    yield from _each(study, "fluids", "fluid", protocol | study.get("fluid_protocol", {}))
+    if "structure_model" in study:
+        yield _Job("structure_model", "structure_model", study["structure_model"])
+    if "shipped_model" in study:
+        yield from _shipped_jobs(dict(study["shipped_model"]))
+    yield from _each(study, "systems", "system", protocol)
+    yield from _quality_jobs(study)
+    yield from _paper_jobs(study, protocol)
 
 
-def _shipped_points(model: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """State points of the shipped models, and of the samples that they learn from."""
+def _each(study: dict[str, Any], table: str, kind: str, shared: dict[str, Any]) -> Iterator[_Job]:
+    """Yield jobs of a table of which there are several, with what they share."""
+    for i, values in enumerate(study.get(table, [])):
+        yield _Job(f"{table}[{i}]", kind, shared | values)
+
+
+def _shipped_jobs(model: dict[str, Any]) -> Iterator[_Job]:
+    """Yield the shipped models, and the samples that they learn from."""
     for part, n in model.pop("samples").items():
         held_out = max(1, n // _HELD_OUT)
         for role, number in ((LEARNED, n), (HELD_OUT, held_out)):
-            yield common | {"kind": "samples", "part": part, "role": role, "n": number}
-    yield common | {"kind": "shipped_model"} | model
+            values = {"part": part, "role": role, "n": number}
+            yield _Job("shipped_model.samples", "samples", values)
+    yield _Job("shipped_model", "shipped_model", model)
 
 
-def _quality_points(study: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """State points of systems that models are measured on, and of the measurement.
+def _quality_jobs(study: dict[str, Any]) -> Iterator[_Job]:
+    """Yield systems that models are measured on, and the measurement.
 
     Where ``structure`` or ``symbol`` is a list, there is a system of each, named for it.
     """
-    for system in study.get("quality_systems", []):
+    for i, system in enumerate(study.get("quality_systems", [])):
         for key in ("structure", "symbol"):
             if isinstance(system.get(key), list):
                 each = [
@@ -89,41 +178,37 @@ def _quality_points(study: dict[str, Any], common: dict[str, Any]) -> Iterator[d
         else:
             each = [system]
         for one in each:
-            yield common | {"kind": "quality_system"} | one
+            yield _Job(f"quality_systems[{i}]", "quality_system", one)
     if "quality" in study:
-        yield common | {"kind": "quality"} | study["quality"]
+        yield _Job("quality", "quality", study["quality"])
 
 
-def _paper_points(study: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
-    """State points for results of the paper: assemblies, liquids, transfers, and comparisons."""
-    points = [
-        common | {"kind": "assembly"} | study["protocol"] | assembly
-        for assembly in study.get("assemblies", [])
-    ]
-    if points:
-        points.append(common | {"kind": "reference"} | study.get("reference", {}))
-    for liquid in study.get("liquids", []):
-        seeds = range(1, study["liquid_comparison"]["n_runs"] + 1)
-        shared = common | {"kind": "liquid"} | study["protocol"] | study["liquid_protocol"]
-        points += [shared | liquid | {"seed": seed} for seed in seeds]
+def _paper_jobs(study: dict[str, Any], protocol: dict[str, Any]) -> Iterator[_Job]:
+    """Yield jobs for results of the paper: assemblies, liquids, transfers, and comparisons."""
+    yield from _each(study, "assemblies", "assembly", protocol)
+    if study.get("assemblies"):
+        yield _Job("reference", "reference", study.get("reference", {}))
+    for i, liquid in enumerate(study.get("liquids", [])):
+        shared = protocol | study["liquid_protocol"] | liquid
+        for seed in range(1, study["liquid_comparison"]["n_runs"] + 1):
+            yield _Job(f"liquids[{i}]", "liquid", shared | {"seed": seed})
     for name in ("liquid_comparison", "embedding_map", "unseen", "grains"):
         if name in study:
-            points.append(common | {"kind": name} | study[name])
+            yield _Job(name, name, study[name])
     if "transfer" in study:
-        points += _transfer_points(dict(study["transfer"]), common)
-    return points
+        yield from _transfer_jobs(dict(study["transfer"]))
 
 
-def _transfer_points(transfer: dict[str, Any], common: dict[str, Any]) -> list[dict[str, Any]]:
-    """State points of a source for each task, of each pair and each task alone, and the table."""
+def _transfer_jobs(transfer: dict[str, Any]) -> Iterator[_Job]:
+    """Yield a source for each task, each pair and each task alone, and the table."""
     tasks = transfer.pop("tasks")
     of_source, of_target = transfer.pop("source"), transfer.pop("target")
-    points = [
-        common | {"kind": "transfer_source", "task": task} | transfer | of_source for task in tasks
-    ]
+    for task in tasks:
+        values = {"task": task} | transfer | of_source
+        yield _Job("transfer.source", "transfer_source", values)
     for target in tasks:
         for source in ("", *tasks):
             if source != target:
-                pair = {"kind": "transfer", "source": source, "target": target}
-                points.append(common | pair | transfer | of_target)
-    return [*points, common | {"kind": "transfer_table"}]
+                pair = {"source": source, "target": target}
+                yield _Job("transfer.target", "transfer", pair | transfer | of_target)
+    yield _Job("transfer", "transfer_table", {})

@@ -107,14 +107,32 @@ def coexistence(
         yield Sample("", now, truth, judged)
 
 
-def element_coexistence(form: str, symbol: str, **how: Any) -> Iterator[Sample]:
+def element_coexistence(
+    form: str,
+    symbol: str,
+    structure: str,
+    shape: str,
+    melting: tuple[float, int],
+    run: tuple[float, int],
+    n_neighbors: int,
+    dt: float,
+    n_particles: int,
+    seed: int,
+) -> Iterator[Sample]:
     """Yield :func:`coexistence` of an element at a density between crystal and liquid.
 
     Temperatures are in units of the melting temperature.
     """
     it = ELEMENTS[form][symbol]
-    for stage in ("melting", "run"):
-        fraction, steps = how[stage]
-        how[stage] = (fraction * it.melting * BOLTZMANN, steps)
-    parts = {"form": form, "symbol": symbol}
-    return coexistence(parts, number_density=0.94 / it.volume, **how)
+    return coexistence(
+        {"form": form, "symbol": symbol},
+        structure,
+        shape,
+        0.94 / it.volume,
+        (melting[0] * it.melting * BOLTZMANN, melting[1]),
+        (run[0] * it.melting * BOLTZMANN, run[1]),
+        n_neighbors,
+        dt,
+        n_particles,
+        seed,
+    )
