@@ -15,7 +15,8 @@ from study.flow import (
     clusters,  # noqa: F401  (flow finds environments by their definition)
     studies,
 )
-from study.flow.jobs import FOLDER, Study
+from study.flow.jobs import FOLDER, Study, is_current
+from study.operations.points import check_job
 from study.operations.summary import finished  # with the modules of all operations
 
 from hoomd_gala.errors import InputError
@@ -24,7 +25,7 @@ from hoomd_gala.threads import cores
 
 def init(study: str) -> Study:
     """Make the project and the jobs of a study; those that exist stay as they are."""
-    points = studies.state_points(study)
+    points = studies.state_points(study, check_job)
     signac.init_project(FOLDER)
     project: Study = Study.get_project(FOLDER)
     for point in points:
@@ -34,7 +35,7 @@ def init(study: str) -> Study:
 
 def announce(project: Study, study: str) -> None:
     """Print what a run is about to do and how long it will take."""
-    jobs = project.find_jobs({"study": study})
+    jobs = [job for job in project.find_jobs({"study": study}) if is_current(job)]
     done = sum(map(finished, jobs))
     minutes = studies.load(study)["minutes"]
     print(
@@ -42,6 +43,17 @@ def announce(project: Study, study: str) -> None:
         f"{minutes} minutes on two cores; interrupt it whenever you like and run it again.",
         flush=True,
     )
+
+
+def list_left_over(project: Study) -> None:
+    """Print which jobs count for nothing, as the files of their studies have changed."""
+    left = sorted(job.id for job in project if not is_current(job))
+    if left:
+        print(
+            f"left over: {len(left)} of {len(project)} jobs, which their studies no longer have "
+            f"and which count for nothing: {', '.join(left)}; remove them with signac rm.",
+            flush=True,
+        )
 
 
 def take_study(arguments: list[str]) -> tuple[str | None, list[str]]:
@@ -102,6 +114,8 @@ def main() -> None:
             announce(project, name)
         if not {"-p", "--parallel", "--pretend"} & set(rest):
             rest += ["--parallel", str(cores())]
+    if command in ("run", "status"):
+        list_left_over(project)
     if study is not None and not {"-f", "--filter", "-j", "--job-id"} & set(rest):
         rest += ["--filter", "study", study]
     sys.argv[1:] = rest

@@ -85,11 +85,12 @@ def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
 
 
 def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows, at least one and all with the same keys, as CSV."""
+    """Write rows, all with the same keys, as CSV; of no rows, an empty file."""
     with replacing(path) as part, open(part, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        if rows:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:

@@ -59,3 +59,12 @@ def test_pairs_beyond_the_cutoff_do_not_interact():
 def test_wells_that_are_too_shallow_for_a_cutoff_are_named():
     with pytest.raises(ValueError, match=r"k = 1\.0, phi = 0\.0 has no second attractive minimum"):
         potentials.opp(1.0, 0.0)
+
+
+def test_slow_oscillations_are_cut_where_the_second_well_ends():
+    potential = potentials.opp(2.0, 0.0)
+    # cos(2 (r - 1)) is 1 at r = 1 + 2 pi, and lower where it is divided by r cubed
+    assert 6 < potential.r_cut < 1 + 2 * np.pi
+    around = potential.r_cut + np.array([-1e-2, 0, 1e-2])
+    energy = around**-15 + np.cos(2 * (around - 1)) / around**3
+    assert energy.argmax() == 1

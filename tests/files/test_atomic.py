@@ -17,6 +17,12 @@ from hoomd_gala.files.atomic import (
 )
 
 
+def test_a_table_of_no_rows_is_an_empty_file(tmp_path):
+    write_table(tmp_path / "a.csv", [])
+    assert (tmp_path / "a.csv").read_bytes() == b""
+    assert read_table(tmp_path / "a.csv") == []
+
+
 def test_a_file_takes_its_place_when_it_is_complete(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -263,6 +263,10 @@ def test_verdict_of_a_warm_crystal(known, rng):
     assert numbers["PTM share"] > 0.9
     assert numbers["energy of the bulk"] == pytest.approx(-8.1, abs=0.4)
     assert found.close_packed > 0.9
+    # of a study that compares with one cell
+    alone = evidence.row(found._replace(matches=found.matches[:1]))
+    assert alone["nearest cell"] == "cF4-Cu"
+    assert alone["next cell"] == alone["next distance"] == alone["next proportions"] == ""
     # without a cell that is like it, nothing else in it makes it a quasicrystal or Frank-Kasper
     far = [match._replace(distance=1.0) for match in found.matches]
     unlike = found._replace(matches=far, close_packed=0.0)

@@ -87,6 +87,7 @@ def test_conditions_are_looked_at_in_order(job, monkeypatch):
         pass
 
     monkeypatch.setattr(jobs, "Study", Project)
+    monkeypatch.setattr(jobs, "OPERATIONS", [])
 
     @jobs.operation(condition("first", True), condition("second", False), post=jobs.has("x"))
     def nothing(job):

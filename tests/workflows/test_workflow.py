@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import gsd.hoomd
 import numpy as np
 import pytest
 from conftest import HAS_HOOMD, needs_hoomd
@@ -21,6 +22,7 @@ from tqdm.auto import tqdm
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals import potentials
+from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, open_trajectory
 from hoomd_gala.files.atomic import read_table
 from hoomd_gala.names import title
@@ -428,3 +430,50 @@ def test_interrupted_simulation_continues_from_its_restart_file(name, model_path
     # the thermostat holds the gas at its temperature, before and after the interruption
     assert np.mean(kinetic[:4]) == pytest.approx(1.5 * 1.5, rel=0.25)
     assert np.mean(kinetic[-4:]) == pytest.approx(1.5 * 0.55, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda frame: frame.particles.position.__setitem__(3, np.nan), "NaN|not finite"),
+        (
+            lambda frame: frame.particles.velocity.__setitem__(3, np.inf),
+            "velocities are not finite",
+        ),
+        (lambda frame: setattr(frame.particles, "N", 0), "0 particles and not 125|no particles"),
+        (None, "damaged|not a GSD file"),
+    ],
+)
+def test_a_damaged_restart_file_is_named(damage, reason, tmp_path):
+    frame = gsd.hoomd.Frame()
+    frame.configuration.box = [PROTOCOL.box_length] * 3 + [0, 0, 0]
+    frame.particles.N = 125
+    frame.particles.position = PROTOCOL.initial_positions().astype(np.float32)
+    frame.particles.velocity = np.ones((125, 3), np.float32)
+    if damage is not None:
+        damage(frame)
+        if not frame.particles.N:
+            frame.particles.position = frame.particles.velocity = None
+    path = restarts.restart_path(tmp_path)
+    with gsd.hoomd.open(path, "w") as file:
+        file.append(frame)
+    if damage is None:
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=rf"cannot continue from {path} \(.*({reason})"):
+        restarts.resume(tmp_path, 125)
+
+
+def test_two_runs_on_openmm_are_the_same_whatever_the_threads(tmp_path):
+    from study.simulation import engine_openmm
+
+    potential = potentials.ljg(0.0, 1.0)
+    found = []
+    for threads in (1, 2, 2):
+        folder = tmp_path / str(len(found))
+        folder.mkdir()
+        with tqdm(total=PROTOCOL.total_steps) as bar:
+            engine_openmm.run(PROTOCOL, potential, folder, None, threads, bar)
+        with open_trajectory(restarts.trajectory_path(folder)) as trajectory:
+            found.append([frame.particles.position for frame in trajectory])
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[1], found[2])

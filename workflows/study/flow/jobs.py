@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import signac
 from filelock import FileLock, Timeout
 from flow import FlowProject
 
@@ -30,10 +31,28 @@ class Study(FlowProject):  # type: ignore[misc]
 # ---- jobs of a study ----
 
 
+@functools.lru_cache(maxsize=16)
+def _ids(folder: str, study: str, changed: int) -> frozenset[str]:
+    """Ids of the jobs that a study's file has, which was last changed at some time."""
+    project = signac.get_project(folder)
+    return frozenset(project.open_job(point).id for point in studies.state_points(study))
+
+
+def is_current(job: Any) -> bool:
+    """Condition: the job's study, as its file is now, has this job.
+
+    If there is no such file any more, all jobs of the study are what it had.
+    """
+    path = studies.path_of(job.sp.study)
+    if not path.is_file():
+        return True
+    return job.id in _ids(str(job.project.path), str(job.sp.study), path.stat().st_mtime_ns)
+
+
 def of_kind(job: Any, name: str) -> list[Any]:
     """Jobs of a kind in a job's study, in a fixed order."""
     jobs = job.project.find_jobs({"study": job.sp.study, "kind": name})
-    return sorted(jobs, key=lambda other: other.id)
+    return sorted(filter(is_current, jobs), key=lambda other: other.id)
 
 
 def siblings(job: Any) -> list[Any]:
@@ -44,7 +63,7 @@ def siblings(job: Any) -> list[Any]:
 def study_jobs(job: Any) -> list[Any]:
     """All jobs of a job's study."""
     jobs = job.project.find_jobs({"study": job.sp.study})
-    return sorted(jobs, key=lambda other: (other.sp.kind, other.id))
+    return sorted(filter(is_current, jobs), key=lambda other: (other.sp.kind, other.id))
 
 
 def find_file(job: Any, wanted: str, filename: str) -> Path | None:
@@ -133,27 +152,90 @@ def alone(done: Condition) -> Callable[[Operation], Operation]:
     return decorate
 
 
+#: Whose work each operation is, and when it is done.
+OPERATIONS: list[tuple[Condition, Condition]] = []
+
+
+#: Key of a job's document with the jobs that its results were put together from.
+_MADE_OF = "made of"
+
+
+def _names(jobs: list[Any]) -> list[str]:
+    return sorted(job.id for job in jobs)
+
+
+def _is_made_of(job: Any, operation: str, jobs: list[Any]) -> bool:
+    """Whether an operation's results are of these jobs, in as far as that was noted."""
+    noted = job.doc.get(_MADE_OF, {}).get(operation)
+    return noted is None or list(noted) == _names(jobs)
+
+
+def _is_copied(files: tuple[Path, Path]) -> bool:
+    """Whether a file has a copy that is not older."""
+    source, target = files
+    if not (source.is_file() and target.is_file()):
+        return False
+    return target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+
+
+#: Files of a job and where they are copied to.
+Published = Callable[[Any], list[tuple[Path, Path]]]
+
+
 def operation(
-    *pre: Condition, post: Condition, directives: dict[str, Any] = DIRECTIVES
+    whose: Condition,
+    *pre: Condition,
+    post: Condition,
+    directives: dict[str, Any] = DIRECTIVES,
+    publishes: Published | None = None,
+    of: Callable[[Any], list[Any]] | None = None,
 ) -> Callable[[Operation], Operation]:
     """Register an operation of the workflow.
 
     Parameters
     ----------
+    whose : callable
+        Condition of the jobs that the operation is for, whatever their state. It is not asked of
+        jobs that their study no longer has.
     *pre : callable
         Conditions of a job for the operation to run, looked at in this order.
     post : callable
         Condition that holds when it is done; it does not run again then.
     directives : dict
         What it needs of the machine.
+    publishes : callable, optional
+        Which files go where in the summary. Copies that are missing, or older than what they are
+        of, are made without the work that they are the result of.
+    of : callable, optional
+        Jobs whose results it puts together. It is done again if these have become others.
     """
 
     def decorate(function: Operation) -> Operation:
-        registered: Operation = Study.operation(directives=directives)(alone(post)(function))
-        Study.post(post)(registered)
+        name = function.__name__
+
+        def made(job: Any) -> bool:
+            return post(job) and (of is None or _is_made_of(job, name, of(job)))
+
+        def done(job: Any) -> bool:
+            return made(job) and (publishes is None or all(map(_is_copied, publishes(job))))
+
+        @functools.wraps(function)
+        def work(job: Any) -> None:
+            files = [] if publishes is None else publishes(job)
+            if not made(job) or not all(source.is_file() for source, _ in files):
+                function(job)
+                if of is not None:
+                    job.doc[_MADE_OF] = dict(job.doc.get(_MADE_OF, {})) | {name: _names(of(job))}
+            for source, target in [] if publishes is None else publishes(job):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                copy(source, target)
+
+        registered: Operation = Study.operation(directives=directives)(alone(done)(work))
+        Study.post(done)(registered)
         # flow puts each before those that it has, as it expects decorators
-        for condition in reversed(pre):
+        for condition in reversed((is_current, whose, *pre)):
             Study.pre(condition)(registered)
+        OPERATIONS.append((whose, done))
         return registered
 
     return decorate
@@ -173,12 +255,16 @@ def copy(source: str | os.PathLike[str], target: Path) -> None:
         shutil.copyfile(source, part)
 
 
-def publish(job: Any, *names: str, under: str = "") -> None:
-    """Copy results to the folder of the study's summary, or to a folder in it.
+def published(*names: str, under: Callable[[Any], str] | None = None) -> Published:
+    """Files that go to the folder of the study's summary, or to one in it.
 
     Results of one system of several go under its name.
     """
-    folder = summary_folder(job) / under.replace(" ", "_")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        copy(job.fn(name), folder / name)
+
+    def files(job: Any) -> list[tuple[Path, Path]]:
+        folder = summary_folder(job)
+        if under is not None:
+            folder /= under(job).replace(" ", "_")
+        return [(Path(job.fn(name)), folder / name) for name in names]
+
+    return files

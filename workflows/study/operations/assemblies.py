@@ -7,17 +7,15 @@ from hoomd_gala.files.atomic import write_table
 from study.flow.jobs import (
     ON_CPU,
     TRAJECTORY,
-    Condition,
     every,
     find_file,
     has,
     kind,
     of_kind,
     operation,
-    publish,
+    published,
     simulated,
 )
-from study.operations.frames import learns_frames
 from study.operations.simulations import run_simulation, title
 
 #: Local environments of unit cells, in the study's job of kind "reference".
@@ -64,14 +62,14 @@ def collect_reference(job: Any) -> None:
 
 def has_grid(job: Any) -> bool:
     """Condition: the study maps lattice energies over a grid of parameters."""
-    return "k" in job.sp
+    return job.sp.kind == "reference" and "k" in job.sp
 
 
 @operation(
-    kind("reference"),
     has_grid,
     post=has("lattice_energies.csv", "lattice_energies.png"),
     directives=ON_CPU,
+    publishes=published("lattice_energies.csv", "lattice_energies.png"),
 )
 def map_lattice_energies(job: Any) -> None:
     """Map which unit cells have the lowest energy over parameters of both potentials."""
@@ -85,7 +83,6 @@ def map_lattice_energies(job: Any) -> None:
     rows = lattice_energies.map_grid(points)
     write_table(Path(job.fn("lattice_energies.csv")), rows)
     report.draw_grid(Path(job.fn("lattice_energies.png")), rows)
-    publish(job, "lattice_energies.csv", "lattice_energies.png")
 
 
 @operation(
@@ -129,11 +126,21 @@ def identify(job: Any) -> None:
     evidence.write(Path(job.fn("evidence.json")), numbers)
 
 
+def tables(job: Any) -> list[tuple[Path, Path]]:
+    """Files that go to the summary: the tables, and the evidence of each assembly."""
+    found = published("assemblies.csv", "assemblies.png", "assemblies.md")(job)
+    for other in assemblies(job):
+        found += published("evidence.png", "course.csv", under=title)(other)
+    return found
+
+
 @operation(
     kind("reference"),
     every("assembly", has("evidence.json")),
     post=has("assemblies.csv", "assemblies.png", "assemblies.md"),
     directives=ON_CPU,
+    publishes=tables,
+    of=assemblies,
 )
 def tabulate_assemblies(job: Any) -> None:
     """Put all assemblies, their parameters and the evidence into one table and one picture.
@@ -170,23 +177,7 @@ def tabulate_assemblies(job: Any) -> None:
             | numbers
             | shipped_labels.of_bulk(warm, solid)
         )
-        publish(other, "evidence.png", "course.csv", under=title(other))
     report.draw_overview(Path(job.fn("assemblies.png")), shown)
     write_table(Path(job.fn("assemblies.csv")), rows)
     with replacing(job.fn("assemblies.md")) as part:
         part.write_text(table.table(rows))
-    publish(job, "assemblies.csv", "assemblies.png", "assemblies.md")
-
-
-def assembled(job: Any) -> bool:
-    """Condition: an assembly is identified, and its phases are found if they are looked for."""
-    return bool(
-        job.isfile("evidence.json") and (not learns_frames(job) or job.isfile("phases.csv"))
-    )
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {
-    "assembly": assembled,
-    "reference": has("assemblies.md"),
-}

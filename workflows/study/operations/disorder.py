@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from study.flow.jobs import ON_CPU, TRAJECTORY, Condition, has, kind, operation
+from study.flow.jobs import ON_CPU, TRAJECTORY, has, kind, operation
 
 
 @operation(kind("disorder"), post=has(TRAJECTORY), directives=ON_CPU)
@@ -16,7 +16,3 @@ def make_disorder(job: Any) -> None:
     # runs are many and small: one on each core
     torch.set_num_threads(1)
     disorder.write(Path(job.fn(TRAJECTORY)), job.sp["of"], job.sp.seed)
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"disorder": has(TRAJECTORY)}

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
-from study.flow.jobs import ON_CPU, Condition, every, has, kind, operation, publish, threads
+from study.flow.jobs import ON_CPU, every, has, kind, operation, published, threads
 from study.operations.assemblies import assemblies, solid_states
 from study.operations.simulations import title
 
@@ -14,6 +14,8 @@ from study.operations.simulations import title
     every("assembly", has("evidence.json")),
     post=has("embedding_map.csv", "embedding_map.png"),
     directives=ON_CPU,
+    publishes=published("embedding_map.csv", "embedding_map.png"),
+    of=assemblies,
 )
 def map_embeddings(job: Any) -> None:
     """Map embeddings of simulated solids by a model of unit cells, and score them."""
@@ -46,8 +48,3 @@ def map_embeddings(job: Any) -> None:
     rows = report.draw(Path(job.fn("embedding_map.png")), points, "embedding")
     write_table(Path(job.fn("points.csv")), rows)
     write_table(Path(job.fn("embedding_map.csv")), embedding_map.scores(points))
-    publish(job, "embedding_map.csv", "embedding_map.png")
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"embedding_map": has("embedding_map.csv")}

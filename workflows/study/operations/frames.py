@@ -5,7 +5,7 @@ from typing import Any
 
 from hoomd_gala.files.atomic import write_table
 from hoomd_gala.threads import cores, spare_threads
-from study.flow.jobs import DIRECTIVES, ON_CPU, TRAJECTORY, has, operation, publish, simulated
+from study.flow.jobs import DIRECTIVES, ON_CPU, TRAJECTORY, has, operation, published, simulated
 from study.operations.simulations import title
 from study.training.names import FRAME_MODEL
 
@@ -77,7 +77,7 @@ def write_phases(target: Any, shown: Any, name: str) -> Any:
     return changes
 
 
-@operation(has(FRAME_MODEL), post=has(HISTOGRAM), directives=ON_CPU)
+@operation(learns_frames, has(FRAME_MODEL), post=has(HISTOGRAM), directives=ON_CPU)
 def predict_frames(job: Any) -> None:
     """Tabulate which frames the particles of each frame are predicted to be from."""
     import torch
@@ -91,6 +91,7 @@ def predict_frames(job: Any) -> None:
     has(HISTOGRAM),
     post=has("snapshots.png", "phases.csv", "phases.png"),
     directives=ON_CPU,
+    publishes=published("phases.csv", "phases.png", "snapshots.png", under=title),
 )
 def find_phases(job: Any) -> None:
     """Find gas, liquid and solid from predicted frames, and compare with independent measures."""
@@ -103,4 +104,3 @@ def find_phases(job: Any) -> None:
     analyzer = Analyzer(job.fn(FRAME_MODEL))
     chosen = phases.middles(changes[0], len(analyzer.class_names))
     report.draw_snapshots(Path(job.fn("snapshots.png")), trajectory, analyzer, chosen)
-    publish(job, "phases.csv", "phases.png", "snapshots.png", under=title(job))

@@ -7,17 +7,21 @@ from hoomd_gala.files.atomic import write_table
 from study.flow.jobs import (
     ON_CPU,
     TRAJECTORY,
-    Condition,
     every,
     has,
     kind,
     of_kind,
     operation,
-    publish,
+    published,
     simulated,
     threads,
 )
 from study.operations.simulations import run_simulation
+
+
+def liquids(job: Any) -> list[Any]:
+    """Return the study's liquids."""
+    return of_kind(job, "liquid")
 
 
 @operation(kind("liquid"), post=simulated)
@@ -31,6 +35,8 @@ def simulate_liquid(job: Any) -> None:
     every("liquid", simulated),
     post=has("liquids.csv", "liquids.png"),
     directives=ON_CPU,
+    publishes=published("liquids.csv", "liquid_runs.csv", "liquids.png"),
+    of=liquids,
 )
 def compare_liquids(job: Any) -> None:
     """Distinguish liquids by embeddings and by Steinhardt order parameters."""
@@ -38,15 +44,18 @@ def compare_liquids(job: Any) -> None:
     import torch
 
     from hoomd_gala import Analyzer
-    from study.comparison import descriptors, liquids
+    from study.comparison import descriptors
+    from study.comparison import liquids as measures
     from study.reports import liquids as report
 
     torch.set_num_threads(threads(job))
     rng = np.random.default_rng(job.sp.seed)
     samples, runs = [], []
-    for liquid in of_kind(job, "liquid"):
-        runs.append(liquids.check(Path(liquid.fn(TRAJECTORY)), liquid.sp.structure, liquid.sp.seed))
-        samples += liquids.read_samples(
+    for liquid in liquids(job):
+        runs.append(
+            measures.check(Path(liquid.fn(TRAJECTORY)), liquid.sp.structure, liquid.sp.seed)
+        )
+        samples += measures.read_samples(
             Path(liquid.fn(TRAJECTORY)),
             liquid.sp.structure,
             liquid.sp.seed,
@@ -54,7 +63,7 @@ def compare_liquids(job: Any) -> None:
             job.sp.n_particles,
             rng,
         )
-    comparison = liquids.compare(
+    comparison = measures.compare(
         samples,
         {
             "embedding": descriptors.embedding(Analyzer(job.sp.model)),
@@ -67,11 +76,3 @@ def compare_liquids(job: Any) -> None:
     report.draw(Path(job.fn("liquids.png")), comparison)
     write_table(Path(job.fn("liquid_runs.csv")), runs)
     write_table(Path(job.fn("liquids.csv")), comparison.rows)
-    publish(job, "liquids.csv", "liquid_runs.csv", "liquids.png")
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {
-    "liquid": simulated,
-    "liquid_comparison": has("liquids.csv"),
-}

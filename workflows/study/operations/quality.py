@@ -10,7 +10,6 @@ from hoomd_gala.threads import cores, spare_threads
 from study.comparison.names import CLASSICAL, REPORT, SAMPLES
 from study.flow.jobs import (
     ON_CPU,
-    Condition,
     copy,
     every,
     has,
@@ -107,11 +106,21 @@ def model_files(job: Any) -> dict[str, str]:
 
 def reported(job: Any) -> bool:
     """Condition: there is a report, and the models are still those that it is about."""
-    return bool(job.isfile(REPORT)) and job.doc.get("models") == model_files(job)
+    reports = job.isfile(REPORT) and (summary_folder(job) / REPORT).is_file()
+    return bool(reports) and job.doc.get("models") == model_files(job)
+
+
+def quality_systems(job: Any) -> list[Any]:
+    """Return the systems that a study's models are measured on."""
+    return of_kind(job, "quality_system")
 
 
 @operation(
-    kind("quality"), every("quality_system", has(CLASSICAL)), post=reported, directives=ON_CPU
+    kind("quality"),
+    every("quality_system", has(CLASSICAL)),
+    post=reported,
+    directives=ON_CPU,
+    of=quality_systems,
 )
 def measure_models(job: Any) -> None:
     """Label all samples by the study's models, and report how they compare."""
@@ -120,12 +129,8 @@ def measure_models(job: Any) -> None:
     from study.reports import scoreboard
 
     torch.set_num_threads(spare_threads(cores()))
-    folders = system_folders(of_kind(job, "quality_system"))
+    folders = system_folders(quality_systems(job))
     text = scoreboard.run(summary_folder(job), folders, list(job.sp.models))
     print(text)
     copy(summary_folder(job) / REPORT, Path(job.fn(REPORT)))
     job.doc.models = model_files(job)
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"quality_system": has(CLASSICAL), "quality": reported}

@@ -11,7 +11,6 @@ from study.flow import studies
 from study.flow.jobs import (
     ON_CPU,
     TRAJECTORY,
-    Condition,
     copy,
     every,
     has,
@@ -198,7 +197,18 @@ def describe(job: Any) -> dict[str, Any]:
     }
 
 
-@operation(kind("shipped_model"), has(MODEL, FAST_MODEL), has_fluids, post=has(MODEL_CARD))
+def measured(job: Any) -> bool:
+    """Condition: the models and their cards are in the study's summary."""
+    in_summary = (summary_folder(job) / name for name in (MODEL, FAST_MODEL, MODEL_CARD))
+    return job.isfile(MODEL_CARD) and all(path.is_file() for path in in_summary)
+
+
+@operation(
+    kind("shipped_model"),
+    has(MODEL, FAST_MODEL),
+    has_fluids,
+    post=measured,
+)
 def measure(job: Any) -> None:
     """Accuracy on hot crystals, calibration, and treatment of the unknown; then the card."""
     import torch
@@ -214,7 +224,3 @@ def measure(job: Any) -> None:
     for name in (FAST_MODEL, MODEL):
         card.publish(summary_folder(job) / name, inputs / name, folder, about)
     copy(summary_folder(job) / MODEL_CARD, Path(job.fn(MODEL_CARD)))
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"shipped_model": has(MODEL_CARD), "samples": has(SAMPLES)}

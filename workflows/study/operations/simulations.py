@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.errors import InputError
-from study.flow.jobs import Condition, every, kind, of_kind, operation, siblings, simulated, threads
+from study.flow.jobs import (
+    TRAJECTORY,
+    every,
+    kind,
+    of_kind,
+    operation,
+    siblings,
+    simulated,
+    threads,
+)
 
 
 def title(job: Any) -> str:
@@ -14,6 +23,24 @@ def title(job: Any) -> str:
     from study.simulation import protocol
 
     return protocol.pair_potential(job.sp).name
+
+
+#: Key of a job's document with when its simulation began, and the seconds that it ran before.
+_STRETCHES = "simulation so far"
+
+
+def seconds_before(job: Any) -> float:
+    """Seconds that a simulation ran in stretches that were interrupted; a new one begins now.
+
+    A process that is killed cannot say how long it ran: it is taken to have ended when it last
+    wrote to the trajectory.
+    """
+    noted = dict(job.doc.get(_STRETCHES, {}))
+    seconds, trajectory = noted.get("seconds", 0.0), Path(job.fn(TRAJECTORY))
+    if noted and trajectory.is_file():
+        seconds += max(0.0, trajectory.stat().st_mtime - noted["began"])
+    job.doc[_STRETCHES] = {"began": time.time(), "seconds": seconds}
+    return float(seconds)
 
 
 def run_simulation(job: Any, model: Path | None) -> None:
@@ -29,9 +56,11 @@ def run_simulation(job: Any, model: Path | None) -> None:
 
     from study.simulation import engines, protocol
 
-    torch.set_num_threads(threads(job))
+    n_threads = threads(job)
+    torch.set_num_threads(n_threads)
     steps, potential = protocol.Protocol.of(job.sp), protocol.pair_potential(job.sp)
     protocol.check_box(steps, potential)
+    before = seconds_before(job)
     started = time.monotonic()
     with tqdm(
         total=steps.total_steps,
@@ -41,13 +70,15 @@ def run_simulation(job: Any, model: Path | None) -> None:
         mininterval=0.5 if sys.stderr.isatty() else 20,
     ) as bar:
         try:
-            ran = engines.pick().run(steps, potential, Path(job.path), model, threads(job), bar)
+            ran = engines.pick().run(steps, potential, Path(job.path), model, n_threads, bar)
         except RuntimeError as error:
             raise InputError(
                 f"the simulation of {title(job)} failed after timestep {bar.n} ({error}); if it "
                 "is unstable, use a smaller dt."
             ) from error
-    job.doc.simulation = ran | {"seconds": round(time.monotonic() - started, 1)}
+    seconds = round(before + time.monotonic() - started, 1)
+    job.doc.simulation = ran | {"threads": n_threads, "seconds": seconds}
+    job.doc.pop(_STRETCHES, None)
 
 
 def fluids(job: Any) -> list[Any]:
@@ -63,7 +94,3 @@ has_fluids = every("fluid", simulated)
 def simulate_fluid(job: Any) -> None:
     """Quench a gas or liquid too fast to freeze: examples of disorder."""
     run_simulation(job, model=None)
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"fluid": simulated}

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.threads import cores, spare_threads
-from study.flow.jobs import DIRECTIVES, TRAJECTORY, Condition, find_file, has, kind, operation
+from study.flow.jobs import DIRECTIVES, TRAJECTORY, find_file, has, kind, operation
 from study.operations.simulations import fluids, has_fluids, title
 from study.training.names import MODEL, MODEL_CARD
 
@@ -45,7 +45,3 @@ def train_structures(job: Any) -> None:
     }
     paths = [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job)]
     learning.structure_model(Path(job.path), job.sp, paths, data)
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"structure_model": has(MODEL_CARD)}

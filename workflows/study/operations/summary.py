@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from hoomd_gala.files.atomic import replacing
-from study.flow.jobs import ON_CPU, Condition, kind, operation, study_jobs, summary_folder
-from study.operations import (
+from study.flow.jobs import ON_CPU, OPERATIONS, kind, operation, study_jobs, summary_folder
+from study.operations import (  # noqa: F401  (their operations are registered)
     assemblies,
     disorder,
     embedding_map,
@@ -21,30 +21,13 @@ from study.operations import (
 )
 from study.operations.simulations import title
 
-#: When all operations on a job are done, by the kind of job.
-FINISHED: dict[str, Condition] = {
-    name: done
-    for module in (
-        assemblies,
-        disorder,
-        embedding_map,
-        grains,
-        liquids,
-        quality,
-        shipped_model,
-        simulations,
-        structure_model,
-        systems,
-        transfers,
-        unseen,
-    )
-    for name, done in module.FINISHED.items()
-}
+#: All operations but the summary.
+_RESULTS = tuple(OPERATIONS)
 
 
 def finished(job: Any) -> bool:
     """Condition: everything but the summary is there."""
-    return FINISHED[job.sp.kind](job)
+    return all(done(job) for whose, done in _RESULTS if whose(job))
 
 
 def study_finished(job: Any) -> bool:
@@ -54,10 +37,15 @@ def study_finished(job: Any) -> bool:
 
 def summarized(job: Any) -> bool:
     """Condition: the study's summary is written."""
-    return (summary_folder(job) / "summary.md").is_file()
+    from study.reports import summary
+
+    folder = summary_folder(job)
+    return all((folder / name).is_file() for name in ("summary.md", *summary.TABLES))
 
 
-@operation(kind("structure_model"), study_finished, post=summarized, directives=ON_CPU)
+@operation(
+    kind("structure_model"), study_finished, post=summarized, directives=ON_CPU, of=study_jobs
+)
 def summarize(job: Any) -> None:
     """Report what ran, the results, and where the files are."""
     from study.reports import summary

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
-from study.flow.jobs import ON_CPU, TRAJECTORY, VIEW, Condition, has, kind, operation, simulated
-from study.operations.frames import learns_frames
+from study.flow.jobs import ON_CPU, TRAJECTORY, VIEW, has, kind, operation, simulated
 from study.operations.simulations import run_simulation, title
 from study.operations.structure_model import has_structure_model, structure_model
 
@@ -45,14 +44,3 @@ def render(job: Any) -> None:
     pictures.draw_frame(Path(job.fn("last_frame.png")), Path(job.fn(TRAJECTORY)), -1)
     Path(job.fn(VIEW)).unlink(missing_ok=True)
     view_trajectory(job.fn(TRAJECTORY), job.fn(VIEW))
-
-
-def analyzed(job: Any) -> bool:
-    """Condition: a system's pictures and tables are there, and its phases if they are wanted."""
-    files = ["checks.csv", "structures.png", "last_frame.png", VIEW]
-    files += ["phases.csv"] if learns_frames(job) else []
-    return all(map(job.isfile, files))
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"system": analyzed}

@@ -6,13 +6,12 @@ from typing import Any
 from hoomd_gala.files.atomic import read_table, write_table
 from study.flow.jobs import (
     ON_CPU,
-    Condition,
     every,
     has,
     kind,
     of_kind,
     operation,
-    publish,
+    published,
     threads,
 )
 from study.training.names import CHECKPOINT, CURVE, SOURCE_MODEL
@@ -77,11 +76,18 @@ def learn_targets(job: Any) -> None:
         pass
 
 
+def transfers(job: Any) -> list[Any]:
+    """Return the study's transfers."""
+    return of_kind(job, "transfer")
+
+
 @operation(
     kind("transfer_table"),
     every("transfer", transferred),
     post=has("transfer.md", "transfer.csv", "transfer.png"),
     directives=ON_CPU,
+    publishes=published("transfer.csv", "transfer.png", "gains.csv", "transfer.md"),
+    of=transfers,
 )
 def tabulate_transfers(job: Any) -> None:
     """Tabulate and draw means and standard errors of all transfers, as in the paper."""
@@ -89,9 +95,7 @@ def tabulate_transfers(job: Any) -> None:
     from study.comparison import transfer
     from study.reports import transfer as report
 
-    rows = [
-        row for other in of_kind(job, "transfer") for row in read_table(other.fn("transfer.csv"))
-    ]
+    rows = [row for other in transfers(job) for row in read_table(other.fn("transfer.csv"))]
     table = transfer.means(rows)
     write_table(Path(job.fn("transfer.csv")), table)
     report.draw(Path(job.fn("transfer.png")), table)
@@ -99,12 +103,3 @@ def tabulate_transfers(job: Any) -> None:
     write_table(Path(job.fn("gains.csv")), found)
     with replacing(job.fn("transfer.md")) as part:
         part.write_text(report.summary(found, max(row["replicas"] for row in table)) + "\n")
-    publish(job, "transfer.csv", "transfer.png", "gains.csv", "transfer.md")
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {
-    "transfer_source": has(SOURCE_MODEL),
-    "transfer": transferred,
-    "transfer_table": has("transfer.md"),
-}

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.errors import InputError
-from study.flow.jobs import ON_CPU, Condition, has, kind, operation, publish, simulated, threads
+from study.flow.jobs import ON_CPU, has, kind, operation, published, simulated, threads
 from study.operations.assemblies import assemblies
 from study.operations.frames import HISTOGRAM, write_histogram, write_phases
 from study.training.names import FRAME_MODEL
@@ -26,7 +26,11 @@ def can_predict_unseen(job: Any) -> bool:
 
 
 @operation(
-    kind("unseen"), can_predict_unseen, post=has("unseen.csv", "unseen.png"), directives=ON_CPU
+    kind("unseen"),
+    can_predict_unseen,
+    post=has("unseen.csv", "unseen.png"),
+    directives=ON_CPU,
+    publishes=published("unseen.csv", "unseen.png"),
 )
 def predict_unseen(job: Any) -> None:
     """Find phases of a trajectory with the network of another one, of another potential."""
@@ -36,8 +40,3 @@ def predict_unseen(job: Any) -> None:
     shown = named(job, job.sp.trajectory)
     write_histogram(Path(job.fn(HISTOGRAM)), named(job, job.sp.learned), shown)
     write_phases(job, shown, "unseen")
-    publish(job, "unseen.csv", "unseen.png")
-
-
-#: When all operations on a job of a kind are done.
-FINISHED: dict[str, Condition] = {"unseen": has("unseen.csv")}

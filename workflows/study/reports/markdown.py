@@ -5,7 +5,9 @@ from typing import Any
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown table of rows, with the keys of the first one as header."""
+    """Markdown table of rows, with the keys of the first one as header; "none" of no rows."""
+    if not rows:
+        return "none\n"
     head = list(rows[0])
     lines = [head, ["---"] * len(head), *([str(row[key]) for key in head] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -10,6 +10,9 @@ from study.flow.jobs import VIEW
 from study.reports.markdown import markdown
 from study.training.names import CURVE
 
+#: Tables in the folder of a study's summary.
+TABLES = ("simulations.csv", "fractions.csv", "checks.csv")
+
 
 def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str:
     """Write a study's tables as CSV into a folder, and return the summary as Markdown."""
@@ -49,9 +52,8 @@ def write(jobs: Sequence[Any], folder: Path, title: Callable[[Any], str]) -> str
         shown = [VIEW, "trajectory.gsd", "structures.png", "last_frame.png"]
         shown += ["phases.csv", "phases.png", "snapshots.png"]
         files += [f"- {os.path.join(where, name)}" for name in shown if job.isfile(name)]
-    for name, rows in (("simulations", simulations), ("fractions", fractions), ("checks", checks)):
-        if rows:
-            write_table(folder / f"{name}.csv", rows)
+    for name, rows in zip(TABLES, (simulations, fractions, checks), strict=True):
+        write_table(folder / name, rows)
     parts = [
         f"# Study {jobs[0].sp.study}\n",
         markdown(simulations),

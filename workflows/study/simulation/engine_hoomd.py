@@ -66,7 +66,7 @@ def run(
 ) -> dict[str, str]:
     """Run a simulation to its end; see :func:`study.simulation.engines.pick`."""
     simulation = hoomd.Simulation(_device(), seed=protocol.seed)
-    if restarts.resume(folder) is None:
+    if restarts.resume(folder, protocol.n_particles) is None:
         snapshot = hoomd.Snapshot()
         snapshot.configuration.box = [protocol.box_length] * 3 + [0, 0, 0]
         snapshot.particles.N = protocol.n_particles

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import gsd.hoomd
+import numpy as np
 
+from hoomd_gala.errors import InputError
 from hoomd_gala.files import read_frame, trim
+from hoomd_gala.systems import as_system
 
 #: Frames between restart files.
 FRAMES_PER_RESTART = 5
@@ -20,7 +23,17 @@ def trajectory_path(folder: Path) -> Path:
     return folder / "trajectory.gsd"
 
 
-def resume(folder: Path) -> gsd.hoomd.Frame | None:
+def _check(frame: gsd.hoomd.Frame, n_particles: int) -> None:
+    """InputError if a simulation of so many particles cannot be in the state of a frame."""
+    system = as_system(frame)
+    velocities = frame.particles.velocity
+    if len(system.positions) != n_particles:
+        raise InputError(f"it has {len(system.positions)} particles and not {n_particles}")
+    if velocities is None or len(velocities) != n_particles or not np.isfinite(velocities).all():
+        raise InputError("its velocities are not finite")
+
+
+def resume(folder: Path, n_particles: int) -> gsd.hoomd.Frame | None:
     """Return the frame to continue from, or None for a fresh start.
 
     The trajectory is truncated to that frame: frames after the restart file are simulated again.
@@ -28,12 +41,21 @@ def resume(folder: Path) -> gsd.hoomd.Frame | None:
     Raises
     ------
     InputError
-        If the restart file or the trajectory is damaged beyond recovery.
+        If the restart file is damaged, or not of a simulation of so many particles; if the
+        trajectory is damaged beyond recovery.
     """
     restart, trajectory = restart_path(folder), trajectory_path(folder)
     if not restart.is_file():
         trajectory.unlink(missing_ok=True)
         return None
-    frame = read_frame(restart, 0)
+    try:
+        frame = read_frame(restart, 0)
+        _check(frame, n_particles)
+    except InputError as error:
+        reason = str(error).rstrip(".")
+        raise InputError(
+            f"a simulation cannot continue from {restart} ({reason}); remove that file, and it "
+            "begins anew."
+        ) from None
     trim(trajectory, frame.configuration.step)
     return frame

@@ -184,16 +184,19 @@ def row(evidence: Evidence) -> dict[str, Any]:
     found, ideal = evidence.found, evidence.ideal
     best = evidence.matches[0]
     others = [it for it in evidence.matches if prototype(it.cell) != prototype(best.cell)]
-    unlike = next((it for it in others if it.score > best.score + 0.01), others[-1])
+    unlike = next((it for it in others if it.score > best.score + 0.01), None)
+    if unlike is None and others:
+        unlike = others[-1]
     numbers: dict[str, Any] = {
         "verdict": verdict(evidence),
         "bulk particles": int(found.inside.sum()),
         "nearest cell": best.cell,
         "distance": round(best.distance, 3),
         "proportions": round(best.proportions, 2),
-        "next cell": unlike.cell,
-        "next distance": round(unlike.distance, 3),
-        "next proportions": round(unlike.proportions, 2),
+        # of a study that compares with one cell, there is none
+        "next cell": unlike.cell if unlike else "",
+        "next distance": round(unlike.distance, 3) if unlike else "",
+        "next proportions": round(unlike.proportions, 2) if unlike else "",
     }
     for method, (name, share) in evidence.templates.items():
         numbers |= {method: name, f"{method} share": round(share, 3)}
