@@ -33,8 +33,9 @@ _KEY = "hoomd_gala"
 #: theirs is "mean" without a length scale and "absolute" with one.
 FORMAT = 3
 
-#: Bytes of the largest header that is read: thousands of classes and tensors take a tenth of it.
-_LARGEST_HEADER = 4_000_000
+#: Bytes of the largest header that is read, and lists and tables in the largest description; those
+#: of thousands of classes have a tenth.
+_LARGEST_HEADER, _MOST_PARTS = 2_000_000, 10_000
 
 #: Characters of a message that say what is wrong with a file.
 _LONGEST_REASON = 300
@@ -198,6 +199,8 @@ def _read_description(text: str) -> ModelInfo:
     ValueError
         If it is not that, with the reason.
     """
+    if text.count("[") + text.count("{") > _MOST_PARTS:
+        raise ValueError(f"its description has more than {_MOST_PARTS} lists and tables")
     try:
         description = json.loads(text)
     except RecursionError:

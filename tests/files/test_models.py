@@ -118,20 +118,26 @@ def test_descriptions_that_do_not_fit_are_refused(wrong, reason, trained, tmp_pa
     path = tmp_path / "wrong.safetensors"
     header = {"hoomd_gala": json.dumps(description | wrong)}
     save_file(dict(trained.network.state_dict()), path, metadata=header)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InputError) as caught:
         load_model(path)
     assert re.search(f"is not a model of this version of hoomd-gala .{reason}", str(caught.value))
     assert len(str(caught.value)) < 600
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{", "[]", "3", "1" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 9000, "{", "[]", "3", "1" * 5000, f"[{'[],' * 500_000}[]]", f"[{'1e5,' * 400_000}1]"],
+    ids=lambda text: text[:9],
+)
 def test_descriptions_that_are_none_are_refused(text, trained, tmp_path):
     path = tmp_path / "wrong.safetensors"
     save_file(dict(trained.network.state_dict()), path, metadata={"hoomd_gala": text})
+    started = time.process_time()
     with pytest.raises(InputError, match="is not a model of this version of hoomd-gala"):
         load_model(path)
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
