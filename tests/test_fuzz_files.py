@@ -25,7 +25,7 @@ def test_damaged_files_are_refused_or_read_right(name, contents, tmp_path, monke
     refused = 0
     for seed in range(COUNT):
         path.write_bytes(kind.mutate(contents[name], np.random.default_rng(seed)))
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             kind.read(path)
         except InputError as error:
@@ -38,6 +38,6 @@ def test_damaged_files_are_refused_or_read_right(name, contents, tmp_path, monke
             assert "\n" not in sentence, f"seed {seed}: {sentence}"
         except Exception as error:
             raise AssertionError(f"seed {seed} of {name}") from error
-        assert time.perf_counter() - started < 5, f"seed {seed}"
+        assert time.process_time() - started < 5, f"seed {seed}"
     # damage that nothing notices would test nothing
     assert refused > COUNT / 4

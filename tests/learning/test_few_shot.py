@@ -220,13 +220,13 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
 def test_many_labels_are_read_in_no_time(run_path, tmp_path):
     rows = [(i % 3, i, f"name {i // 2}") for i in range(40_000)]
     path = write(tmp_path / "labels.csv", rows)
-    started = time.perf_counter()
+    started = time.process_time()
     labels = read_labels(path, [run_path])
     names = list(dict.fromkeys(label.name for label in labels))
     with pytest.raises(InputError, match=r"line \d+: there is no particle \d+ in frame 0"):
         labeled_systems(path, [run_path], labels, names)
     # one look at all lines for each name would be 20 times slower
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_the_same_label_twice_counts_once(model_path, run_path, tmp_path):

@@ -19,10 +19,10 @@ def refusal(tmp_path, content):
     """The message about a file."""
     path = tmp_path / "mine.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InputError) as caught:
         studies.points_of(path, check_job)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     message = str(caught.value)
     assert message.startswith(str(path))
     assert len(message) < 500 + len(str(path))

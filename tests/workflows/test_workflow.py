@@ -186,6 +186,24 @@ def test_finished_study_has_nothing_left_to_do(smoke):
     assert "0 jobs/aggregates with eligible operations" in output
 
 
+def test_a_summary_that_was_removed_is_made_again_and_nothing_else(smoke):
+    folder, _ = smoke
+    before = {path: path.stat().st_mtime_ns for path in (folder / "workspace").rglob("*.csv")}
+
+    def summaries():
+        return {it: it.read_bytes() for it in (folder / "summary").rglob("*") if it.is_file()}
+
+    summary = summaries()
+    assert {path.name for path in summary} > {"summary.md", "phases.csv", "phases.png"}
+    shutil.rmtree(folder / "summary")
+    code, output = run(folder, "run")
+    assert code == 0, output
+    assert "4 jobs, 3 finished" in output
+    assert summaries() == summary
+    after = {path: path.stat().st_mtime_ns for path in (folder / "workspace").rglob("*.csv")}
+    assert after == before
+
+
 def test_trajectory_opens_in_ovito_with_particle_properties(smoke):
     from ovito.io import import_file
 
