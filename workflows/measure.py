@@ -14,7 +14,7 @@ from pathlib import Path
 
 import signac
 from study.flow import studies
-from study.flow.jobs import FOLDER
+from study.flow.jobs import FOLDER, is_current
 
 from hoomd_gala.errors import InputError
 
@@ -34,7 +34,8 @@ def measure(study: str, groups: Sequence[str], models: Sequence[str], output: Pa
     made = FOLDER / ".signac"
     project = signac.get_project(FOLDER) if made.is_dir() else None
     jobs = project.find_jobs({"study": study, "kind": "quality_system"}) if project else []
-    folders = system_folders([job for job in jobs if not groups or job.sp.group in groups])
+    chosen = [job for job in jobs if is_current(job) and (not groups or job.sp.group in groups)]
+    folders = system_folders(chosen)
     if not folders:
         raise InputError(
             f"study {study} has made no such systems; python project.py run --study {study} does."
