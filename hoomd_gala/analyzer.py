@@ -1,8 +1,7 @@
 """Inference: positions in, labels out."""
 
 import os
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from .decision import label_embeddings, surround, surround_embedded
 from .embedding import Embedded, SystemEmbedder
-from .errors import InputError
 from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
 from .neighbors.device_arrays import device_system, host_system
@@ -58,7 +56,6 @@ class Analyzer:
         self.model = model if isinstance(model, Model) else load_model(model)
         with use(kernels):
             self.embedder = SystemEmbedder(self.model, self.device)
-        self._has_warned = False
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -156,32 +153,6 @@ class Analyzer:
             if particles is None and self.device.type == "cuda":
                 return self.label(self.embedder.embed_on_device(system))
             return self.label(self.embedder.embed(host_system(system), particles))
-
-    def analyze_running(
-        self,
-        system: System,
-        particles: NDArray[np.int64] | None = None,
-    ) -> Result:
-        """As :meth:`analyze_system`, for a running simulation, which labeling must not stop.
-
-        All particles are unknown where there are too few of them without periodic images, and where
-        :meth:`analyze` raises :class:`~hoomd_gala.InputError` for another reason. A warning says so
-        the first time.
-        """
-        return self.unless_refused(
-            lambda: self.analyze_system(system, particles),
-            len(system.positions) if particles is None else len(particles),
-        )
-
-    def unless_refused(self, analyze: Callable[[], Result], n: int) -> Result:
-        """Return what a function does, or n unknown particles where it refuses its input."""
-        try:
-            return analyze()
-        except InputError as error:
-            if not self._has_warned:
-                self._has_warned = True
-                warnings.warn(f"{error} All are labeled unknown until this changes.", stacklevel=3)
-        return self.unknown(n)
 
     def unknown(self, n: int) -> Result:
         """Return a result for n particles about which nothing is known."""

@@ -35,6 +35,12 @@ _N_SHELL, _REACH = 4, 1.35
 _CHUNK = 8192
 
 
+def check_reach(r_max: float) -> None:
+    """Refuse a largest distance of connected particles that is none."""
+    if not r_max > 0:
+        raise InputError(f"r_max is {r_max}; give a positive distance.")
+
+
 def find_clusters(
     system: Any,
     label: NDArray[np.int32],
@@ -77,8 +83,8 @@ def find_clusters(
         If there is no class of that name, ``r_max`` is not positive, or the labels do not fit the
         system or the classes.
     """
-    if r_max is not None and not r_max > 0:
-        raise InputError(f"r_max is {r_max}; give a positive distance.")
+    if r_max is not None:
+        check_reach(r_max)
     centers = frame_centers(system) if neighbors is None else None
     system = as_system(system)
     label, total = np.asarray(label), len(system.positions)

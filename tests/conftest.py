@@ -2,6 +2,9 @@
 
 import importlib.util
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import gsd.hoomd
@@ -209,6 +212,32 @@ def trajectory_path(bcc: System, tmp_path: Path) -> Path:
             frame.log["energy"] = np.array([float(i)])
             trajectory.append(frame)
     return path
+
+
+def _mounted(folder: Path, *options: str) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+    done = None
+    if shutil.which("mount"):
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done is None or done.returncode:
+        pytest.skip("disks cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for little."""
+    yield from _mounted(tmp_path / "disk", "-o", "size=512k")
+
+
+@pytest.fixture
+def read_only_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that nobody can write to, administrators neither."""
+    yield from _mounted(tmp_path / "disk", "-o", "ro")
 
 
 @pytest.fixture

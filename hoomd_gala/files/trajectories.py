@@ -183,17 +183,37 @@ def held_quantities(path: str | os.PathLike[str]) -> set[str]:
     return held.quantities if held else set()
 
 
-def check_appendable(path: str | os.PathLike[str], step: int) -> None:
-    """Refuse a file that already holds later timesteps than one that is to be appended.
+def check_appendable(path: str | os.PathLike[str], step: int, has_clusters: bool) -> None:
+    """Refuse a file that frames of a simulation cannot be appended to.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file, which need not exist.
+    step : int
+        Timestep of the simulation.
+    has_clusters : bool
+        Whether its frames will have clusters.
 
     Raises
     ------
     InputError
-        If it does, or cannot be read.
+        If it already holds later timesteps, or clusters that the frames to come have not, or if it
+        cannot be read.
     """
     held = _state_of_file(path)
-    if held is not None:
-        _refuse_later(path, held, step)
+    if held is None:
+        return
+    _refuse_later(path, held, step)
+    if held.clusters and not has_clusters:
+        raise _no_clusters(path)
+
+
+def _no_clusters(path: str | os.PathLike[str]) -> InputError:
+    return InputError(
+        f"frames in {path} have clusters, which this one has not; find clusters as well, or choose "
+        "another file."
+    )
 
 
 def _refuse_later(path: str | os.PathLike[str], held: _State, step: int) -> None:
@@ -261,18 +281,20 @@ def append_frame(
             if name not in held.clusters:
                 frame.log.pop(chunk, None)
             elif named and chunk not in frame.log:
-                raise InputError(
-                    f"frames in {path} have clusters, which this one has not; find clusters as "
-                    "well, or choose another file."
-                )
+                raise _no_clusters(path)
     for name in set(CHUNKS) - set(wanted):
         frame.log.pop(CHUNKS[name], None)
     if structures is not None:
         frame = structures_as_types(frame, types_so_far(structures, frame))
     else:
         frame.particles.types = as_written(frame.particles.types or ["A"])
+    is_new = not Path(path).exists()
     try:
-        with gsd.hoomd.open(path, "a") as trajectory:
+        with gsd.hoomd.open(path, "x" if is_new else "a") as trajectory:
             trajectory.append(frame)
+    except FileExistsError:
+        raise InputError(f"{path} has just been made by somebody else.") from None
     except OSError as error:
+        if is_new:  # half a frame, which nobody could append to
+            Path(path).unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written ({error.strerror or error}).") from None

@@ -8,16 +8,19 @@ import gsd.hoomd
 import numpy as np
 import openmm
 import torch
+from numpy.typing import NDArray
 from openmm import unit
 
 from ..analyzer import Analyzer
 from ..clusters import find_clusters
+from ..files.appending import Appender
 from ..files.labels import add_labels, check_quantities
-from ..files.trajectories import append_frame, make_frame
-from ..results import UNKNOWN, Clusters, Result, class_indices
+from ..files.trajectories import make_frame
+from ..results import UNKNOWN, Clusters, Result, class_indices, no_clusters
 from ..schema import CHUNKS, QUANTITIES
-from ..selection import among_neighbors, choose, fill
-from ..systems import as_system, box_from_lattice, lattice_vectors, make_system
+from ..selection import Choice, among_neighbors, choose, fill
+from ..systems import System, as_system, box_from_lattice, lattice_vectors, make_system
+from .errors import NO_LABELS, ErrorPolicy, no_frames
 
 #: Where HOOMD's logger puts the energies of the system.
 THERMODYNAMICS = "md/compute/ThermodynamicQuantities"
@@ -44,9 +47,7 @@ def make_openmm_frame(simulation: Any, state: openmm.State) -> gsd.hoomd.Frame:
         box = box_from_lattice(vectors)
         # OpenMM's box starts at the origin, HOOMD's is centered on it
         positions = positions - lattice_vectors(box).sum(axis=0) / 2
-    names = [atom.name for atom in simulation.topology.atoms()]
-    type_names = list(dict.fromkeys(names))
-    types = np.array([type_names.index(name) for name in names])
+    type_names, types = _named_types(simulation)
     system = make_system(positions, box, types, periodic)
     frame = make_frame(system, simulation.currentStep, type_names)
     for name, energy in (
@@ -56,6 +57,13 @@ def make_openmm_frame(simulation: Any, state: openmm.State) -> gsd.hoomd.Frame:
         value = energy.value_in_unit(unit.kilojoule_per_mole)
         frame.log[f"{THERMODYNAMICS}/{name}"] = np.array([value])
     return frame
+
+
+def _named_types(simulation: Any) -> tuple[list[str], NDArray[np.int64]]:
+    """Names of the topology's atoms, each once, and which one each particle has."""
+    names = [atom.name for atom in simulation.topology.atoms()]
+    index = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    return list(index), np.array([index[name] for name in names], np.int64)
 
 
 class ClassifierReporter:
@@ -91,6 +99,11 @@ class ClassifierReporter:
         Names of structures whose clusters are found for every report, with ``True`` those of
         anything solid; see :func:`hoomd_gala.clusters.find_clusters`. The cluster of each particle,
         the size of the largest and the number of clusters are written to ``file``.
+    errors : str
+        What becomes of errors while particles are labeled or frames written, such as those of too
+        few particles or a full disk. ``"warn"``: the simulation goes on, with one RuntimeWarning,
+        particles are labeled unknown or frames not written until this changes. ``"raise"``: they
+        are raised, and end the simulation.
 
     Attributes
     ----------
@@ -102,8 +115,13 @@ class ClassifierReporter:
     Raises
     ------
     InputError
-        If there is no class that ``clusters`` names, and, when it reports, for particles or
-        neighbors that the simulation does not have.
+        If there is no class that ``clusters`` names, and, when the simulation goes on for the first
+        time, for particles or neighbors that it does not have, and for a file that frames could not
+        be appended to.
+
+    Notes
+    -----
+    Of several that write to one ``file``, the first one goes on; the others warn and do not.
     """
 
     def __init__(
@@ -117,6 +135,7 @@ class ClassifierReporter:
         neighbors: Any = None,
         quantities: Sequence[str] = QUANTITIES,
         clusters: bool | str | Sequence[str] | None = None,
+        errors: str = "warn",
     ) -> None:
         self.file = file
         self.interval = reportInterval
@@ -128,6 +147,9 @@ class ClassifierReporter:
         self._finds_clusters = clusters is not False and clusters is not None
         self._structure = None if isinstance(clusters, bool) else clusters
         class_indices(self.analyzer.class_names, self._structure)
+        self._policy = ErrorPolicy(errors)
+        self._choice: Choice | None = None
+        self._appender: Appender | None = None
         self.result: Result | None = None
         self.clusters: Clusters | None = None
 
@@ -143,17 +165,48 @@ class ClassifierReporter:
 
     def describeNextReport(self, simulation: Any) -> dict[str, Any]:
         """Return the steps until the next report, and what it needs of the state."""
+        self._join(simulation)
         steps = self.interval - simulation.currentStep % self.interval
         return {"steps": steps, "periodic": False, "include": ["positions", "energy"]}
 
+    def _join(self, simulation: Any) -> Choice:
+        """Check, before the first step, what is wrong with the reporter and not with a frame."""
+        if self._choice is None:
+            names, types = _named_types(simulation)
+            nowhere = System(np.zeros((len(types), 3)), np.zeros(6), types, type_names=tuple(names))
+            choice = choose(nowhere, self.particles, self.neighbors)
+            if choice.particles is not None:
+                choice = choice._replace(particles=np.unique(choice.particles))
+            if self.file is not None:
+                self._appender = Appender(self.file, simulation.currentStep, self._finds_clusters)
+            self._choice = choice
+        return self._choice
+
     def report(self, simulation: Any, state: openmm.State) -> None:
         """Label the particles and append a frame."""
-        frame = make_openmm_frame(simulation, state)
-        system = as_system(frame, periodic=simulation.system.usesPeriodicBoundaryConditions())
-        choice = choose(system, self.particles, self.neighbors)
-        if choice.particles is not None:
-            choice = choice._replace(particles=np.unique(choice.particles))
-        self.result = self.analyzer.analyze_running(*among_neighbors(system, choice))
+        choice, frame = self._join(simulation), None
+        try:
+            frame = make_openmm_frame(simulation, state)
+            periodic = simulation.system.usesPeriodicBoundaryConditions()
+            self._analyze(as_system(frame, periodic=periodic), choice)
+        except Exception as error:  # whatever it is, the simulation needs no labels
+            self._policy.take(error, NO_LABELS)
+            total = simulation.topology.getNumAtoms()
+            self.result = self.analyzer.unknown(
+                total if choice.labeled is None else len(choice.labeled)
+            )
+            self.clusters = no_clusters(total) if self._finds_clusters else None
+        if self._appender is None or frame is None:
+            return
+        try:
+            assert self.result is not None
+            add_labels(frame, self.result, choice.labeled, tuple(CHUNKS), self.clusters)
+            self._appender.append(frame, self.keep_types, self.quantities)
+        except Exception as error:  # nor labeled frames
+            self._policy.take(error, no_frames(self.file))
+
+    def _analyze(self, system: System, choice: Choice) -> None:
+        self.result = self.analyzer.analyze_system(*among_neighbors(system, choice))
         if self._finds_clusters:
             total = len(system.positions)
             self.clusters = find_clusters(
@@ -164,6 +217,3 @@ class ClassifierReporter:
                 workers=torch.get_num_threads(),
                 neighbors=choice.neighbors,
             )
-        if self.file is not None:
-            add_labels(frame, self.result, choice.labeled, tuple(CHUNKS), self.clusters)
-            append_frame(self.file, frame, self.keep_types, self.quantities)

@@ -261,20 +261,6 @@ def test_few_particles_have_images_as_neighbors(simulation, model_path, tmp_path
         assert [frame.particles.N for frame in trajectory] == [everyone, 8, 8, everyone]
 
 
-def test_two_dimensions_are_refused_when_attached(model_path):
-    snapshot = hoomd.Snapshot()
-    snapshot.configuration.box = [9, 9, 0, 0, 0, 0]
-    snapshot.particles.N = 25
-    snapshot.particles.types = ["A"]
-    grid = np.stack(np.meshgrid(*[np.arange(5)] * 2), -1).reshape(-1, 2) * 1.5 - 3
-    snapshot.particles.position[:] = np.c_[grid, np.zeros(25)]
-    sim = hoomd.Simulation(hoomd.device.CPU(), seed=1)
-    sim.create_state_from_snapshot(snapshot)
-    attach(sim, hoomd_gala.Classifier(model_path))
-    with pytest.raises(InputError, match="the simulation is two-dimensional"):
-        sim.run(0)
-
-
 @pytest.mark.parametrize("later", [False, True])
 def test_a_writer_of_some_particles_cannot_log_quantities_of_all(
     simulation, model_path, tmp_path, later

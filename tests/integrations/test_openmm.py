@@ -3,6 +3,7 @@
 import numpy as np
 import openmm
 import pytest
+from commands import free, steps
 from openmm import app, unit
 
 from hoomd_gala.analyzer import Analyzer
@@ -185,13 +186,49 @@ def test_few_particles_in_vacuum_are_unknown_with_one_warning(bcc, model_path, t
     path = tmp_path / "run.gsd"
     reporter = ClassifierReporter(path, 10, model_path)
     simulation.reporters.append(reporter)
-    with pytest.warns(UserWarning, match="there are 8 particles") as warned:
+    with pytest.warns(RuntimeWarning, match="there are 8 particles") as warned:
         simulation.step(30)
     assert len(warned) == 1
     assert reporter.result.fractions["unknown"] == 1
     with open_trajectory(path) as trajectory:
         assert len(trajectory) == 3
         assert (frame_labels(trajectory[-1])[0] == -1).all()
+
+
+def test_errors_are_raised_where_that_is_asked_for(bcc, model_path):
+    simulation = einstein_crystal(bcc.positions[:8], bcc.box, OPEN)
+    simulation.reporters.append(ClassifierReporter(None, 10, model_path, errors="raise"))
+    with pytest.raises(InputError, match="there are 8 particles"):
+        simulation.step(10)
+    with pytest.raises(InputError, match="errors is 'ignore'; give 'warn' or 'raise'"):
+        ClassifierReporter(None, 10, model_path, errors="ignore")
+
+
+def test_a_full_disk_does_not_end_the_simulation(simulation, model_path, small_disk):
+    path, filling = small_disk / "run.gsd", small_disk / "filling"
+    simulation.reporters.append(ClassifierReporter(path, 10, model_path))
+    simulation.step(10)
+    filling.write_bytes(bytes(free(small_disk)))
+    with pytest.warns(RuntimeWarning, match="No space left on device.*No frames are") as warned:
+        simulation.step(30)
+    assert len(warned) == 1
+    assert steps(path) == [10]
+    filling.unlink()
+    simulation.step(10)
+    assert steps(path) == [10, 50]
+
+
+def test_of_two_reporters_with_one_file_the_first_one_writes(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    some = ClassifierReporter(path, 10, model_path, particles="A")
+    simulation.reporters += [ClassifierReporter(path, 10, model_path), some]
+    with pytest.warns(RuntimeWarning, match="is written by another simulation, class") as warned:
+        simulation.step(30)
+    assert len(warned) == 1
+    with open_trajectory(path) as trajectory:
+        assert [frame.configuration.step for frame in trajectory] == [10, 20, 30]
+        assert all((frame_labels(frame)[0] >= 0).mean() > 0.9 for frame in trajectory)
+    assert len(some.result.label) == 512
 
 
 def test_clusters_are_found_and_written(bcc, model_path, tmp_path):

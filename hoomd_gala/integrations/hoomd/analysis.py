@@ -176,7 +176,7 @@ class Analysis:
     ours: Any
     #: Particles on all of them.
     total: int
-    #: Those of them that may be neighbors.
+    #: Those of them that may be neighbors; 0 if nothing is known of the state.
     n_neighbors: int
     #: Those of this rank.
     particles: Particles
@@ -193,23 +193,49 @@ class Analysis:
     def of(
         cls, fingerprint: tuple[Any, ...], analyzer: Analyzer, ours: Any, particles: Particles
     ) -> "Analysis":
-        """Label the particles of this rank."""
+        """Label the particles of this rank.
+
+        Raises
+        ------
+        Exception
+            Whatever keeps them from being labeled, on all ranks.
+        """
         part, places = among_neighbors(particles.system, particles.choice)
-        total, n_neighbors = len(particles.system.positions), len(part.positions)
+        n_neighbors = len(part.positions)
+        total = len(particles.system.positions)
         if ours is not None:
             total, n_neighbors = ours.allreduce(np.array([total, n_neighbors])).tolist()
         if total and not n_neighbors:
             result = analyzer.unknown(0)
         elif places is None or ours is None:
-            result = analyzer.analyze_running(part, places)
+            result = analyzer.analyze_system(part, places)
         else:
-            result = analyzer.unless_refused(
-                lambda: label_over_ranks(analyzer, ours, part, places), len(places)
-            )
-        fractions = result.fractions
+            result = label_over_ranks(analyzer, ours, part, places)
+        return cls._over_ranks(fingerprint, ours, n_neighbors, particles, result)
+
+    @classmethod
+    def unknown(
+        cls, fingerprint: tuple[Any, ...], analyzer: Analyzer, ours: Any, particles: Particles
+    ) -> "Analysis":
+        """Return the analysis of a state about which nothing can be said."""
+        labeled = particles.choice.labeled
+        count = len(particles.system.positions) if labeled is None else len(labeled)
+        return cls._over_ranks(fingerprint, ours, 0, particles, analyzer.unknown(count))
+
+    @classmethod
+    def _over_ranks(
+        cls,
+        fingerprint: tuple[Any, ...],
+        ours: Any,
+        n_neighbors: int,
+        particles: Particles,
+        result: Result,
+    ) -> "Analysis":
+        fractions, total = result.fractions, len(particles.system.positions)
         if ours is not None:
+            total = ours.allreduce(total)
             counts = ours.allreduce(np.asarray(fractions) * len(result.label))
-            fractions = Fractions.from_array(analyzer.class_names, counts / max(counts.sum(), 1))
+            fractions = Fractions.from_array(result.class_names, counts / max(counts.sum(), 1))
         return cls(fingerprint, ours, total, n_neighbors, particles, result, fractions)
 
     def collect(self, name: str) -> NDArray[Any] | None:
@@ -228,7 +254,7 @@ class Analysis:
         if name not in self._collected:
             tags = self.particles.tags
             assert tags is not None
-            if name in RESULTS:
+            if name in RESULTS and self.particles.choice.labeled is not None:
                 tags = tags[self.particles.choice.labeled]
             order, everyone = collect(self.ours, tags), collect(self.ours, mine)
             if order is not None and everyone is not None:

@@ -21,16 +21,18 @@ except ImportError as error:
     ) from error
 
 from ...analyzer import Analyzer
-from ...clusters import Clusters
+from ...clusters import Clusters, check_reach
 from ...colors import label_colors
 from ...errors import InputError
+from ...files.appending import Appender
 from ...files.labels import add_labels, check_quantities, encode_strings
-from ...files.trajectories import append_frame, check_appendable, held_quantities
+from ...files.trajectories import held_quantities
 from ...neighbors.device_arrays import has_bodies, in_tag_order
-from ...results import UNKNOWN, Fractions, Result
+from ...results import UNKNOWN, Fractions, Result, class_indices, no_clusters
 from ...schema import CHUNKS, QUANTITIES
 from ...selection import over_bodies
-from ...systems import make_system
+from ...systems import System, make_system
+from ..errors import NO_CLUSTERS, NO_LABELS, ErrorPolicy, no_frames
 from .analysis import (
     RESULTS,
     Analysis,
@@ -39,7 +41,7 @@ from .analysis import (
     choose_over_ranks,
 )
 from .frames import snapshot_frame
-from .ranks import FileOwner, on_root, open_communicator, together
+from .ranks import on_root, open_communicator, together
 
 
 def _per_particle_entries(writer: Any) -> list[Any]:
@@ -100,6 +102,17 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Of ``"label"``, ``"confidence"`` and ``"embedding"``, those written to ``filename``.
         Embeddings take 128 bytes per particle, and are written in any case if the model has no
         classes.
+    errors : str
+        What becomes of errors while particles are labeled or frames written, such as those of
+        two-dimensional systems or a full disk. ``"warn"``: the simulation goes on, with one
+        RuntimeWarning, particles are labeled unknown or frames not written until this changes.
+        ``"raise"``: they are raised, and end the simulation.
+
+    Raises
+    ------
+    InputError
+        For a model, filters, quantities and so on that cannot be used; when it is attached, for
+        filters that cannot be evaluated, and a file that frames could not be appended to.
 
     Notes
     -----
@@ -107,9 +120,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     embedding of their body's center in files and in what is logged per particle, so that a body
     has one color. In fractions, they do not count.
 
-    While there are no particles, nothing is labeled, with one warning. Two-dimensional
-    simulations are refused when attached, and a :class:`hoomd.write.GSD` whose filter leaves out
-    particles that it is to log labels of.
+    Of several that write to one ``filename``, the first one goes on; the others warn and do not. A
+    :class:`hoomd.write.GSD` whose filter leaves out particles that it is to log labels of is
+    refused when the classifier is attached.
 
     In simulations decomposed over MPI ranks, each rank labels the particles of its own domain and
     rank 0 collects what is logged per particle: as with HOOMD's own per-particle quantities,
@@ -136,8 +149,10 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         keep_types: bool = False,
         neighbors: Any = None,
         quantities: Sequence[str] = QUANTITIES,
+        errors: str = "warn",
     ) -> None:
         super().__init__()
+        self._policy = ErrorPolicy(errors)
         self.analyzer = Analyzer(model, device)
         self.filename = filename
         self.filter = filter
@@ -156,7 +171,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     def _forget(self) -> None:
         self._simulation: Any = None
         self._communicator: Any = None
-        self._owner: FileOwner | None = None
+        self._appender: Appender | None = None
         self._latest: Analysis | None = None
         self._labeled_checksum = 0
 
@@ -166,33 +181,28 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If the simulation is two-dimensional, ``filename`` has frames of later timesteps, or a
+            If ``filename`` cannot be appended to, filters cannot be evaluated, or a
             :class:`hoomd.write.GSD` that writes some of the particles logs this classifier's
             quantities of all.
         """
-        if simulation.state.box.is2D:
-            raise InputError(
-                "the simulation is two-dimensional, and environments need three dimensions; remove "
-                "hoomd_gala.Classifier."
-            )
         super().attach(simulation)
         self._forget()
-        self._communicator = open_communicator(simulation.device.communicator)
-        if self.filename is not None:
-            self._owner = FileOwner(simulation.device.communicator, self.filename)
+        self._communicator = ours = open_communicator(simulation.device.communicator)
         self._simulation = simulation
-        # last: HOOMD does not attach an action again after what is wrong was corrected
+        # HOOMD does not attach an action again after what is wrong was corrected, so that all that
+        # is needed is there before anything is refused
         self._check_writers(simulation)
         # not at the first frame, which may be hours away
-        on_root(self._communicator, self._check_file)
+        together(ours, self._pick)
+        self._appender = on_root(ours, self._open_file)
+        if simulation.state.box.is2D:
+            two = "the simulation is two-dimensional, and environments need three dimensions."
+            self._policy.take(InputError(two), NO_LABELS)
 
-    def _check_file(self) -> None:
-        """Refuse a file that has later frames.
-
-        With several partitions, another one may have written it just now: see :class:`FileOwner`.
-        """
-        if self.filename is not None and self._simulation.device.communicator.num_partitions == 1:
-            check_appendable(self.filename, self._simulation.timestep)
+    def _open_file(self) -> Appender | None:
+        if self.filename is None:
+            return None
+        return Appender(self.filename, self._simulation.timestep)
 
     def detach(self) -> None:
         """Leave the simulation; called by HOOMD."""
@@ -223,19 +233,26 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        simulation = ("_state", "_simulation", "_communicator", "_owner", "_latest")
+        simulation = ("_state", "_simulation", "_communicator", "_appender", "_latest")
         return self.__dict__ | dict.fromkeys(simulation)
 
     def act(self, timestep: int) -> None:
         """Append a labeled frame to the file, if there is one."""
         if self.filename is None:
             return
+        if self._appender is None:  # it was refused when attached, which HOOMD does only once
+            self._appender = on_root(self._communicator, self._open_file)
         self._forget_if_changed()
-        analysis, ours, filename = self._analysis(), self._communicator, self.filename
+        analysis = self._analysis()
+        try:
+            self._write(timestep, analysis, self.filename)
+        except Exception as error:  # whatever it is, the simulation needs no labeled frames
+            self._policy.take(error, no_frames(self.filename))
+
+    def _write(self, timestep: int, analysis: Analysis, filename: str | os.PathLike[str]) -> None:
+        ours = self._communicator
 
         def names() -> Collection[str]:
-            if self._owner is not None:
-                self._owner.check()
             return {*self.quantities, *held_quantities(filename)}
 
         # embeddings are many times larger than all else, and stay where they are if not written
@@ -253,7 +270,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             for name in wanted:
                 chunk = CHUNKS[name]
                 frame.log[chunk] = over_bodies(frame.log[chunk], labeled, centers)
-            append_frame(filename, frame, self.keep_types, self.quantities)
+            assert self._appender is not None
+            self._appender.append(frame, self.keep_types, self.quantities)
 
         together(ours, write)
 
@@ -308,22 +326,35 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             self._latest = None
 
     def _analyze(self, fingerprint: tuple[Any, ...]) -> Analysis:
-        ours, system = self._communicator, None
-        if self._on_gpu:
-            with self._state.gpu_local_snapshot as snapshot:
-                local = snapshot.particles
-                if not has_bodies(local.body):
-                    system = in_tag_order(local.position, local.typeid, local.tag, self._edges)
-        if system is not None:
-            return Analysis.of(fingerprint, self.analyzer, None, Particles(system))
-        particles = together(ours, self._read)
-        picked, around = together(ours, lambda: (self._picked("filter"), self._picked("neighbors")))
-        choose = choose_alone if ours is None else partial(choose_over_ranks, ours)
-        chosen = choose(particles, picked, around)
-        analysis = Analysis.of(fingerprint, self.analyzer, ours, chosen)
-        if chosen.is_part and analysis.total and not sum(analysis.fractions.values()):
+        ours = self._communicator
+        particles: Particles | None = None
+        try:
+            particles = self._read_on_gpu() if self._on_gpu else None
+            if particles is None:
+                particles = self._read()
+                particles = self._choose(particles)
+            analysis = Analysis.of(fingerprint, self.analyzer, ours, particles)
+        except Exception as error:  # whatever it is, the simulation needs no labels
+            self._policy.take(error, NO_LABELS)
+            return Analysis.unknown(fingerprint, self.analyzer, ours, particles or self._read())
+        if particles.is_part and analysis.total and not sum(analysis.fractions.values()):
             self._warn_of_nobody(analysis.n_neighbors)
         return analysis
+
+    def _read_on_gpu(self) -> Particles | None:
+        """Particles in the GPU's memory, unless there are rigid bodies."""
+        with self._state.gpu_local_snapshot as snapshot:
+            local = snapshot.particles
+            if has_bodies(local.body):
+                return None
+            return Particles(in_tag_order(local.position, local.typeid, local.tag, self._edges))
+
+    def _choose(self, particles: Particles) -> Particles:
+        """Check the particles, and choose whom to label and who is a neighbor."""
+        ours = self._communicator
+        system = together(ours, lambda: make_system(*particles.system[:3]))
+        choose = choose_alone if ours is None else partial(choose_over_ranks, ours)
+        return choose(dataclasses.replace(particles, system=system), *together(ours, self._pick))
 
     @property
     def _edges(self) -> list[float]:
@@ -331,15 +362,20 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return [box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz]
 
     def _read(self) -> Particles:
-        """Copy this rank's particles from the simulation."""
+        """Copy this rank's particles from the simulation, whatever they are."""
         with self._state.cpu_local_snapshot as snapshot:
             local = snapshot.particles
             tags = np.array(local.tag).astype(np.int64)
             order = np.argsort(tags)
-            system = make_system(local.position[order], self._edges, local.typeid[order])
+            positions = np.array(local.position, np.float64)[order]
+            types = np.array(local.typeid)[order].astype(np.int64)
             # -1 of those without a body is unsigned
             bodies = np.array(local.body)[order].astype(np.int32).astype(np.int64)
-        return Particles(system, tags[order], bodies)
+        return Particles(System(positions, np.array(self._edges), types), tags[order], bodies)
+
+    def _pick(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """Tags that the filters pick of this rank's particles."""
+        return self._picked("filter"), self._picked("neighbors")
 
     def _picked(self, option: str) -> NDArray[np.int64] | None:
         """Tags of particles that a filter picks; None if there is none."""
@@ -466,8 +502,20 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             return recent.clusters[key]
         analysis = self._analysis()
         if key not in analysis.clusters:
-            analysis.clusters[key] = analysis.find_clusters(self.class_names, structure, r_max)
+            analysis.clusters[key] = self._find_clusters(analysis, structure, r_max)
         return analysis.clusters[key]
+
+    def _find_clusters(
+        self, analysis: Analysis, structure: str | Sequence[str] | None, r_max: float | None
+    ) -> Clusters:
+        class_indices(self.class_names, structure)
+        if r_max is not None:
+            check_reach(r_max)
+        try:
+            return analysis.find_clusters(self.class_names, structure, r_max)
+        except Exception as error:  # whatever it is, the simulation needs no clusters
+            self._policy.take(error, NO_CLUSTERS)
+        return no_clusters(analysis.total)
 
     @_loggable(category="scalar", default=False)
     def largest_cluster(self) -> int:

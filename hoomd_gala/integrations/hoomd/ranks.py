@@ -1,9 +1,7 @@
 """Communication between the ranks of a domain-decomposed simulation, through mpi4py."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -226,53 +224,3 @@ def collect(ours: Any, values: NDArray[Any]) -> NDArray[Any] | None:
     width = int(np.prod(rows.shape[1:], dtype=int))
     ours.Gatherv(rows, (everyone, np.array(counts) * width))
     return everyone
-
-
-class FileOwner:
-    """Finds out whether another partition writes the same file.
-
-    Partitions run on their own and need not all have a classifier, so that none can wait for
-    another. Each says which file it writes when it joins its simulation, and looks for what the
-    others have said before it writes: of two, the later one at least finds out.
-
-    Parameters
-    ----------
-    communicator : hoomd.communicator.Communicator
-        The one of the simulation's device.
-    filename : str or path
-        The file.
-    """
-
-    #: Marks these messages among any others.
-    _TAG = 21_473
-
-    def __init__(self, communicator: Any, filename: str | os.PathLike[str]) -> None:
-        self.filename = filename
-        self._mine = hashlib.sha256(os.fsencode(Path(filename).resolve())).digest()
-        self._world: Any = None
-        if communicator.num_partitions > 1 and communicator.rank == 0:
-            from mpi4py import MPI
-
-            self._world = MPI.COMM_WORLD
-            for partition in range(communicator.num_partitions):
-                if partition != communicator.partition:
-                    # so short that it is on its way when this returns
-                    first = partition * communicator.num_ranks
-                    self._world.Isend([self._mine, MPI.BYTE], first, self._TAG)
-
-    def check(self) -> None:
-        """Raise if another partition has said that it writes this file.
-
-        Raises
-        ------
-        InputError
-            On rank 0.
-        """
-        said = bytearray(len(self._mine))
-        while self._world is not None and self._world.Iprobe(tag=self._TAG):
-            self._world.Recv(said, tag=self._TAG)
-            if said == self._mine:
-                raise InputError(
-                    f"two partitions write {self.filename}; give each a filename of its own, such "
-                    'as f"labeled-{device.communicator.partition}.gsd".'
-                )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import hoomd
 
+from ...clusters import check_reach
 from ...errors import InputError
 from ...results import class_indices
 from .classifier import Classifier
@@ -170,8 +171,8 @@ class LargestCluster(_Threshold):
         release = above if release is None else release
         if not 0 < release <= above:
             raise InputError(f"release is {release} and above {above}; give 0 < release <= above.")
-        if r_max is not None and not r_max > 0:
-            raise InputError(f"r_max is {r_max}; give a positive distance.")
+        if r_max is not None:
+            check_reach(r_max)
         super().__init__(classifier, structure, above, release, period)
         self.r_max = r_max
 
