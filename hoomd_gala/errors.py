@@ -6,3 +6,10 @@ class InputError(ValueError):
 
     The command line prints the message and exits with code 2.
     """
+
+
+class NoEnvironmentsError(InputError):
+    """A system that may be as it should be, and has no environments to label.
+
+    It has too few particles, or two dimensions. Other frames of its trajectory may have more.
+    """

@@ -1,6 +1,8 @@
 """Labels for existing trajectories, and copies of these for viewers."""
 
 import os
+import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from . import __version__
 from .analyzer import Analyzer
 from .clusters import find_clusters
-from .errors import InputError
-from .files.atomic import check_new, check_writable, replacing
+from .errors import InputError, NoEnvironmentsError
+from .files.atomic import check_new, replacing, sha256
 from .files.labels import (
     check_quantities,
     frame_labels,
@@ -26,7 +29,9 @@ from .files.labels import (
     structures_as_types,
     types_so_far,
 )
-from .files.outputs import append_all, check_format, open_gsd, open_output
+from .files.models import find_model, pick_device
+from .files.outputs import Output, append_all, check_format, open_gsd, open_output
+from .files.resuming import Copy, Line, checksum, making
 from .files.sources import (
     Source,
     Stored,
@@ -37,7 +42,7 @@ from .files.sources import (
     particles_of_types,
 )
 from .files.trajectories import open_trajectory
-from .results import UNKNOWN, Clusters, Result, class_indices, no_clusters
+from .results import UNKNOWN, Clusters, Fractions, Result, class_indices, no_clusters
 from .schema import EMBEDDING, QUANTITIES
 from .selection import fill, frame_centers, over_bodies
 
@@ -57,6 +62,7 @@ def label_trajectory(
     types: Sequence[str] | None = None,
     neighbors: Sequence[str] | None = None,
     clusters: bool | str | Sequence[str] = False,
+    restart: bool = False,
 ) -> dict[str, float]:
     """Copy trajectories with labels in every frame.
 
@@ -98,6 +104,11 @@ def label_trajectory(
         solid. Written is the cluster of each particle, 0 for the largest and -1 for none, as
         :func:`~hoomd_gala.clusters.find_clusters` numbers them; a GSD file has the size of the
         largest and the number of clusters as well, and both are printed.
+    restart : bool
+        Begin at the first frame where an earlier call was stopped. If not, what it has left in
+        ``target`` with ``.part`` at its end is gone on with: the same call labels the frames that
+        are not there yet. That begins anew, and says so, where the settings are others or the
+        frames are not what they were.
 
     Returns
     -------
@@ -107,75 +118,156 @@ def label_trajectory(
     Raises
     ------
     InputError
-        If a source cannot be read, the target exists or cannot be written, or if a frame cannot
-        be labeled; in the last case the frames before it are kept in the target.
+        If a source cannot be read, the target exists, cannot be written or is made by another
+        process, or if a frame is damaged; in the last case the frames before it are kept in the
+        target. What cannot be written any more, to a full disk, is gone on with by the same call.
     KeyboardInterrupt
-        If interrupted; the message says which frames are kept in the target.
+        If interrupted; the same call goes on.
+
+    Warns
+    -----
+    UserWarning
+        If some of the frames have no environments, of which all particles are unknown: two
+        dimensions, or too few particles without periodic boundaries.
     """
     target = Path(target)
     check_format(target)
-    check_writable(target)
     paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
-    analyzer = Analyzer(model, device)
-    check_quantities(quantities, analyzer.class_names)
-    structure = None if isinstance(clusters, bool) else clusters
-    if clusters is not False:
-        if not analyzer.class_names:
-            raise InputError(f"the model {model} names no structures that could form clusters.")
-        class_indices(analyzer.class_names, structure)
-    fractions: dict[str, float] = {}
-    done = particles = 0
-    part = target.with_name(target.name + ".part")
-
-    def keep() -> str:
-        if not done:
-            part.unlink(missing_ok=True)
-            return ""
-        os.replace(part, target)
-        before = "frame before is" if done == 1 else f"{done} frames before are"
-        return f" The {before} labeled in {target}."
-
-    with ExitStack() as opened:
+    settings = {
+        "version": __version__,
+        "model": sha256(find_model(model)),
+        "device": str(pick_device(device)),
+        "quantities": [quantities] if isinstance(quantities, str) else list(quantities),
+        "keep_types": keep_types,
+        "types": None if types is None else list(types),
+        "neighbors": None if neighbors is None else list(neighbors),
+        "clusters": clusters if isinstance(clusters, bool | str) else list(clusters),
+    }
+    with making(target, settings, restart) as copy, ExitStack() as opened:
+        analyzer = Analyzer(model, device)
+        check_quantities(quantities, analyzer.class_names)
+        structure = None if isinstance(clusters, bool) else clusters
+        if clusters is not False:
+            if not analyzer.class_names:
+                raise InputError(f"the model {model} names no structures that could form clusters.")
+            class_indices(analyzer.class_names, structure)
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = _chosen_frames(sources, frames)
         _check_types(chosen, [*(types or ()), *(neighbors or ())])
-        label = partial(_label, analyzer, types, neighbors, clusters)
-        try:
-            with (
-                open_output(part, target, quantities, keep_types) as write,
-                _in_order(label, chosen, workers) as labeled,
-            ):
-                for one in tqdm(labeled, total=len(chosen), desc="label", unit="frame"):
-                    with _blamed(one.frame):
-                        write(one.stored, one.result, one.particles, one.clusters, done)
-                    if one.clusters is not None:
-                        number, largest = len(one.clusters.sizes), one.clusters.largest
-                        tqdm.write(
-                            f"frame {one.frame.number} of {one.frame.source.path}: clusters: "
-                            f"{number}, particles in the largest: {largest}"
-                        )
-                    fractions = one.result.fractions
-                    done += 1
-                    particles += len(one.result.label)
-                if not particles:
-                    done = 0  # nothing of these is worth keeping
-                    raise InputError("there are no particles in any frame that could be labeled.")
-        except InputError as error:
-            raise InputError(f"{error}{keep()}") from None
-        except BrokenPipeError:  # of what is printed
-            keep()
-            raise
-        except OSError as error:
-            raise InputError(
-                f"frame {done}: {target} cannot be written ({error}).{keep()}"
-            ) from None
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(keep().strip().replace("The", "the", 1)) from None
-        except BaseException:
-            keep()
-            raise
-    os.replace(part, target)
+        starts = [line.start for line in _gone_on_with(copy, chosen)]
+        with _kept(copy, target):
+            label = partial(_label, analyzer, types, neighbors, clusters)
+            with open_output(copy.part, target, quantities, keep_types, starts) as output:
+                return _copy_labeled(copy, output, label, chosen, workers, analyzer.class_names)
+
+
+def _gone_on_with(copy: Copy, chosen: Sequence["_Frame"]) -> list[Line]:
+    """Lines of frames that an earlier process has begun to write and that need not come again."""
+    why = copy.anew
+    if why is None and len(copy.earlier) > len(chosen):
+        why = "there were more frames"
+    for frame, line in zip(chosen, () if why else copy.earlier, strict=False):
+        if checksum(_read(frame)[1]) != line.checksum:
+            why = f"frame {frame.number} of {frame.source.path} is another now"
+            break
+    if why is None:
+        return copy.earlier
+    warnings.warn(f"{copy.part} is begun anew: {why}.", stacklevel=4)
+    copy.discard()
+    return []
+
+
+@contextmanager
+def _kept(copy: Copy, target: Path) -> Iterator[None]:
+    """Decide what becomes of frames that were written when something happens.
+
+    A bad frame would stop the same command again, so that those before it are all there is. After
+    anything else it can go on.
+    """
+    try:
+        yield
+    except InputError as error:
+        said = _said_of(copy.written, f"labeled in {target}.")
+        copy.finish(target)
+        raise InputError(f"{error}{said}") from None
+    except BrokenPipeError:  # of what is printed
+        copy.finish(target)
+        raise
+    except (OSError, KeyboardInterrupt) as error:
+        said = _said_of(copy.written, f"in {copy.part}; the same command goes on after it.")
+        if not copy.written:
+            copy.discard()
+        if isinstance(error, OSError):
+            raise InputError(f"{target} cannot be written ({error}).{said}") from None
+        raise KeyboardInterrupt(said.strip().replace("The", "the", 1)) from None
+    except BaseException:
+        copy.finish(target)
+        raise
+    copy.finish(target)
+
+
+def _said_of(count: int, where: str) -> str:
+    if not count:
+        return ""
+    before = "frame before is" if count == 1 else f"{count} frames before are"
+    return f" The {before} {where}"
+
+
+def _copy_labeled(
+    copy: Copy,
+    output: Output,
+    label: Callable[[tuple["_Frame", Stored]], "_Labeled"],
+    chosen: Sequence["_Frame"],
+    workers: int,
+    class_names: tuple[str, ...],
+) -> dict[str, float]:
+    """Label frames and write them, and return the fractions of the last one."""
+    lines = copy.begin(output.done)
+    fractions: dict[str, float] = {}
+    if output.fractions is not None:
+        fractions = Fractions.from_array(class_names, output.fractions)
+    if lines:
+        tqdm.write(f"going on after {_frames(len(lines))} in {copy.part}", file=sys.stderr)
+    bar = {"total": len(chosen), "initial": len(lines), "desc": "label", "unit": "frame"}
+    with _in_order(label, chosen[len(lines) :], workers) as labeled:
+        for one in tqdm(labeled, **bar):
+            total = 0 if one.refused else len(one.result.label)
+            lines.append(Line(checksum(one.stored), output.size, total, one.refused))
+            copy.note(lines[-1])
+            with _blamed(one.frame):
+                output.write(one.stored, one.result, one.particles, one.clusters, output.done)
+            copy.written = output.done
+            if one.clusters is not None:
+                number, largest = len(one.clusters.sizes), one.clusters.largest
+                tqdm.write(
+                    f"frame {one.frame.number} of {one.frame.source.path}: clusters: "
+                    f"{number}, particles in the largest: {largest}"
+                )
+            fractions = one.result.fractions
+    _say_of_refused(copy, chosen, lines)
     return fractions
+
+
+def _say_of_refused(copy: Copy, chosen: Sequence["_Frame"], lines: Sequence[Line]) -> None:
+    """Warn of frames that could not be labeled; if there are no others, that is an error."""
+    refused = [k for k, line in enumerate(lines) if line.refused]
+    why = ""
+    if refused:
+        frame = chosen[refused[0]]
+        why = f"frame {frame.number} of {frame.source.path}: {lines[refused[0]].refused}"
+    if not any(line.labeled for line in lines):
+        copy.written = 0  # nothing of these is worth keeping
+        raise InputError(why or "there are no particles in any frame that could be labeled.")
+    if refused:
+        warnings.warn(
+            f"{_frames(len(refused))} of {len(lines)} cannot be labeled; all particles are unknown "
+            f"there. {'The first is ' if len(refused) > 1 else ''}{why}",
+            stacklevel=5,
+        )
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame" + "s" * (count != 1)
 
 
 class _Frame(NamedTuple):
@@ -193,6 +285,8 @@ class _Labeled(NamedTuple):
     result: Result
     particles: NDArray[np.int64] | None
     clusters: Clusters | None
+    #: Why there are no labels.
+    refused: str | None = None
 
 
 def _chosen_frames(sources: Sequence[Source], frames: slice | None) -> list[_Frame]:
@@ -254,7 +348,13 @@ def _label(
             # types may come and go
             found = None if clusters is False else no_clusters(stored.n_particles)
             return _Labeled(frame, stored, analyzer.unknown(0), np.zeros(0, np.int64), found)
-        result = analyzer.analyze(stored.data, **some)
+        try:
+            result = analyzer.analyze(stored.data, **some)
+        except NoEnvironmentsError as error:
+            particles = some.get("particles")
+            count = stored.n_particles if particles is None else len(particles)
+            found = None if clusters is False else no_clusters(stored.n_particles)
+            return _Labeled(frame, stored, analyzer.unknown(count), particles, found, str(error))
         particles, centers = some.get("particles"), frame_centers(stored.data)
         found = None
         if clusters is not False:
@@ -284,7 +384,7 @@ def _in_order(
     in memory. Threads are as fast as processes would be, since what takes time leaves Python, and
     need neither a model nor compiled kernels of their own.
     """
-    if workers == 1:
+    if workers == 1 or not frames:
         yield (label(_read(frame)) for frame in frames)
         return
     threads = torch.get_num_threads()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from .errors import InputError, NoEnvironmentsError
 from .schema import OWN_TYPEID, ovito_name, own_type_names, own_typeid
 from .systems_from import Sample, from_mdanalysis, from_pymatgen, is_mdanalysis, is_pymatgen
 
@@ -236,7 +236,9 @@ def as_box(box: Any) -> Array:
     if not np.isfinite(edges).all():
         raise InputError(f"box is {edges}; give finite numbers.")
     if edges[2] == 0:
-        raise InputError("the box is two-dimensional (Lz = 0); environments need three dimensions.")
+        raise NoEnvironmentsError(
+            "the box is two-dimensional (Lz = 0); environments need three dimensions."
+        )
     if (edges[:3] <= 0).any():
         raise InputError(f"box lengths are {edges[:3]}; all three must be positive.")
     if not ((edges[:3] > _LENGTHS[0]) & (edges[:3] < _LENGTHS[1])).all():
@@ -247,7 +249,7 @@ def as_box(box: Any) -> Array:
     shortest, middle, longest = np.sort(edges[:3])
     if max(middle / shortest, longest / middle) > _FLAT:
         dimensions = "two" if middle > _FLAT * shortest else "one"
-        raise InputError(
+        raise NoEnvironmentsError(
             f"box lengths are {edges[:3]}, so that the box is as good as {dimensions}-dimensional; "
             "environments need three dimensions."
         )
@@ -269,7 +271,9 @@ def _box_numbers(box: Any) -> Array:
                 "xy, xz and yz."
             )
         if box.get("dimensions", 3) != 3:
-            raise InputError("the box is two-dimensional; environments need three dimensions.")
+            raise NoEnvironmentsError(
+                "the box is two-dimensional; environments need three dimensions."
+            )
         box = [box.get(key, 0) for key in _BOX_KEYS]
     numbers = _numbers(box, "box")
     if numbers.shape == (3, 3):
@@ -542,7 +546,9 @@ def _frame_system(frame: Any) -> System:
     if particles.position is None or configuration.box is None:
         raise InputError("the frame has no particle positions or no box.")
     if configuration.dimensions == 2:
-        raise InputError("the frame is two-dimensional; environments need three dimensions.")
+        raise NoEnvironmentsError(
+            "the frame is two-dimensional; environments need three dimensions."
+        )
     names = own_type_names(frame)
     system = make_system(particles.position, configuration.box, own_typeid(frame), type_names=names)
     if (system.box == [1, 1, 1, 0, 0, 0]).all():
@@ -566,7 +572,7 @@ def _ovito_system(data: Any) -> System:
         box, flags = None, (False, False, False)
     else:
         if cell.is2D:
-            raise InputError("the OVITO cell is two-dimensional; environments need three.")
+            raise NoEnvironmentsError("the OVITO cell is two-dimensional; environments need three.")
         flags = as_flags(cell.pbc)
         positions, box = _rotate(positions, _complete(np.asarray(cell[:3, :3]).T, flags))
     # present where the types that OVITO shows stand for structures

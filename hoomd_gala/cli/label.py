@@ -15,7 +15,7 @@ particle in every frame. Reads GSD files, and whatever OVITO or ASE reads where 
 of these is installed: LAMMPS dump and data, extended XYZ, POSCAR, CIF, PDB, XTC and
 others. In a GSD file that it writes, structures become the particle types, which
 OVITO shows by name and color; the simulation's own types are kept as well.
-Interrupted, it keeps the frames that are done.
+Interrupted or killed, the same command goes on where it was.
 """
 
 _EXAMPLES = """\
@@ -117,6 +117,11 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="leave the particle types of a GSD file as they are",
     )
+    label.add_argument(
+        "--restart",
+        action="store_true",
+        help="begin at the first frame, also where the same command was interrupted before",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -136,6 +141,7 @@ def run(options: argparse.Namespace) -> None:
         types=options.types,
         neighbors=options.neighbors,
         clusters=options.clusters,
+        restart=options.restart,
     )
     print_fractions(fractions, numbered=options.output.suffix != ".gsd")
 

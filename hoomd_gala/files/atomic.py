@@ -15,14 +15,14 @@ from ..errors import InputError
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to; it takes the place of ``path`` when the block succeeds.
 
-    What was at ``path`` is left untouched until then. An error leaves nothing behind, an
-    interruption at most a file ending in ``.part`` beside it, which the next writer overwrites.
+    What was at ``path`` is left untouched until then. An error or Ctrl-C leaves nothing behind, a
+    kill at most a file ending in ``.part`` beside it, which the next writer overwrites.
     """
     target = Path(path)
     part = target.with_name(target.name + ".part")
     try:
         yield part
-    except Exception:
+    except BaseException:
         part.unlink(missing_ok=True)
         raise
     os.replace(part, target)

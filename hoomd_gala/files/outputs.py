@@ -4,10 +4,10 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gsd.hoomd
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..colors import label_colors, structure_color
 from ..errors import InputError
+from ..names import class_of_title
 from ..results import UNKNOWN, UNKNOWN_NAME, Clusters, Result
-from ..schema import QUANTITIES
+from ..schema import FRACTIONS, OWN_TYPES, QUANTITIES
 from ..selection import fill
 from .conversion import ase_atoms, gsd_frame, ovito_data
 from .labels import (
@@ -27,7 +28,8 @@ from .labels import (
     structures_as_types,
     types_so_far,
 )
-from .sources import Stored, has_ase, has_ovito
+from .sources import Stored, has_ase, has_ovito, other_chunks
+from .trajectories import open_trajectory
 
 #: OVITO's and ASE's names of formats by the endings of files; None where ASE does not write it.
 TEXT_FORMATS = {
@@ -37,9 +39,47 @@ TEXT_FORMATS = {
     ".lammpstrj": ("lammps/dump", None),
 }
 
-#: Takes a frame, its labels, which particles these are of, clusters of all particles if they are
-#: wanted, and the timestep of a frame without one.
-Write = Callable[[Stored, Result, NDArray[np.int64] | None, Clusters | None, int], None]
+
+class Output(Protocol):
+    """A file of labeled frames that is open for more.
+
+    Attributes
+    ----------
+    done : int
+        Frames that it holds.
+    size : int
+        Where the next one begins, in bytes; 0 where the file's format knows.
+    fractions : (C + 1,) float64, optional
+        Those of the last frame that was there when it was opened, where the file has them.
+    """
+
+    done: int
+    size: int
+    fractions: NDArray[np.float64] | None
+
+    def write(
+        self,
+        stored: Stored,
+        result: Result,
+        particles: NDArray[np.int64] | None,
+        clusters: Clusters | None,
+        step: int,
+    ) -> None:
+        """Append a frame; when this returns, no kill takes it away.
+
+        Parameters
+        ----------
+        stored : Stored
+            The frame.
+        result : Result
+            Its labels.
+        particles : (m,) int, optional
+            Which particles these are of; all if not given.
+        clusters : Clusters, optional
+            Of all particles.
+        step : int
+            Timestep of a frame without one.
+        """
 
 
 def check_format(path: Path) -> None:
@@ -73,8 +113,12 @@ def check_format(path: Path) -> None:
 
 @contextmanager
 def open_output(
-    part: Path, target: Path, quantities: Sequence[str] = QUANTITIES, keep_types: bool = False
-) -> Iterator[Write]:
+    part: Path,
+    target: Path,
+    quantities: Sequence[str] = QUANTITIES,
+    keep_types: bool = False,
+    starts: Sequence[int] = (),
+) -> Iterator[Output]:
     """Open a file for labeled frames.
 
     Parameters
@@ -87,63 +131,108 @@ def open_output(
         What to write of each particle; see :func:`~hoomd_gala.files.labels.add_labels`.
     keep_types : bool
         Leave the particle types of a GSD file as they are.
+    starts : sequence of int
+        Where frames begin that an earlier process has begun to write there; those that are whole
+        are kept.
 
-    Yields
+    Raises
     ------
-    callable
-        Appends a frame.
+    InputError
+        If what it has written cannot be read.
     """
     if target.suffix == ".gsd":
-        with _GsdOutput(part, quantities, keep_types) as output:
-            yield output.write
-        return
-    by_ovito, _ = TEXT_FORMATS[target.suffix]
-    frame_path = part.with_name(part.name + ".frame")
-    try:
-        with open(part, "wb") as file:
+        with _GsdOutput(part, quantities, keep_types, len(starts)) as output:
+            yield output
+    else:
+        with _TextOutput(part, target, quantities, starts) as output:
+            yield output
 
-            def write(
-                stored: Stored,
-                result: Result,
-                particles: NDArray[np.int64] | None,
-                clusters: Clusters | None,
-                step: int,
-            ) -> None:
-                total = stored.n_particles
-                columns = _columns(result, particles, total, quantities)
-                if clusters is not None:
-                    columns["cluster"] = clusters.ids
-                # ASE writes all that it has read
-                by_ase = by_ovito == "xyz" and hasattr(stored.data, "numbers") and has_ase()
-                if has_ovito() and not by_ase:
-                    _export(frame_path, by_ovito, stored.data, columns, result.class_names, step)
-                else:
-                    _write_by_ase(frame_path, stored.data, columns, result.class_names)
-                with open(frame_path, "rb") as frame:
-                    shutil.copyfileobj(frame, file)
 
-            yield write
-    finally:
-        frame_path.unlink(missing_ok=True)
+class _TextOutput:
+    """A text file of labeled frames."""
+
+    def __init__(
+        self, part: Path, target: Path, quantities: Sequence[str], starts: Sequence[int]
+    ) -> None:
+        self.part, self.quantities = part, quantities
+        self.format, _ = TEXT_FORMATS[target.suffix]
+        self.frame = part.with_name(part.name + ".frame")
+        # whether the last one was written to its end is not known: it comes again
+        self.fractions: NDArray[np.float64] | None = None
+        self.done, self.size = (len(starts) - 1, starts[-1]) if starts else (0, 0)
+
+    def __enter__(self) -> "_TextOutput":
+        with open(self.part, "ab") as file:
+            file.truncate(self.size)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.frame.unlink(missing_ok=True)
+
+    def write(
+        self,
+        stored: Stored,
+        result: Result,
+        particles: NDArray[np.int64] | None,
+        clusters: Clusters | None,
+        step: int,
+    ) -> None:
+        columns = _columns(result, particles, stored.n_particles, self.quantities)
+        if clusters is not None:
+            columns["cluster"] = clusters.ids
+        # ASE writes all that it has read
+        by_ase = self.format == "xyz" and hasattr(stored.data, "numbers") and has_ase()
+        if has_ovito() and not by_ase:
+            _export(self.frame, self.format, stored.data, columns, result.class_names, step)
+        else:
+            _write_by_ase(self.frame, stored.data, columns, result.class_names)
+        with open(self.frame, "rb") as frame, open(self.part, "r+b") as file:
+            file.seek(self.size)
+            shutil.copyfileobj(frame, file)
+            self.size = file.tell()
+        self.done += 1
 
 
 class _GsdOutput:
     """A GSD file of labeled frames."""
 
-    def __init__(self, part: Path, quantities: Sequence[str], keep_types: bool) -> None:
+    def __init__(self, part: Path, quantities: Sequence[str], keep_types: bool, begun: int) -> None:
         self.part, self.quantities, self.keep_types = part, quantities, keep_types
         self.types: list[str] = []
         self.file: Any = None
         self.logged: set[str] = set()
         self.step, self.goes_back = 0, False
+        self.begun, self.done, self.size = begun, 0, 0
+        self.fractions: NDArray[np.float64] | None = None
 
     def __enter__(self) -> "_GsdOutput":
-        self.part.touch()
+        if self.begun:
+            self._go_on()
+        if not self.done:
+            self.part.unlink(missing_ok=True)
+            self.part.touch()
         return self
 
     def __exit__(self, *_: Any) -> None:
         if self.file is not None:
             self.file.close()
+
+    def _go_on(self) -> None:
+        try:
+            with open_trajectory(self.part) as trajectory:
+                whole = len(trajectory)
+                if not 0 < whole <= self.begun:
+                    return
+                last = trajectory[-1]
+                self.logged = {*trajectory[0].log, *other_chunks(trajectory, 0)}
+        except InputError:  # killed before it was a GSD file
+            return
+        self.step = int(last.configuration.step)
+        self.fractions = last.log[FRACTIONS]
+        if OWN_TYPES in last.log:
+            self.types = [class_of_title(name) for name in last.particles.types]
+        self.file = gsd.hoomd.open(self.part, "r+")
+        self.done = whole
 
     def write(
         self,
@@ -174,6 +263,8 @@ class _GsdOutput:
                 "first frame; label frames with the same quantities into one file."
             )
         append_all(self.file, frame, stored.others)
+        self.file.flush()
+        self.done += 1
 
     def _note_step(self, step: int) -> None:
         if step < self.step and not self.goes_back:
@@ -258,7 +349,12 @@ def _export(
     if name != "xyz":
         # edges along the axes are what every reader of dumps understands
         options["restricted_triclinic"] = not np.triu(np.asarray(data.cell[:, :3]).T, 1).any()
-    export_file(data, str(path), name, columns=columns_to_write, **options)
+    try:
+        export_file(data, str(path), name, columns=columns_to_write, **options)
+    except RuntimeError as error:
+        if "Failed to write" in str(error):  # the disk, and not what it was given
+            raise OSError(str(error)) from None
+        raise
     if name == "xyz":
         _add_attributes(path, data.attributes)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
-from ..errors import InputError
+from ..errors import InputError, NoEnvironmentsError
 from ..systems import Array, System, make_system, plane_spacings, short_lattice
 from ..threads import share_out
 
@@ -64,14 +64,14 @@ def check_number(system: System, n: int = N_NEIGHBORS) -> None:
 
     Raises
     ------
-    InputError
+    NoEnvironmentsError
         If there are none, or too few in a system without images.
     """
     total = len(system.positions)
     if not total:
-        raise InputError("there are no particles.")
+        raise NoEnvironmentsError("there are no particles.")
     if total <= n and not any(system.periodic):
-        raise InputError(
+        raise NoEnvironmentsError(
             f"there are {total} particles without periodic boundaries; an environment of {n} "
             f"neighbors needs at least {n + 1}."
         )
