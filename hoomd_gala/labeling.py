@@ -195,7 +195,7 @@ def _kept(copy: Copy, target: Path) -> Iterator[None]:
         raise
     except (OSError, KeyboardInterrupt) as error:
         said = _said_of(copy.written, f"in {copy.part}; the same command goes on after it.")
-        if not copy.written:
+        if not copy.written and not copy.earlier:
             copy.discard()
         if isinstance(error, OSError):
             raise InputError(f"{target} cannot be written ({error}).{said}") from None

@@ -198,6 +198,17 @@ def test_other_settings_and_sources_begin_anew(
     assert -made[0] == len(numbers) - kept
 
 
+def test_a_mistake_in_the_command_costs_nothing(source, model_path, tmp_path, stopping, capsys):
+    out = tmp_path / "out.gsd"
+    stopping(4)
+    with pytest.raises(KeyboardInterrupt):
+        label_trajectory(source, out, model_path)
+    made = stopping(0)
+    fails(capsys, "label", source, out, "--model", model_path, "--types", "Q")
+    label_trajectory(source, out, model_path)
+    assert -made[0] == 3
+
+
 def test_one_of_two_makes_a_file(source, model_path, tmp_path, capsys):
     out = tmp_path / "out.gsd"
     with making(out, {}, False) as copy:

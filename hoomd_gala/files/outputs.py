@@ -157,9 +157,11 @@ class _TextOutput:
         self.part, self.quantities = part, quantities
         self.format, _ = TEXT_FORMATS[target.suffix]
         self.frame = part.with_name(part.name + ".frame")
-        # whether the last one was written to its end is not known: it comes again
         self.fractions: NDArray[np.float64] | None = None
-        self.done, self.size = (len(starts) - 1, starts[-1]) if starts else (0, 0)
+        held = part.stat().st_size if part.exists() else 0
+        # whether the last one was written to its end is not known: it comes again
+        begun = [0, *(start for start in starts if start <= held)]
+        self.done, self.size = max(len(begun) - 2, 0), begun[-1]
 
     def __enter__(self) -> "_TextOutput":
         with open(self.part, "ab") as file:

@@ -77,21 +77,23 @@ class Copy:
     def begin(self, kept: int) -> list[Line]:
         """Keep the lines of so many frames of those before, and forget the others."""
         lines = self.earlier[:kept]
-        self.written = kept
+        text = b"".join(map(_encoded, (self._settings, *lines)))
         self._journal.seek(0)
-        self._journal.truncate()
-        self._write(self._settings)
-        for line in lines:
-            self.note(line)
+        if self._journal.read().startswith(text):
+            # nothing that could be lost is written again
+            self._journal.truncate(len(text))
+        else:
+            self._journal.truncate(0)
+            self._write(text)
+        self.written = kept
         return lines
 
     def note(self, line: Line) -> None:
         """Write the line of a frame, before the frame."""
-        self._write(line)
+        self._write(_encoded(line))
 
-    def _write(self, row: Any) -> None:
-        line = json.dumps(row).encode() + b"\n"
-        if self._journal.write(line) < len(line):
+    def _write(self, text: bytes) -> None:
+        if self._journal.write(text) < len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def finish(self, target: Path) -> None:
@@ -104,6 +106,11 @@ class Copy:
     def discard(self) -> None:
         """Leave nothing behind."""
         self.part.unlink(missing_ok=True)
+        self.earlier = []
+
+
+def _encoded(row: Any) -> bytes:
+    return json.dumps(row).encode() + b"\n"
 
 
 def _rows(journal: FileIO) -> list[Any]:
@@ -141,9 +148,8 @@ def making(target: Path, settings: Mapping[str, Any], restart: bool) -> Iterator
     journal = _locked(target, part.with_name(part.name + ".journal"))
     with journal:
         copy = Copy(part, journal, settings)
-        if restart or not copy.earlier:
-            part.unlink(missing_ok=True)
-            copy.earlier = []
+        if restart:
+            copy.earlier, copy.anew = [], None
         try:
             # not before, since a look at the folder might remove what another process makes
             check_writable(target)
