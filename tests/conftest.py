@@ -50,6 +50,7 @@ INTEGRATION = (
     "integrations",
     "workflows",
     "test_examples.py",
+    "test_long_runs.py",
     "test_package.py",
     "test_unrun.py",
 )
@@ -69,6 +70,8 @@ SLOW = {
     # the first map by UMAP compiles for ten seconds
     "plotting/test_plots.py",
     "test_examples.py",
+    "test_long_runs.py",
+    "test_resuming.py::test_kills_at_any_time_change_nothing",
     "test_unrun.py",
     "workflows/test_grains.py::test_frames_of_a_neighborhood_distinguish_grains_that_one_frame_does_not",
     "workflows/test_identification.py",
