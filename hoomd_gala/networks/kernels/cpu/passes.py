@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ....neighbors.grid import cached
 from . import amx as tiles
 from . import fma as products
 from . import simd as lanes
@@ -85,10 +85,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     whose type distinguishes matrix units from vector registers.
     """
     function.__qualname__ += f"_{_VERSION}"
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # no folder for the cache can be written
-        return njit(**OPTIONS)(function)
+    return cached(function, OPTIONS)
 
 
 def are_cached(name: str) -> bool:
