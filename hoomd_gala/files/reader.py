@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .labels import check_different, check_logged, read_shape
-from .layout import DTYPES, Layout, check_layout, read_layout, warn_of_unlisted
+from .layout import DTYPES, Layout, check_layout, read_layout
 
 _TEXT = DTYPES[-1]
 
@@ -53,7 +53,6 @@ class ChunkFile:
         if layout is None:
             layout, cut = read_layout(path)
             check_layout(layout, cut)
-            warn_of_unlisted(path, layout)
         self.path, self.layout = path, layout
         self.nframes = layout.n_frames
         self._chunks: dict[int, dict[str, np.void]] = {}

@@ -25,7 +25,7 @@ from .labels import (
     structures_as_types,
     types_so_far,
 )
-from .layout import DamagedError
+from .layout import DamagedError, warn_of_unlisted
 from .reader import ChunkFile, Trajectory
 from .recovery import complete_frames
 
@@ -46,7 +46,13 @@ def open_trajectory(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
         If there is no such file, it is not a GSD file or one of another schema than HOOMD's, or it
         is damaged; in the last case the message says up to which frame it can be recovered.
     """
-    path = Path(path)
+    with _opened(Path(path)) as trajectory:
+        warn_of_unlisted(Path(path), trajectory.file.layout)
+        yield trajectory
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Trajectory]:
     if not path.is_file():
         raise InputError(f"there is no file {path}.")
     try:
@@ -163,7 +169,8 @@ def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
     """
     if not Path(path).is_file():
         return None
-    with open_trajectory(path) as trajectory:
+    # what a stopped run left at the end is no loss to one that appends
+    with _opened(Path(path)) as trajectory:
         if not len(trajectory):
             return None
         first, last = trajectory[0], len(trajectory) - 1

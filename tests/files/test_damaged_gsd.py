@@ -334,7 +334,7 @@ def test_frames_come_through_the_reader_alone():
     for folder in ("hoomd_gala", "workflows"):
         for path in (ROOT / folder).rglob("*.py"):
             opened = re.findall(r"gsd\.(?:hoomd|fl)\.open\((.*)", path.read_text())
-            assert not [line for line in opened if not re.search(r', "[wa]"', line)], path
+            assert not [line for line in opened if not re.search(r'"(?:[wax]|r\+)"', line)], path
 
 
 def test_files_damaged_by_chance_end_in_sentences():

@@ -76,7 +76,7 @@ def test_other_numbers_of_neighbors(n):
     compare(np.random.default_rng(4).uniform(-5, 5, size=(400, 3)), CUBE, n)
 
 
-@pytest.mark.parametrize("thickness", [0.1, 1e-9])
+@pytest.mark.parametrize("thickness", [0.1, 1e-6])
 def test_boxes_thinner_than_a_neighborhood(thickness):
     compare(POINTS[:25] * [1, 1, 0.1 * thickness], [10, 10, thickness, 0, 0, 0])
 
