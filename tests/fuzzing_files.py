@@ -1,8 +1,7 @@
 """Damage to the files that are read: models, studies, labels of particles, checkpoints.
 
-Each kind in :data:`KINDS` has ``example(folder)``, the content of a good file; ``mutate(content,
-rng)``, that content damaged by chance; and ``read(path)``, which raises an InputError for a file
-that it refuses, and an AssertionError where what it took from one cannot be.
+Each kind in :data:`KINDS` is a :class:`fuzzing.Kind` with one reader. It is right about a damaged
+file too where what it took from it can be.
 """
 
 import contextlib
@@ -11,12 +10,12 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
+from fuzzing import Kind
 from study.flow import schema, studies
 from study.operations.points import check_job
 from study.simulation import protocol
@@ -31,15 +30,6 @@ from hoomd_gala.learning.training import train
 from hoomd_gala.networks import CoreConfig
 
 Rng = np.random.Generator
-
-
-class Kind(NamedTuple):
-    """A kind of file."""
-
-    suffix: str
-    example: Callable[[Path], bytes]
-    mutate: Callable[[bytes, Rng], bytes]
-    read: Callable[[Path], None]
 
 
 # ---- damage to anything ----
@@ -191,15 +181,13 @@ def mutate_text(content: bytes, rng: Rng) -> bytes:
     return "".join(lines).encode()
 
 
-def _study_example(folder: Path) -> bytes:
-    names = ("smoke", "scan-smoke", "paper-smoke", "quality-smoke")
-    tables = [(studies.FOLDER / f"{name}.toml").read_text() for name in names]
-    return "\n# ----\n".join(tables).encode()
+def _study(name: str) -> Kind:
+    """One of the studies."""
 
+    def example(folder: Path) -> bytes:
+        return (studies.FOLDER / f"{name}.toml").read_bytes()
 
-def _mutate_study(content: bytes, rng: Rng) -> bytes:
-    parts = content.decode().split("\n# ----\n")
-    return mutate_text(parts[rng.integers(len(parts))].encode(), rng)
+    return Kind(".toml", example, mutate_text, {"read": _read_study})
 
 
 def _numbers(value: Any) -> list[float]:
@@ -294,10 +282,11 @@ def _read_checkpoint(path: Path) -> None:
 
 
 KINDS = {
-    "models": Kind(".safetensors", _model_example, _mutate_model, _read_model),
-    "studies": Kind(".toml", _study_example, _mutate_study, _read_study),
-    "labels": Kind(".csv", _labels_example, mutate_text, _read_labels),
-    "checkpoints": Kind(".pt", _checkpoint_example, _mutate_checkpoint, _read_checkpoint),
+    "models": Kind(".safetensors", _model_example, _mutate_model, {"read": _read_model}),
+    **{f"study-{name}": _study(name) for name in ("smoke", "scan-smoke", "paper-smoke")},
+    "study-quality": _study("quality-smoke"),
+    "labels": Kind(".csv", _labels_example, mutate_text, {"read": _read_labels}),
+    "checkpoints": Kind(".pt", _checkpoint_example, _mutate_checkpoint, {"read": _read_checkpoint}),
 }
 
 
