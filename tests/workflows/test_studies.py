@@ -122,7 +122,15 @@ def test_the_same_system_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff\xfe", b"x = " + b"[" * 5000 + b"]" * 5000, b"\x00", b"[a\n", b"a = 1\na = 2"]
-)
+    "content",
+    [
+        b"\xff\xfe", b"x = " + b"[" * 5000 + b"]" * 5000, b"a" + b".b" * 5000 + b" = 1", b"\x00",
+        b"[a\n", b"a = 1\na = 2",
+    ],
+)  # fmt: skip
 def test_what_is_no_toml_is_refused(content, tmp_path):
     assert re.match(r" is not a TOML file \(", refusal(tmp_path, content))
+
+
+def test_numbers_of_a_million_digits_are_not_read(tmp_path):
+    assert "too many for a study" in refusal(tmp_path, b"a = " + b"1" * (1 << 20))

@@ -213,9 +213,9 @@ def test_all_trainings_of_a_replica_are_tested_on_the_same(source, monkeypatch):
     seen = []
     train = transfer.fit.__globals__["train"]
 
-    def spy(network, loss, training, validation, *rest):
+    def spy(network, loss, training, validation, *rest, **options):
         seen.append((training["bonds"], validation["bonds"]))
-        return train(network, loss, training, validation, *rest)
+        return train(network, loss, training, validation, *rest, **options)
 
     monkeypatch.setitem(transfer.fit.__globals__, "train", spy)
     data = transfer.make_data(PARAMETERS, 1)

@@ -22,6 +22,10 @@ _LONGEST = 300
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 
 
+#: Bytes of a study's file at most; a number of millions of digits takes gigabytes to read.
+_LARGEST = 1 << 20
+
+
 def names() -> list[str]:
     """Names of all studies."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -49,15 +53,20 @@ def load(name: str) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, Any]:
     """Content of the file of a study; see :func:`load`."""
+    if path.stat().st_size > _LARGEST:
+        raise InputError(f"{path} has {path.stat().st_size} bytes, too many for a study.")
+    deep = InputError(f"{path} is not a TOML file (it is nested too deep).")
     try:
         study = tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
-        raise InputError(f"{path} is not a TOML file (it is nested too deep).") from None
+        raise deep from None
     except ValueError as error:
         raise InputError(f"{path} is not a TOML file ({_short(error)}).") from None
     try:
         schema.check_finite(study)
         fill(schema.File, study)
+    except RecursionError:
+        raise deep from None
     except ValueError as error:
         raise InputError(f"{path}: {_short(error)}.") from None
     return study
