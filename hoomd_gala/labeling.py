@@ -344,19 +344,17 @@ def _label(
             for name, names in (("particles", types), ("neighbors", neighbors))
             if names is not None
         }
+        found = None if clusters is False else no_clusters(stored.n_particles)
         if not stored.n_particles or any(not len(chosen) for chosen in some.values()):
             # types may come and go
-            found = None if clusters is False else no_clusters(stored.n_particles)
             return _Labeled(frame, stored, analyzer.unknown(0), np.zeros(0, np.int64), found)
+        particles = some.get("particles")
         try:
             result = analyzer.analyze(stored.data, **some)
         except NoEnvironmentsError as error:
-            particles = some.get("particles")
             count = stored.n_particles if particles is None else len(particles)
-            found = None if clusters is False else no_clusters(stored.n_particles)
             return _Labeled(frame, stored, analyzer.unknown(count), particles, found, str(error))
-        particles, centers = some.get("particles"), frame_centers(stored.data)
-        found = None
+        centers = frame_centers(stored.data)
         if clusters is not False:
             found = find_clusters(
                 stored.data,

@@ -1,6 +1,5 @@
 """A GSD file that a simulation appends to, and nobody else meanwhile."""
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 import gsd.hoomd
 
 from ..errors import InputError
-from .atomic import check_folder
+from .atomic import check_folder, lock
 from .trajectories import append_frame, check_appendable
 
 
@@ -91,12 +90,8 @@ def _alone(path: Path) -> Iterator[None]:
         yield
         return
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _shared(path) from None
-        except OSError:
-            pass  # some network file systems have no locks
+        if not lock(handle):
+            raise _shared(path)
         yield
     finally:
         os.close(handle)

@@ -1,6 +1,7 @@
 """Files that appear complete or not at all."""
 
 import csv
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +69,23 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"{target} cannot be written ({error.strerror}).") from None
     check_folder(target)
     return target
+
+
+def lock(file: int) -> bool:
+    """Lock a file that is open until it is closed; False if another process has locked it.
+
+    Parameters
+    ----------
+    file : int
+        Its descriptor.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # some network file systems have no locks
+    return True
 
 
 def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:

@@ -17,6 +17,15 @@ _DEEPEST = 20
 _LARGEST = 2**63 - 1
 
 
+#: Characters of a message that say what is wrong with a file.
+_LONGEST_REASON = 300
+
+
+def short_reason(text: str) -> str:
+    """Return what is wrong with a file, without its end if that is far away."""
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "…"
+
+
 def check_plain(value: Any, depth: int = 0) -> None:
     """Check values from JSON of which nothing is known but that people and programs read them.
 

@@ -104,8 +104,8 @@ def is_gsd(path: Path) -> bool:
     return _header(path) is not None
 
 
-def check_schema(path: Path) -> None:
-    """Refuse what is no GSD file, or one of a schema or version that is not HOOMD's.
+def _hoomds_header(path: Path) -> np.void:
+    """Header of a GSD file of a schema and version that are HOOMD's.
 
     Raises
     ------
@@ -126,6 +126,7 @@ def check_schema(path: Path) -> None:
             f"{path} is a GSD file of schema {name!r}, version {major}.{minor} and not of HOOMD's "
             f"schema, version 1 or 2; {_text(header['application'])!r} wrote it."
         )
+    return header
 
 
 def _text(field: bytes) -> str:
@@ -147,11 +148,9 @@ def read_layout(path: Path) -> tuple[Layout, bool]:
     DamagedError
         If the file has no list of the names of chunks, or it is no such list.
     InputError
-        As :func:`check_schema` does.
+        If it is no GSD file, or one of another schema or version.
     """
-    check_schema(path)
-    header = _header(path)
-    assert header is not None
+    header = _hoomds_header(path)
     size = os.path.getsize(path)
     start, room = int(header["index"]), int(header["index_entries"])
     names, blocks = int(header["names"]), int(header["names_blocks"])

@@ -24,7 +24,7 @@ from ..neighbors.environments import LENGTH_CONVENTIONS, N_NEIGHBORS
 from ..networks import NETWORKS, CoreConfig, FrameClassifier, Network, make_network
 from ..results import DISORDERED, UNKNOWN_NAME
 from .atomic import replacing
-from .fields import check_plain, fill
+from .fields import check_plain, fill, short_reason
 
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
@@ -36,9 +36,6 @@ FORMAT = 3
 #: Bytes of the largest header that is read, and lists and tables in the largest description; those
 #: of thousands of classes have a tenth.
 _LARGEST_HEADER, _MOST_PARTS = 2_000_000, 10_000
-
-#: Characters of a message that say what is wrong with a file.
-_LONGEST_REASON = 300
 
 #: What weights are, as safetensors calls it.
 _NUMBERS = "F32"
@@ -291,9 +288,8 @@ def _of_this_version(path: Path) -> Iterator[None]:
 
 
 def _short(error: Exception) -> str:
-    """First line of an error's message, without its end if that is far away."""
-    line = str(error).splitlines()[0]
-    return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"
+    """First line of an error's message."""
+    return short_reason(str(error).splitlines()[0])
 
 
 def _describe_file(file: Any) -> ModelInfo:

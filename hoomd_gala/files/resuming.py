@@ -6,7 +6,6 @@ killed is a whole number of frames and perhaps a part of one more.
 """
 
 import errno
-import fcntl
 import json
 import os
 import zlib
@@ -20,7 +19,7 @@ import gsd.hoomd
 import numpy as np
 
 from ..errors import InputError
-from .atomic import check_writable
+from .atomic import check_writable, lock
 from .sources import Stored, named_types
 
 
@@ -167,15 +166,11 @@ def _locked(target: Path, path: Path) -> FileIO:
         except OSError as error:
             check_writable(target)
             raise InputError(f"{target} cannot be written ({error.strerror}).") from None
-        try:
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(journal.fileno()):
             journal.close()
             raise InputError(
                 f"{target} is being made by another process; wait for it or choose another name."
-            ) from None
-        except OSError:
-            pass  # some network file systems have no locks
+            )
         if os.fstat(journal.fileno()).st_nlink:
             return journal
         # whoever had it has finished meanwhile, and removed it

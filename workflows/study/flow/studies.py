@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.fields import fill
+from hoomd_gala.files.fields import fill, short_reason
 from study.flow import schema
 
 #: Whether samples are learned from or held out.
@@ -15,9 +15,6 @@ LEARNED, HELD_OUT = "learned", "held out"
 
 #: Of the samples of each part, one of so many is held out besides.
 _HELD_OUT = 7
-
-#: Characters of a message that say what is wrong with a file.
-_LONGEST = 300
 
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 
@@ -45,10 +42,14 @@ def load(name: str) -> dict[str, Any]:
         If there is none, with the known names, or if something in it is wrong, with its line or
         key.
     """
+    return read(_existing(name))
+
+
+def _existing(name: str) -> Path:
     path = path_of(name)
     if not path.is_file():
         raise InputError(f"there is no study {name!r}; there are {', '.join(names())}.")
-    return read(path)
+    return path
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -73,9 +74,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _short(error: ValueError) -> str:
-    """Message of an error, without its end if that is far away."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    """Message of an error in one line."""
+    return short_reason(" ".join(str(error).split()).rstrip("."))
 
 
 #: Raises a ValueError if something is wrong with a job of a kind and its values.
@@ -97,8 +97,7 @@ def state_points(name: str, check: Check | None = None) -> list[dict[str, Any]]:
     InputError
         As :func:`load` does, or where a job is wrong.
     """
-    load(name)
-    return points_of(path_of(name), check)
+    return points_of(_existing(name), check)
 
 
 def points_of(path: Path, check: Check | None = None) -> list[dict[str, Any]]:
