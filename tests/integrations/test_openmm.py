@@ -188,8 +188,7 @@ def test_few_particles_in_vacuum_are_unknown_with_one_warning(bcc, model_path, t
     simulation.reporters.append(reporter)
     with pytest.warns(RuntimeWarning, match="there are 8 particles") as warned:
         simulation.step(30)
-    # what is left of a frame at the end of the file has warnings of its own
-    assert [one.category for one in warned].count(RuntimeWarning) == 1
+    assert len(warned) == 1
     assert reporter.result.fractions["unknown"] == 1
     with open_trajectory(path) as trajectory:
         assert len(trajectory) == 3

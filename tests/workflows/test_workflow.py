@@ -228,7 +228,13 @@ def test_smoke_study_on_openmm(tmp_path):
 def test_killed_runs_end_with_the_same_results(tmp_path):
     """SIGKILL as soon as each kind of work has begun; the last run finishes."""
     folder = fresh_copy(tmp_path / "workflows")
-    points = ["trajectory.gsd", "restart.gsd", "frames_checkpoint.pt"]
+    points = [
+        "trajectory.gsd",
+        "checkpoint.pt",
+        "restart.gsd",
+        "frames_checkpoint.pt",
+        "checks.csv",
+    ]
     for i, point in enumerate(points):
         before = set((folder / "workspace").glob(f"*/{point}*"))
         process = start(folder, "run", "--study", "smoke", start_new_session=True)
