@@ -4,6 +4,7 @@ Every environment is labeled by the frame it came from: a unit cell at a noise l
 a trajectory.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -99,6 +100,9 @@ def take(
 #: the share below which it counts as disordered; what lies between is not shown to the network.
 INTACT, BROKEN = 0.9, 0.7
 
+#: Strains of a crystal at each noise level.
+N_STRAINS = 8
+
 
 def crystal_frames(
     names: Sequence[str],
@@ -107,8 +111,9 @@ def crystal_frames(
     disordered: int | None,
     rng: np.random.Generator,
     n_particles: int = 4096,
+    strain_size: float = 0.01,
 ) -> Frames:
-    """Environments of displaced, slightly strained crystals with and without a surface.
+    """Environments of displaced, strained crystals with and without a surface.
 
     Parameters
     ----------
@@ -121,20 +126,29 @@ def crystal_frames(
     disordered : int, optional
         Label of particles at a droplet's surface that have lost their crystalline environment;
         they are omitted if not given.
+    n_particles : int
+        Cells are repeated until there are at least this many particles.
+    strain_size : float
+        Standard deviation of the strains, of which each crystal has several at each noise level.
     """
     parts = []
     for label, name in enumerate(names):
         perfect = crystal(unit_cell(name), n_particles)
-        for noise in noise_levels:
-            bulk = displace(strain(perfect, 0.01, rng), noise, rng)
-            parts.append(take(bulk, label, n - n // 4, rng))
-            ball, intact = droplet(strain(perfect, 0.01, rng), rng.uniform(0.6, 0.9))
+        for noise, share in itertools.product(noise_levels, _shares(n, N_STRAINS)):
+            bulk = displace(strain(perfect, strain_size, rng), noise, rng)
+            parts.append(take(bulk, label, share - share // 4, rng))
+            ball, intact = droplet(strain(perfect, strain_size, rng), rng.uniform(0.6, 0.9))
             ball = displace(ball, noise, rng)
-            parts.append(take(ball, label, n // 4, rng, np.flatnonzero(intact >= INTACT)))
+            parts.append(take(ball, label, share // 4, rng, np.flatnonzero(intact >= INTACT)))
             if disordered is not None:
                 surface = np.flatnonzero(intact <= BROKEN)
-                parts.append(take(ball, disordered, n // 16, rng, surface))
+                parts.append(take(ball, disordered, share // 16, rng, surface))
     return join(parts)
+
+
+def _shares(n: int, parts: int) -> list[int]:
+    """Numbers, as equal as possible, whose sum is n."""
+    return [len(part) for part in np.array_split(np.arange(n), parts)]
 
 
 def cell_frames(

@@ -141,6 +141,7 @@ class StructureModel(_Table):
 
     structures: Names
     noise_levels: Annotated[list[Level], Meta(min_length=1)]
+    strain: Level
     n_environments: Count
     n_disordered: Number
     epochs: Count

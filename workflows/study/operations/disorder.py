@@ -1,9 +1,12 @@
-"""Operation on disorder that the shipped models learn from."""
+"""Operation on disorder that networks learn from, beside fluids of a study's own."""
 
 from pathlib import Path
 from typing import Any
 
-from study.flow.jobs import ON_CPU, TRAJECTORY, has, kind, operation
+from study.flow.jobs import ON_CPU, TRAJECTORY, every, has, kind, operation
+
+#: Condition: all disorder is made.
+has_disorder = every("disorder", has(TRAJECTORY))
 
 
 @operation(kind("disorder"), post=has(TRAJECTORY), directives=ON_CPU)

@@ -21,6 +21,7 @@ from study.flow.jobs import (
     threads,
 )
 from study.flow.studies import HELD_OUT, LEARNED
+from study.operations.disorder import has_disorder
 from study.operations.simulations import fluids, has_fluids, title
 from study.training.names import (
     FAST_MODEL,
@@ -76,8 +77,6 @@ def find_kinds(job: Any) -> None:
 
 #: Condition: it is known what is sampled.
 has_kinds = every("shipped_model", has(KINDS, OTHERS))
-#: Condition: all disorder is made.
-has_disorder = every("disorder", has(TRAJECTORY))
 
 
 def has_what_it_mixes(job: Any) -> bool:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.threads import cores, spare_threads
-from study.flow.jobs import DIRECTIVES, TRAJECTORY, find_file, has, kind, operation
+from study.flow.jobs import DIRECTIVES, TRAJECTORY, find_file, has, kind, of_kind, operation
+from study.operations.disorder import has_disorder
 from study.operations.simulations import fluids, has_fluids, title
 from study.training.names import MODEL, MODEL_CARD
 
@@ -22,6 +23,7 @@ def has_structure_model(job: Any) -> bool:
 @operation(
     kind("structure_model"),
     has_fluids,
+    has_disorder,
     post=has(MODEL, MODEL_CARD),
     directives=DIRECTIVES | {"np": 2},
 )
@@ -32,16 +34,20 @@ def train_structures(job: Any) -> None:
     from study.training import learning
 
     torch.set_num_threads(spare_threads(cores()))
+    others = of_kind(job, "disorder")
     data = {
-        "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), replicated, strained by 1 %, "
+        "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), replicated, strained, "
         "displaced, with and without surfaces",
+        "strain": job.sp.strain,
         "noise_levels": list(job.sp.noise_levels),
         "disordered": [
             f"{title(fluid)} at number density {fluid.sp.number_density}, quenched from kT = "
             f"{fluid.sp.gas_kT} to {fluid.sp.end_kT} on {fluid.doc.simulation['engine']} "
             f"{fluid.doc.simulation['version']}"
             for fluid in fluids(job)
-        ],
+        ]
+        + [f"{other.sp['of']} {other.sp.seed}, with an interaction of its own" for other in others],
     }
     paths = [Path(fluid.fn(TRAJECTORY)) for fluid in fluids(job)]
-    learning.structure_model(Path(job.path), job.sp, paths, data)
+    more = [Path(other.fn(TRAJECTORY)) for other in others]
+    learning.structure_model(Path(job.path), job.sp, paths, more, data)

@@ -16,6 +16,7 @@ from hoomd_gala.neighbors.environments import mean_bond_length
 from hoomd_gala.networks import CoreConfig
 from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
 from hoomd_gala.systems import as_system
+from study.training import disorder
 from study.training.curves import write_curve
 from study.training.names import CHECKPOINT, CURVE, FRAME_MODEL, MODEL, MODEL_CARD
 
@@ -24,7 +25,11 @@ ENVIRONMENTS_PER_FRAME = 250
 
 
 def structure_model(
-    folder: Path, parameters: Mapping[str, Any], fluids: Sequence[Path], data: Mapping[str, Any]
+    folder: Path,
+    parameters: Mapping[str, Any],
+    fluids: Sequence[Path],
+    others: Sequence[Path],
+    data: Mapping[str, Any],
 ) -> None:
     """Train the network that names structures, on unit cells and simulated disorder.
 
@@ -36,6 +41,8 @@ def structure_model(
         State point of the job.
     fluids : sequence of Path
         Trajectories whose environments are all disordered.
+    others : sequence of Path
+        Disorder of other kinds, in which some particles may have crystallized.
     data : mapping
         Description of the data, for the card.
     """
@@ -44,15 +51,28 @@ def structure_model(
     disordered = len(structures)
     frames = [
         datasets.crystal_frames(
-            structures, parameters["noise_levels"], parameters["n_environments"], disordered, rng
+            structures,
+            parameters["noise_levels"],
+            parameters["n_environments"],
+            disordered,
+            rng,
+            strain_size=parameters["strain"],
         )
     ]
+    share = parameters["n_disordered"] // max(1, len(fluids) + len(others))
     for fluid in fluids:
         with open_trajectory(fluid) as trajectory:
-            share = parameters["n_disordered"] // (len(fluids) * len(trajectory)) + 1
+            each = share // len(trajectory) + 1
             frames += [
-                datasets.take(as_system(frame), disordered, share, rng) for frame in trajectory
+                datasets.take(as_system(frame), disordered, each, rng) for frame in trajectory
             ]
+    for other in others:
+        systems = disorder.read(other)
+        for system in systems:
+            fluid_like = np.flatnonzero(system.types)
+            each = share // len(systems) + 1
+            alike = system._replace(types=np.zeros_like(system.types))
+            frames.append(datasets.take(alike, disordered, each, rng, fluid_like))
     model, curve = fit(
         "frame-classification",
         datasets.join(frames),
