@@ -20,6 +20,7 @@ assert main(["train", *task, *small, "--output", "out.safetensors"]) == 0
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("home", "cache"),
     [(None, None), ("/proc/none", "/proc/none")],
