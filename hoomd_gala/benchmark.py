@@ -1,6 +1,5 @@
 """How fast this machine labels particles."""
 
-import resource
 import statistics
 import sys
 import time
@@ -13,6 +12,7 @@ from scipy.spatial import KDTree
 from tqdm.auto import tqdm
 
 from .analyzer import Analyzer
+from .errors import InputError
 from .neighbors.environments import N_NEIGHBORS
 from .systems import System
 
@@ -114,6 +114,10 @@ def scipy_neighbors(system: System) -> object:
 
 def _peak_memory() -> float:
     """Most memory that the process has had, in MiB."""
+    try:
+        import resource
+    except ImportError:
+        raise InputError("Windows does not tell how much memory a process has had.") from None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
@@ -126,6 +130,11 @@ def scaling(analyzer: Analyzer, sizes: Sequence[int]) -> list[dict[str, float]]:
     list of dict
         For each size, the particles, wall and CPU time in seconds, particles per second of wall
         time, and by how many MiB the peak memory of the process grew.
+
+    Raises
+    ------
+    InputError
+        Where the peak memory is not known.
     """
     analyzer.analyze_system(lattice_system(1000))
     rows = []

@@ -20,7 +20,7 @@ from . import __version__
 from .analyzer import Analyzer
 from .clusters import find_clusters
 from .errors import InputError, NoEnvironmentsError
-from .files.atomic import check_new, replacing, sha256
+from .files.atomic import check_new, sha256
 from .files.labels import (
     check_quantities,
     frame_labels,
@@ -31,7 +31,7 @@ from .files.labels import (
 )
 from .files.models import find_model, pick_device
 from .files.outputs import Output, append_all, check_format, open_gsd, open_output
-from .files.resuming import Copy, Line, checksum, making
+from .files.resuming import Copy, Line, checksum, making, making_whole
 from .files.sources import (
     Source,
     Stored,
@@ -438,8 +438,8 @@ def view_trajectory(
     Raises
     ------
     InputError
-        If the source cannot be read or a frame of it has no labels, or if the target exists or
-        cannot be written.
+        If the source cannot be read or a frame of it has no labels, or if the target exists, cannot
+        be written or is made by another process.
     """
     source = Path(source)
     target = check_new(target or source.with_stem(source.stem + "-view"), ".gsd", "GSD file")
@@ -460,7 +460,7 @@ def view_trajectory(
                 )
             types = types_so_far(types, frame)
         first = Stored(frames[0], {})
-        with replacing(target) as part, open_gsd(part, first) as copy:
+        with making_whole(target) as part, open_gsd(part, first) as copy:
             for i, frame in enumerate(tqdm(frames, desc="write", unit="frame")):
                 frame.log.pop(EMBEDDING, None)
                 shown = structures_as_types(restore_types(frame), types)

@@ -19,7 +19,17 @@ PACKAGE = Path(hoomd_gala.__file__).parent
 #: Modules and packages of the library, each of which imports from its own and earlier lines only.
 ORDER = (
     {"errors"},
-    {"names", "results", "schema", "colors", "systems_from", "systems", "threads", "_modules"},
+    {
+        "names",
+        "results",
+        "schema",
+        "colors",
+        "systems_from",
+        "systems",
+        "threads",
+        "compiling",
+        "_modules",
+    },
     {"selection"},
     {"neighbors"},
     {"networks"},

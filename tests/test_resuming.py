@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import ase
 import ase.io
@@ -19,7 +20,7 @@ from hoomd_gala.cli import main
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_frame
-from hoomd_gala.files.resuming import making
+from hoomd_gala.files.resuming import making, making_whole
 from hoomd_gala.labeling import label_trajectory
 
 SYSTEM = crystal(unit_cell("cI2-W"), 250)
@@ -159,7 +160,11 @@ def test_a_torn_end_is_not_used(end, source, model_path, tmp_path, stopping):
         with open(path, "ab") as file:
             file.write(b"[12")
     stopping(0)
-    label_trajectory(source, out, model_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        label_trajectory(source, out, model_path)
+        # nor is anything left of it that readers are warned of
+        assert end != "gsd" or steps(out) == list(range(6))
     assert contents(out) == contents(unbroken)
 
 
@@ -218,6 +223,19 @@ def test_one_of_two_makes_a_file(source, model_path, tmp_path, capsys):
         assert copy.part.read_bytes() == b"frames"
     # whose settings were others, and who has been killed
     assert main(["label", str(source), str(out), "--model", str(model_path)]) == 0
+    assert left(tmp_path) == ["out.gsd"]
+
+
+def test_one_of_two_makes_a_view(source, model_path, tmp_path, capsys):
+    labeled, out = tmp_path / "labeled.gsd", tmp_path / "out.gsd"
+    label_trajectory(source, labeled, model_path)
+    with making_whole(out) as part:
+        error = fails(capsys, "view", labeled, out)
+        assert "out.gsd is being made by another process" in error
+        part.write_bytes(b"frames")
+    assert out.read_bytes() == b"frames"
+    with pytest.raises(OSError, match="full"), making_whole(tmp_path / "out.xyz"):
+        raise OSError("full")
     assert left(tmp_path) == ["out.gsd"]
 
 

@@ -9,7 +9,7 @@ import gsd.hoomd
 
 from ..errors import InputError
 from .atomic import check_folder, lock
-from .trajectories import append_frame, check_appendable
+from .trajectories import append_to, check_appendable
 
 
 class Appender:
@@ -38,8 +38,14 @@ class Appender:
     def __init__(self, path: str | os.PathLike[str], step: int, has_clusters: bool = False) -> None:
         self.path = Path(path)
         check_folder(self.path)
-        check_appendable(self.path, step, has_clusters)
-        self._left = _state(self.path)
+        # what was found is true as long as the file is as it was left
+        self._held = check_appendable(self.path, step, has_clusters)
+        self._left = _mark(self.path)
+
+    @property
+    def quantities(self) -> set[str]:
+        """Names of what the frames of the file have of each particle; none if there is no file."""
+        return self._held.quantities if self._held else set()
 
     def append(self, frame: gsd.hoomd.Frame, keep_types: bool, quantities: Sequence[str]) -> None:
         """Append a frame as :func:`~hoomd_gala.files.append_frame` does.
@@ -52,16 +58,18 @@ class Appender:
             If others have written to the file, and as :func:`~hoomd_gala.files.append_frame` does.
         """
         with _alone(self.path):
-            before = _state(self.path)
+            before = _mark(self.path)
             if before not in (None, self._left):
                 raise _shared(self.path)
+            if before is None:
+                self._held = None
             try:
-                append_frame(self.path, frame, keep_types, quantities)
+                self._held = append_to(self.path, frame, self._held, keep_types, quantities)
             except Exception:
                 # on a full disk, half a frame may be there, which readers do not see
-                self._left = before and _state(self.path)
+                self._left = before and _mark(self.path)
                 raise
-            self._left = _state(self.path)
+            self._left = _mark(self.path)
 
 
 def _shared(path: Path) -> InputError:
@@ -71,7 +79,7 @@ def _shared(path: Path) -> InputError:
     )
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _mark(path: Path) -> tuple[int, int] | None:
     """Inode and size, one of which changes with any writer; None if there is no file."""
     try:
         found = path.stat()

@@ -1,7 +1,6 @@
 """Files that appear complete or not at all."""
 
 import csv
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no locks that a file descriptor holds until it is closed
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -74,17 +78,21 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 def lock(file: int) -> bool:
     """Lock a file that is open until it is closed; False if another process has locked it.
 
+    Where there are no locks, as on Windows and some network file systems, it is taken to be free.
+
     Parameters
     ----------
     file : int
         Its descriptor.
     """
+    if fcntl is None:
+        return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        pass  # some network file systems have no locks
+        pass  # of a network file system
     return True
 
 

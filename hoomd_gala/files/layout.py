@@ -331,6 +331,24 @@ def unlisted(path: Path, layout: Layout) -> Iterator[tuple[int, int]]:
                 yield int(reached[gap]), int(starts[gap])
 
 
+def cut_torn(path: Path) -> None:
+    """Cut off what a writer that was stopped has left behind the last frame that it finished.
+
+    Frames that are appended later would come behind it, and readers be warned of it for ever.
+    Nobody else may be writing the file.
+
+    Raises
+    ------
+    InputError
+        If it is no GSD file of HOOMD's schema, or damaged.
+    """
+    layout, cut = read_layout(path)
+    check_layout(layout, cut)
+    for start, end in unlisted(path, layout):
+        if end == layout.size:
+            os.truncate(path, start)
+
+
 def warn_of_unlisted(path: Path, layout: Layout) -> None:
     """Warn of bytes that belong to nothing, since frames may miss what was there."""
     for start, end in unlisted(path, layout):

@@ -28,6 +28,7 @@ from .labels import (
     structures_as_types,
     types_so_far,
 )
+from .layout import cut_torn
 from .sources import Stored, has_ase, has_ovito, other_chunks
 from .trajectories import open_trajectory
 
@@ -221,6 +222,8 @@ class _GsdOutput:
 
     def _go_on(self) -> None:
         try:
+            if self.part.is_file():
+                cut_torn(self.part)
             with open_trajectory(self.part) as trajectory:
                 whole = len(trajectory)
                 if not 0 < whole <= self.begun:

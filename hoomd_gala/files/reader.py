@@ -5,7 +5,7 @@ chunks for what their names say. Here, sizes and kinds are checked before anythi
 """
 
 import copy
-import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -58,6 +58,8 @@ class ChunkFile:
         self._chunks: dict[int, dict[str, np.void]] = {}
         self._frame = np.ascontiguousarray(layout.entries["frame"])
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
+        # other threads move the place where the file is read
+        self._alone = threading.Lock()
 
     def close(self) -> None:
         """Close the file."""
@@ -115,13 +117,14 @@ class ChunkFile:
         return decode(values.tobytes(), frame, name)
 
     def _read(self, target: memoryview, start: int, frame: int, name: str) -> None:
-        while len(target):
-            # wherever other threads read; the system gives 2 GiB at most
-            piece = os.pread(self._file.fileno(), len(target), start)
-            if not piece:
-                raise InputError(f"chunk {name} of frame {frame} is cut off.")
-            target[: len(piece)] = piece
-            target, start = target[len(piece) :], start + len(piece)
+        with self._alone:
+            self._file.seek(start)
+            while len(target):
+                # the system gives 2 GiB at most
+                count = self._file.readinto(target)
+                if not count:
+                    raise InputError(f"chunk {name} of frame {frame} is cut off.")
+                target = target[count:]
 
 
 def decode(raw: bytes, frame: int, name: str) -> str:

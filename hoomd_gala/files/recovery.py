@@ -20,6 +20,7 @@ from .layout import (
     Layout,
     check_layout,
     chunk_bytes,
+    cut_torn,
     find_faults,
     is_gsd,
     read_layout,
@@ -30,6 +31,9 @@ from .reader import ChunkFile, Trajectory
 
 #: An index is doubled when it is full, so that a file has no more copies of it than this.
 _MOST_COPIES = 64
+
+#: Where gsd writes the first chunk: after the header, an index of 128 entries and 1 KiB of names.
+_FIRST_CHUNK = np.int64(HEADER.itemsize + 128 * INDEX_ENTRY.itemsize + 1024)
 
 
 class _Contents(NamedTuple):
@@ -106,15 +110,17 @@ def _followed(layout: Layout) -> _Contents:
 def _older(path: Path, layout: Layout) -> Iterator[Layout]:
     """Older copies of the index, which begin alike, each up to the first entry that is wrong."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-        begin = raw[HEADER.itemsize : HEADER.itemsize + INDEX_ENTRY.itemsize]
-        if not np.frombuffer(begin, INDEX_ENTRY)["location"][0]:
-            return
-        offset, copies = raw.find(begin, HEADER.itemsize), 0
-        while offset >= 0 and copies < _MOST_COPIES:
-            entries = _valid(raw, offset, layout)
-            if len(entries) and offset != layout.reserved[1, 0]:
+        mark, ahead = raw[HEADER.itemsize : HEADER.itemsize + INDEX_ENTRY.itemsize], 0
+        if not np.frombuffer(mark, INDEX_ENTRY)["location"][0]:
+            # more was written before the first flush than the first index has room for; in an
+            # entry, the place of a chunk comes after 16 bytes
+            mark, ahead = _FIRST_CHUNK.tobytes(), 16
+        at, copies = raw.find(mark, HEADER.itemsize), 0
+        while at >= 0 and copies < _MOST_COPIES:
+            entries = _valid(raw, at - ahead, layout)
+            if len(entries) and at - ahead != layout.reserved[1, 0]:
                 yield layout._replace(entries=entries)
-            offset, copies = raw.find(begin, offset + INDEX_ENTRY.itemsize), copies + 1
+            at, copies = raw.find(mark, at + len(mark)), copies + 1
 
 
 def _valid(raw: mmap.mmap, offset: int, layout: Layout) -> NDArray[np.void]:
@@ -222,7 +228,8 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
 
     A run that continues from a restart file appends to what it wrote before; frames after the
     restart will be written again. Frames of a damaged file that are not complete are dropped as
-    well. The file is replaced completely or left untouched.
+    well, and what a stopped run has left of one at the end. The file is replaced completely or its
+    frames are left untouched.
 
     Raises
     ------
@@ -239,4 +246,6 @@ def trim(path: str | os.PathLike[str], last_step: int) -> int:
     keep = [index for index, step in steps.items() if step <= last_step]
     if not contents.whole or len(keep) < len(contents.frames):
         _write_frames(path, contents.layout, path, keep)
+    else:
+        cut_torn(path)
     return len(keep)

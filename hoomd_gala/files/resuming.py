@@ -158,6 +158,29 @@ def making(target: Path, settings: Mapping[str, Any], restart: bool) -> Iterator
                 Path(journal.name).unlink(missing_ok=True)
 
 
+@contextmanager
+def making_whole(target: Path) -> Iterator[Path]:
+    """Be the only one who makes a file, from its beginning to its end; an error leaves nothing.
+
+    Yields
+    ------
+    Path
+        Where to write it.
+
+    Raises
+    ------
+    InputError
+        As :func:`making` does.
+    """
+    with making(target, {}, restart=True) as copy:
+        try:
+            yield copy.part
+        except BaseException:
+            copy.discard()
+            raise
+        os.replace(copy.part, target)
+
+
 def _locked(target: Path, path: Path) -> FileIO:
     """Open a journal that no other process has open."""
     while True:

@@ -143,7 +143,7 @@ def make_frame(system: System, step: int, type_names: Sequence[str] = ("A",)) ->
     return frame
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """What a file holds that a frame is appended to.
 
     Attributes
@@ -162,7 +162,7 @@ class _State(NamedTuple):
     clusters: set[str]
 
 
-def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
+def read_state(path: str | os.PathLike[str]) -> State | None:
     """Read what has to be known to append to a file, or None where there are no frames.
 
     Its first frame is read, as gsd does to append, and of the last one only the timestep and types.
@@ -176,21 +176,23 @@ def _state_of_file(path: str | os.PathLike[str]) -> _State | None:
         first, last = trajectory[0], len(trajectory) - 1
         types = trajectory.texts(last, "particles/types") or []
 
-        return _State(
+        return State(
             trajectory.step(last),
             [class_of_title(text) for text in types] if OWN_TYPES in first.log else None,
-            {name for name, chunk in CHUNKS.items() if chunk in first.log},
-            {name for name, chunk in CLUSTER_CHUNKS.items() if chunk in first.log},
+            *_of_first(first.log),
         )
 
 
-def held_quantities(path: str | os.PathLike[str]) -> set[str]:
-    """Names of what the frames of a GSD file have of each particle; none if there is no file."""
-    held = _state_of_file(path)
-    return held.quantities if held else set()
+def _of_first(log: Collection[str]) -> tuple[set[str], set[str]]:
+    """Names of what a first frame has logged of each particle, and of clusters."""
+    quantities, clusters = (
+        {name for name, chunk in chunks.items() if chunk in log}
+        for chunks in (CHUNKS, CLUSTER_CHUNKS)
+    )
+    return quantities, clusters
 
 
-def check_appendable(path: str | os.PathLike[str], step: int, has_clusters: bool) -> None:
+def check_appendable(path: str | os.PathLike[str], step: int, has_clusters: bool) -> State | None:
     """Refuse a file that frames of a simulation cannot be appended to.
 
     Parameters
@@ -202,18 +204,23 @@ def check_appendable(path: str | os.PathLike[str], step: int, has_clusters: bool
     has_clusters : bool
         Whether its frames will have clusters.
 
+    Returns
+    -------
+    State or None
+        As :func:`read_state` does.
+
     Raises
     ------
     InputError
         If it already holds later timesteps, or clusters that the frames to come have not, or if it
         cannot be read.
     """
-    held = _state_of_file(path)
-    if held is None:
-        return
-    _refuse_later(path, held, step)
-    if held.clusters and not has_clusters:
-        raise _no_clusters(path)
+    held = read_state(path)
+    if held is not None:
+        _refuse_later(path, held, step)
+        if held.clusters and not has_clusters:
+            raise _no_clusters(path)
+    return held
 
 
 def _no_clusters(path: str | os.PathLike[str]) -> InputError:
@@ -223,7 +230,7 @@ def _no_clusters(path: str | os.PathLike[str]) -> InputError:
     )
 
 
-def _refuse_later(path: str | os.PathLike[str], held: _State, step: int) -> None:
+def _refuse_later(path: str | os.PathLike[str], held: State, step: int) -> None:
     if held.step > step:
         raise InputError(
             f"{path} already holds frames up to timestep {held.step} and the run is at {step}; "
@@ -266,16 +273,32 @@ def append_frame(
         If the file already holds later timesteps, its frames have quantities of each particle that
         the frame has not, or it cannot be written.
     """
+    append_to(path, frame, read_state(path), keep_types, quantities)
+
+
+def append_to(
+    path: str | os.PathLike[str],
+    frame: gsd.hoomd.Frame,
+    held: State | None,
+    keep_types: bool,
+    quantities: Sequence[str] | None,
+) -> State:
+    """Append a frame, as :func:`append_frame` does, to a file of which it is known what it holds.
+
+    Returns
+    -------
+    State
+        What it holds then.
+    """
     step = frame.configuration.step
     named = frame_labels(frame)
-    held = _state_of_file(path)
     structures: list[str] | None = [] if named and named[1] and not keep_types else None
     wanted: Collection[str] = CHUNKS
     if quantities is not None and named:
         wanted = check_quantities(quantities, named[1])
     if held is not None:
         if held.step == step:
-            return
+            return held
         _refuse_later(path, held, step)
         structures, wanted = held.structures, held.quantities or wanted
         missing = [name for name in wanted if named and CHUNKS[name] not in frame.log]
@@ -305,3 +328,8 @@ def append_frame(
         if is_new:  # half a frame, which nobody could append to
             Path(path).unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written ({error.strerror or error}).") from None
+    if structures is not None:
+        structures = [class_of_title(text) for text in frame.particles.types]
+    if held is not None:
+        return held._replace(step=int(step), structures=structures)
+    return State(int(step), structures, *_of_first(frame.log))

@@ -50,6 +50,8 @@ class ErrorPolicy:
 #: What is lost if particles cannot be labeled, or no clusters found of them.
 NO_LABELS = "All particles are labeled unknown until this changes."
 NO_CLUSTERS = "No clusters are found until this changes."
+#: What is lost if a logger cannot be given quantities of particles.
+NO_QUANTITIES = "No quantities of particles are logged until this changes."
 
 
 def no_frames(path: object) -> str:

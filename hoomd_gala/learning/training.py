@@ -174,7 +174,8 @@ def _damage(
     if any(state["schedule"][key] != planned[key] for key in set(planned) - {"_last_lr"}):
         return f"its schedule is not that of {done} steps"
     for group, own in zip(state["optimizer"]["param_groups"], optimizer.param_groups, strict=True):
-        if any(group[key] != own[key] for key in set(own) - {"params", "lr", "betas"}):
+        # fused or not is a matter of the device
+        if any(group[key] != own[key] for key in set(own) - {"params", "lr", "betas", "fused"}):
             return "its optimizer is another"
         if not 0 <= group["lr"] <= own["max_lr"] or not all(0 <= it < 1 for it in group["betas"]):
             return "its optimizer has rates that it cannot have"
@@ -210,6 +211,8 @@ def _load_checkpoint(
     damage = damage or _damage(state, network, optimizer, schedule, config, steps)
     if damage:
         raise InputError(f"{path} is damaged ({damage}); remove it to start again.")
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = optimizer.defaults["fused"]
     return state
 
 
@@ -293,7 +296,8 @@ def train(
     checkpoint : path, optional
         Written after every epoch. If it exists, training continues after the epoch it was written
         at and ends where an uninterrupted run would have: order and noise of a batch depend on the
-        seed, the epoch and its place in it alone.
+        seed, the epoch and its place in it alone. On another device it continues as well, with
+        noise and sums of that device.
     description : str
         For the progress bar.
     corrupt : callable, optional

@@ -6,7 +6,6 @@ ranked by distance. A particle with fewer neighbors within the reach than it sho
 to a further search, so that the result is exact.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,27 +13,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ..compiling import cached
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-
-
-def cached(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """Compile a function when it is first called, and cache the result where that is possible."""
-    try:
-        made = njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder for the cache can be written
-        return njit(**options)(function)
-    save = made._cache.save_overload
-
-    def save_if_possible(*arguments: Any) -> None:
-        with contextlib.suppress(OSError):  # a full disk costs the next process a compilation
-            save(*arguments)
-
-    made._cache.save_overload = save_if_possible
-    return made
 
 
 def _compiled(function: Callable[..., Any]) -> Any:

@@ -1,20 +1,22 @@
 """Memory and open files of labeling that goes on for long: over frames, they must not grow.
 
 Each kind runs in this process; after a hundred frames, what the process holds is compared with what
-it holds at the end. ``--frames 300`` takes a minute.
+it holds at the end. ``--frames 300`` takes a minute. ``--large`` labels one large system twice.
 """
 
 import argparse
 import os
+import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gsd.hoomd
 import numpy as np
 import torch
 
+from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.files import make_frame
 from hoomd_gala.labeling import label_trajectory
@@ -107,6 +109,23 @@ def growth(kind: str, particles: int, frames: int, model: str) -> tuple[float, i
     return after - before, files_after - files, seconds
 
 
+def twice(particles: int, model: str) -> Iterator[tuple[str, float, int, float]]:
+    """Memory, open files and most memory so far, before and after each of two analyses."""
+    rng = np.random.default_rng(1)
+    system = displace(crystal(unit_cell("cI2-W"), particles), 0.05, rng)
+    analyzer = Analyzer(model, "cpu")
+    analyzer.analyze_system(crystal(unit_cell("cI2-W"), 1000))
+    yield "before", *held(), peak()
+    for when in ("once", "twice"):
+        analyzer.analyze_system(system)
+        yield when, *held(), peak()
+
+
+def peak() -> float:
+    """Most memory that this process has held, in MB; on Linux."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -114,8 +133,14 @@ def main() -> None:
     parser.add_argument("--particles", type=int, default=1000)
     parser.add_argument("--model", default="structures-fast")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--large", type=int, metavar="N", help="label N particles instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.large:
+        print("| | memory, MB | most so far, MB | open files |\n| --- | --- | --- | --- |")
+        for when, memory, files, most in twice(options.large, options.model):
+            print(f"| {when} | {memory:.0f} | {most:.0f} | {files} |", flush=True)
+        return
     print("| | frames | memory, MB | open files | ms per frame |\n| --- | --- | --- | --- | --- |")
     for kind in options.kinds:
         memory, files, seconds = growth(kind, options.particles, options.frames, options.model)

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -15,6 +17,21 @@ from hoomd_gala.files.atomic import (
     sha256,
     write_table,
 )
+
+WINDOWS = """
+import os, sys
+sys.modules |= dict.fromkeys(["fcntl", "resource", "pwd", "grp", "termios"])
+del os.pread
+import hoomd_gala.benchmark, hoomd_gala.cli, hoomd_gala.labeling
+from hoomd_gala.files import read_frame
+from hoomd_gala.files.atomic import lock
+assert lock(1)
+assert len(read_frame(sys.argv[1]).particles.position)
+"""
+
+
+def test_nothing_is_needed_that_windows_has_not(trajectory_path):
+    subprocess.run([sys.executable, "-c", WINDOWS, trajectory_path], check=True)
 
 
 def test_a_table_of_no_rows_is_an_empty_file(tmp_path):

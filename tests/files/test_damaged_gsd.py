@@ -330,6 +330,40 @@ def test_recovered_frames_keep_what_they_have_of_each_particle(tmp_path, rng):
             )
 
 
+def test_a_file_that_is_cut_and_whose_first_index_is_empty(tmp_path):
+    path, cut = tmp_path / "run.gsd", tmp_path / "cut.gsd"
+    about = {"application": "engine", "schema": "hoomd", "schema_version": [1, 4]}
+    with gsd.fl.open(path, "w", **about) as file:
+        for step in range(300):
+            file.write_chunk("configuration/step", np.array([step], np.uint64))
+            if not step:
+                file.write_chunk("configuration/box", np.array([9, 9, 9, 0, 0, 0], np.float32))
+                file.write_chunk("particles/N", np.array([60], np.uint32))
+            file.write_chunk("particles/position", np.full((60, 3), step / 100, np.float32))
+            file.end_frame()
+            if step % 100 == 99:
+                file.flush()
+    whole = path.read_bytes()
+    assert not any(whole[HEADER : HEADER + ENTRY.itemsize])
+    cut.write_bytes(whole[: int(0.7 * len(whole))])
+    frames = recover(cut, cut)
+    assert 100 <= frames < 300
+    found = read_all(cut)
+    assert [frame.configuration.step for frame in found] == list(range(frames))
+    assert all(
+        (frame.particles.position == np.float32(k / 100)).all() for k, frame in enumerate(found)
+    )
+
+
+def test_what_a_stopped_run_left_at_the_end_goes(path, tmp_path, recwarn):
+    good = path.read_bytes()
+    with open(path, "ab") as file:
+        file.write(b"half a frame")
+    with pytest.warns(UserWarning, match="12 bytes from byte"):
+        assert trim(path, 10 * N_FRAMES) == N_FRAMES
+    assert path.read_bytes() == good
+
+
 def test_frames_come_through_the_reader_alone():
     for folder in ("hoomd_gala", "workflows"):
         for path in (ROOT / folder).rglob("*.py"):

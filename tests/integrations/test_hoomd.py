@@ -275,9 +275,19 @@ def test_a_writer_of_some_particles_cannot_log_quantities_of_all(
     if later:
         simulation.run(0)
     simulation.operations.writers.append(writer)
-    with pytest.raises((InputError, RuntimeError), match="writes some particles to"):
-        simulation.run(10)
-    assert not path.exists() or not steps_of(path)
+    if later:
+        # a running simulation is not ended
+        with pytest.warns(RuntimeWarning, match="writes some particles to .* No quantities of"):
+            simulation.run(20)
+        writer.flush()
+        with open_trajectory(path) as trajectory:
+            assert [sorted(frame.log) for frame in trajectory] == 2 * [
+                ["hoomd_gala/Classifier/fractions", "hoomd_gala/Classifier/names"]
+            ]
+    else:
+        with pytest.raises((InputError, RuntimeError), match="writes some particles to"):
+            simulation.run(10)
+        assert not path.exists() or not steps_of(path)
     # put right, the simulation goes on
     simulation.operations.writers.remove(writer)
     simulation.run(10)

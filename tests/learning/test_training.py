@@ -45,6 +45,20 @@ def network():
     return FrameClassifier(CoreConfig(width=16, hidden=16, blocks=1, tied=True), 2)
 
 
+def stopping(epochs, total):
+    """A loss that dies after so many epochs, in the middle of the next one, which is lost."""
+    calls = 0
+
+    def loss(net, batch):
+        nonlocal calls
+        calls += net.training
+        if calls > epochs * -(-total // CONFIG.batch_size) + 2:
+            raise InterruptionError
+        return task.loss(net, batch)
+
+    return loss
+
+
 def test_split_keeps_every_row_once(data):
     training, validation = data
     total = len(training["labels"]) + len(validation["labels"])
@@ -71,16 +85,7 @@ def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, st
     whole = network().to(device)
     curve = train(whole, task.loss, *data, CONFIG).curve
     checkpoint = tmp_path / "checkpoint.pt"
-    calls = 0
-
-    def interrupted(net, batch):
-        nonlocal calls
-        calls += net.training
-        # die in the middle of an epoch: what it did since the checkpoint is lost
-        if calls > stop_after * -(-len(data[0]["labels"]) // CONFIG.batch_size) + 2:
-            raise InterruptionError
-        return task.loss(net, batch)
-
+    interrupted = stopping(stop_after, len(data[0]["labels"]))
     with pytest.raises(InterruptionError):
         train(network().to(device), interrupted, *data, CONFIG, checkpoint)
     resumed = network().to(device)
@@ -88,6 +93,21 @@ def test_resumed_training_is_bit_identical_to_an_unbroken_one(data, tmp_path, st
     assert resumed_curve == curve
     for key, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[key])
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu(data, tmp_path):
+    whole = network()
+    curve = train(whole, task.loss, *data, CONFIG).curve
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(InterruptionError):
+        train(network(), stopping(3, len(data[0]["labels"])), *data, CONFIG, path)
+    state = torch.load(path, weights_only=True)
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = True  # as on a GPU
+    torch.save(state, path)
+    resumed = network()
+    assert train(resumed, task.loss, *data, CONFIG, path).curve == curve
+    assert torch.load(path, weights_only=True)["optimizer"]["param_groups"][0]["fused"] is False
 
 
 @needs_cuda

@@ -446,6 +446,15 @@ def test_interrupted_simulation_continues_from_its_restart_file(name, model_path
         frames = list(trajectory)
     assert [frame.configuration.step for frame in frames] == list(range(50, 1001, 50))
     assert all(frame_labels(frame) is not None for frame in frames)
+    # an unbroken one is the same, bit by bit
+    unbroken = tmp_path / "unbroken"
+    unbroken.mkdir()
+    with tqdm(total=PROTOCOL.total_steps) as bar:
+        engine.run(PROTOCOL, potential, unbroken, model_path, 1, bar)
+    with open_trajectory(restarts.trajectory_path(unbroken)) as trajectory:
+        for frame, other in zip(frames, trajectory, strict=True):
+            np.testing.assert_array_equal(frame.particles.position, other.particles.position)
+            np.testing.assert_array_equal(frame_labels(frame)[0], frame_labels(other)[0])
     key = "md/compute/ThermodynamicQuantities/kinetic_energy"
     kinetic = [frame.log[key][0] / 125 for frame in frames]
     # the thermostat holds the gas at its temperature, before and after the interruption

@@ -26,13 +26,12 @@ from ...colors import label_colors
 from ...errors import InputError
 from ...files.appending import Appender
 from ...files.labels import add_labels, check_quantities, encode_strings
-from ...files.trajectories import held_quantities
 from ...neighbors.device_arrays import has_bodies, in_tag_order
 from ...results import UNKNOWN, Fractions, Result, class_indices, no_clusters
 from ...schema import CHUNKS, QUANTITIES
 from ...selection import over_bodies
 from ...systems import System, make_system
-from ..errors import NO_CLUSTERS, NO_LABELS, ErrorPolicy, no_frames
+from ..errors import NO_CLUSTERS, NO_LABELS, NO_QUANTITIES, ErrorPolicy, no_frames
 from .analysis import (
     RESULTS,
     Analysis,
@@ -245,15 +244,16 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         self._forget_if_changed()
         analysis = self._analysis()
         try:
-            self._write(timestep, analysis, self.filename)
+            self._write(timestep, analysis)
         except Exception as error:  # whatever it is, the simulation needs no labeled frames
             self._policy.take(error, no_frames(self.filename))
 
-    def _write(self, timestep: int, analysis: Analysis, filename: str | os.PathLike[str]) -> None:
+    def _write(self, timestep: int, analysis: Analysis) -> None:
         ours = self._communicator
 
         def names() -> Collection[str]:
-            return {*self.quantities, *held_quantities(filename)}
+            assert self._appender is not None
+            return {*self.quantities, *self._appender.quantities}
 
         # embeddings are many times larger than all else, and stay where they are if not written
         wanted = [name for name in CHUNKS if name in on_root(ours, names)]
@@ -406,7 +406,11 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
         """Gather an array of the result for all particles on rank 0."""
         if self._simulation is not None:
-            self._check_writers(self._simulation)  # some may have been added since
+            try:
+                self._check_writers(self._simulation)  # some may have been added since
+            except InputError as error:
+                self._policy.take(error, NO_QUANTITIES)
+                return None
             self._forget_if_changed()
         return self._analysis().of_all(name, missing)
 

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from hoomd_gala import Classifier
 from hoomd_gala.crystals.potentials import R_MIN, PairPotential, Springs
 from hoomd_gala.files.atomic import replacing
-from hoomd_gala.files.trajectories import make_frame
+from hoomd_gala.files.trajectories import make_frame, read_frame
 from hoomd_gala.systems import Array, System
 from study.simulation import restarts
 from study.simulation.protocol import NEIGHBOR_BUFFER, SOLID_DT, SOLID_GAMMA, Protocol
@@ -112,6 +112,11 @@ def run(
         writer.flush()
         with replacing(restarts.restart_path(folder)) as part:
             hoomd.write.GSD.write(simulation.state, filename=str(part), mode="wb")
+        # in single precision, as a run that is interrupted from here on will begin
+        held = hoomd.Snapshot.from_gsd_frame(
+            read_frame(restarts.restart_path(folder)), simulation.device.communicator
+        )
+        simulation.state.set_snapshot(held)
     writer.flush()
     device = type(simulation.device).__name__
     return {"engine": "HOOMD-blue", "version": hoomd.version.version, "device": device}

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from hoomd_gala.crystals.potentials import PairPotential, Springs
 from hoomd_gala.files.atomic import replacing
-from hoomd_gala.files.trajectories import append_frame
+from hoomd_gala.files.trajectories import append_frame, read_frame
 from hoomd_gala.integrations.openmm import ClassifierReporter, make_openmm_frame
 from hoomd_gala.systems import Array, System
 from study.simulation import restarts
@@ -83,18 +83,13 @@ def run(
     )
     platform, properties = pick_platform(threads if protocol.n_particles > _FEW else 1)
     frame = restarts.resume(folder, protocol.n_particles)
-    step = 0 if frame is None else int(frame.configuration.step)
-    # a thermostat that continues must not repeat its random numbers
-    integrator.setRandomNumberSeed(protocol.seed + step)
+    integrator.setRandomNumberSeed(protocol.seed)
     simulation = app.Simulation(_topology(protocol), system, integrator, platform, properties)
     if frame is None:
         simulation.context.setPositions(protocol.initial_positions() + edge / 2)
         simulation.context.setVelocitiesToTemperature(protocol.gas_kT / GAS_CONSTANT, protocol.seed)
     else:
-        # GSD's box is centered on the origin, OpenMM's starts there
-        simulation.context.setPositions(np.asarray(frame.particles.position, float) + edge / 2)
-        simulation.context.setVelocities(np.asarray(frame.particles.velocity, float))
-        simulation.currentStep = step
+        _continue_from(frame, simulation, protocol)
     trajectory = restarts.trajectory_path(folder)
     simulation.reporters.append(
         _FrameReporter(trajectory, protocol.period)
@@ -102,7 +97,7 @@ def run(
         else ClassifierReporter(trajectory, protocol.period, model)
     )
 
-    bar.update(step)
+    bar.update(simulation.currentStep)
     restart_period = protocol.period * restarts.FRAMES_PER_RESTART
     while simulation.currentStep < protocol.total_steps:
         integrator.setTemperature(protocol.kT(simulation.currentStep) / GAS_CONSTANT)
@@ -110,9 +105,24 @@ def run(
         bar.update(simulation.currentStep - bar.n)
         if simulation.currentStep % restart_period == 0:
             _write_restart(simulation, restarts.restart_path(folder))
+            # in single precision, as a run that is interrupted from here on will begin
+            _continue_from(read_frame(restarts.restart_path(folder)), simulation, protocol)
     _write_restart(simulation, restarts.restart_path(folder))
     version, device = openmm.Platform.getOpenMMVersion(), platform.getName()
     return {"engine": "OpenMM", "version": version, "device": device}
+
+
+def _continue_from(frame: gsd.hoomd.Frame, simulation: app.Simulation, protocol: Protocol) -> None:
+    """Put a simulation into the state of a frame."""
+    step = int(frame.configuration.step)
+    # a thermostat that continues must not repeat its random numbers
+    simulation.integrator.setRandomNumberSeed(protocol.seed + step)
+    simulation.context.reinitialize()
+    # GSD's box is centered on the origin, OpenMM's starts there
+    positions = np.asarray(frame.particles.position, float) + protocol.box_length / 2
+    simulation.context.setPositions(positions)
+    simulation.context.setVelocities(np.asarray(frame.particles.velocity, float))
+    simulation.currentStep = step
 
 
 def _write_restart(simulation: app.Simulation, path: Path) -> None:

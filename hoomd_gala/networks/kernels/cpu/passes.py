@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....neighbors.grid import cached
+from ....compiling import cached
 from . import amx as tiles
 from . import fma as products
 from . import simd as lanes

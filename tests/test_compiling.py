@@ -5,7 +5,7 @@ import os
 import pytest
 from commands import free
 
-from hoomd_gala.neighbors.grid import cached
+from hoomd_gala.compiling import cached
 
 
 def next_number(x):
