@@ -208,7 +208,7 @@ def test_files_and_systems_come_without_torch():
         (["train", "--help"], 0),
         (["label"], 2),
         (["train", "--task", "none", "--output", "x"], 2),
-        (["plot", "embedding", "--output", "x.pdf"], 2),
+        (["plot", "embedding", "--output", "x.gif"], 2),
     ],
 )
 def test_help_and_wrong_arguments_load_nothing_heavy(arguments, status):

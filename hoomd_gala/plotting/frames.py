@@ -168,7 +168,7 @@ def _mark(name: str, share: float) -> Any:
     from matplotlib.lines import Line2D
 
     label = f"{titled(name)}, {share:.1%}"
-    style = {"marker": "o", "ls": "", "ms": 11, "mec": "0.35", "mew": 0.5}
+    style: dict[str, Any] = {"marker": "o", "ls": "", "ms": 11, "mec": "0.35", "mew": 0.5}
     return Line2D([], [], color=structure_color(name), label=label, **style)
 
 
@@ -180,9 +180,9 @@ def _more(names: Sequence[str]) -> list[Any]:
 
 def _without_margins(image: NDArray[Any], margin: int = 10) -> NDArray[Any]:
     """Cut white edges off, but for a narrow one."""
-    drawn = (image < 250).any(axis=-1)
+    drawn = image.min(axis=-1) < 250
     if not drawn.any():
         return image
-    rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(drawn.max(axis=axis)) for axis in (1, 0))
     top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
     return image[top : rows[-1] + margin + 1, left : columns[-1] + margin + 1]

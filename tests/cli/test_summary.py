@@ -35,7 +35,7 @@ def test_summary_in_a_terminal_has_names_bars_and_colors():
     assert max(map(len, plain.splitlines())) <= 80
     assert "solid: 50.1%, which is all that is neither disordered (gas, liquid, glass" in plain
     # a command can be copied
-    assert "  hoomd-gala plot fractions 'my runs/out.gsd' " in plain
+    assert "\n  hoomd-gala plot fractions 'my runs/out.gsd'\n" in plain
 
 
 def test_summary_without_color():
