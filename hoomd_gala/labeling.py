@@ -177,7 +177,9 @@ def _gone_on_with(copy: Copy, chosen: Sequence["_Frame"]) -> list[Line]:
     why = copy.anew
     if why is None and len(copy.earlier) > len(chosen):
         why = "there were more frames"
-    for frame, line in zip(chosen, () if why else copy.earlier, strict=False):
+    earlier = [] if why else copy.earlier
+    shown = {"desc": "check", "unit": "frame", "leave": False, "disable": not earlier}
+    for frame, line in tqdm([*zip(chosen, earlier, strict=False)], **shown):
         if checksum(_read(frame)[1]) != line.checksum:
             why = f"frame {frame.number} of {frame.source.path} is another now"
             break

@@ -5,6 +5,7 @@ errors in the arguments do not load torch.
 """
 
 import argparse
+import contextlib
 import os
 import shlex
 import sys
@@ -73,6 +74,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that completes a command line, as argcomplete's code for shells asks."""
+    if "_ARGCOMPLETE" in os.environ:
+        with contextlib.suppress(ImportError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser)  # and nothing else in this process
+
+
 def _say(warning: Warning | str, *_: Any) -> None:
     """Print a warning without the line of code that it comes from."""
     print(f"hoomd-gala: {warning}", file=sys.stderr)
@@ -96,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        options = make_parser().parse_args(arguments)
+        parser = make_parser()
+        _complete(parser)
+        options = parser.parse_args(arguments)
         options.line = shlex.join(["hoomd-gala", *arguments])
         with warnings.catch_warnings():
             warnings.showwarning = _say  # type: ignore[assignment]

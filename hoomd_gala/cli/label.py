@@ -32,6 +32,7 @@ examples:
 words:
   disordered  {WORDS[DISORDERED]}
   unknown     {WORDS[UNKNOWN_NAME]}
+  solid       {WORDS["solid"]}
 """
 
 
@@ -182,7 +183,8 @@ def summary(
         "",
         *paragraph(
             f"solid: {Fractions(fractions).of():.1%}, which is all that is neither disordered "
-            f"({WORDS[DISORDERED]}) nor unknown ({WORDS[UNKNOWN_NAME]})."
+            f"({WORDS[DISORDERED]}) nor unknown ({WORDS[UNKNOWN_NAME]}). Of a frozen droplet it is "
+            "less than 100 %, as its surface often is one of these."
         ),
         "",
         f"written: {output}",

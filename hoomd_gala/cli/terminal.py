@@ -19,10 +19,11 @@ _LONGEST, _SHORTEST = 40, 8
 #: In the colors that text has: theirs would be invisible on white or black.
 _COLORLESS = (DISORDERED, UNKNOWN_NAME)
 
-#: What these two words mean.
+#: What these words mean.
 WORDS = {
     DISORDERED: "gas, liquid, glass, or a surface without order",
     UNKNOWN_NAME: "ordered, but like nothing that the model names, or uncertain",
+    "solid": "neither of the two; a droplet is not 100 % solid, for its surface",
 }
 
 

@@ -1,6 +1,7 @@
 """Help that one can learn from, exit codes, and what a command loads before it works."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -164,3 +165,22 @@ def test_package_runs_as_a_module(module):
     command = [sys.executable, "-m", module, "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"hoomd-gala {hoomd_gala.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [("hoomd-gala do", {"doctor"}), ("hoomd-gala plot fr", {"fractions", "frame"})],
+)
+def test_tab_key_completes_commands(line, completed, tmp_path):
+    pytest.importorskip("argcomplete", reason="argcomplete is not installed")
+    answer = tmp_path / "answer"
+    environment = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "_ARGCOMPLETE_IFS": " ",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    command = [sys.executable, "-m", "hoomd_gala"]
+    subprocess.run(command, env=os.environ | environment, capture_output=True)
+    assert set(answer.read_text().split()) == completed
