@@ -62,41 +62,41 @@ class Package(NamedTuple):
     needed: bool = False
 
 
-_AGAIN = 'pip install "hoomd-gala"'
+_AGAIN = "pip install --force-reinstall hoomd-gala"
 
 #: By group. Those that take the longest to import are first.
 PACKAGES = {
     "needed": [
-        Package("torch", "torch", "runs the networks", _AGAIN, True),
-        Package("numba", "numba", "compiles kernels for the CPU", _AGAIN, True),
-        Package("SciPy", "scipy", "finds clusters", _AGAIN, True),
-        Package("gsd", "gsd", "reads and writes GSD files", _AGAIN, True),
+        Package("torch", "torch", "networks", _AGAIN, True),
+        Package("numba", "numba", "kernels that are compiled for the CPU", _AGAIN, True),
+        Package("SciPy", "scipy", "clusters", _AGAIN, True),
+        Package("gsd", "gsd", "GSD files", _AGAIN, True),
     ],
     "simulation engines": [
         Package(
             "HOOMD-blue",
             "hoomd",
-            "hoomd_gala.Classifier labels while a simulation runs",
+            "labels while a simulation runs: hoomd_gala.Classifier",
             "conda install -c conda-forge hoomd",
         ),
         Package(
             "OpenMM",
             "openmm",
-            "hoomd_gala.openmm.ClassifierReporter does the same",
+            "the same in OpenMM: hoomd_gala.openmm.ClassifierReporter",
             'pip install "hoomd-gala[openmm]"',
         ),
         Package(
             "mpi4py",
             "mpi4py",
-            "simulations on several MPI ranks",
-            'pip install "hoomd-gala[mpi]"; it must find the MPI library of HOOMD-blue',
+            "labels in simulations on several ranks; with the MPI library of HOOMD-blue",
+            'pip install "hoomd-gala[mpi]"',
         ),
     ],
     "files and pictures": [
         Package(
             "OVITO",
             "ovito",
-            "pictures of frames, its modifier, and files of LAMMPS and others",
+            "pictures of frames, a modifier, and files of LAMMPS and others",
             'pip install "hoomd-gala[ovito]"',
         ),
         Package("ASE", "ase", "files of POSCAR, CIF, extended XYZ and others", "pip install ase"),
@@ -197,15 +197,15 @@ def examine(name: str) -> Finding:
     return Finding("broken", facts, reasons[-1] if reasons else f"exit code {done.returncode}")
 
 
-def _said_of(package: Package, found: Finding) -> tuple[str, str]:
-    """State of a package, and what there is to say of it."""
+def _said_of(package: Package, found: Finding) -> tuple[str, str, str]:
+    """State of a package, what there is to say of it, and the command that gets it."""
     if found.state == "missing":
-        return "missing", f"would give: {package.gives}. {package.get}"
+        return "missing", f"for {package.gives}", package.get
     version = found.facts.get("version") or _version(package.module)
     if found.state == "broken" and "version" not in found.facts:
-        return "broken", f"{version}: {found.error}. {package.gives}: {package.get}".lstrip(": ")
+        return "broken", f"{version} {found.error}; for {package.gives}".strip(), package.get
     note = found.facts.get("note", "")
-    return "ok", f"{version}, {note}" if note else version
+    return "ok", f"{version}, {note}" if note else version, ""
 
 
 def _version(module: str) -> str:
@@ -215,7 +215,7 @@ def _version(module: str) -> str:
         return ""
 
 
-def _speed(found: Finding) -> Iterable[tuple[str, str, str]]:
+def _speed(found: Finding) -> Iterable[tuple[str, ...]]:
     """Lines about the GPU, kernels, their cache and threads."""
     facts = found.facts
     if "gpu" in facts:
@@ -234,7 +234,7 @@ def _speed(found: Finding) -> Iterable[tuple[str, str, str]]:
     elif found.state == "broken":
         yield "kernels", "broken", f"{found.error}; without them, plain torch is used, slower"
     elif "kernels" in facts:
-        said = "are compiled, and verified, when particles are first labeled, which takes a minute"
+        said = "are compiled, and verified, when particles are first labeled, once on a machine"
         yield "kernels", "ok", said + _chosen(facts)
     if facts.get("writable"):
         yield "cache", "ok", f"of compiled kernels: {facts['cache']}"
@@ -259,20 +259,24 @@ def _chosen(facts: Facts) -> str:
     return "" if name == "auto" else f" (HOOMD_GALA_KERNELS is {name})"
 
 
-def _vulkan(found: Finding) -> tuple[str, str]:
+def _vulkan(found: Finding) -> tuple[str, str, str]:
     if found.state == "ok":
-        return "ok", found.facts["note"]
+        return "ok", found.facts["note"], ""
     return (
         "missing",
-        f"{found.error}: without a driver OVITO renders no pictures. It needs no GPU: "
+        f"{found.error}: without a driver, which needs no GPU, OVITO renders no pictures",
         "apt install libvulkan1 mesa-vulkan-drivers",
     )
 
 
-def _print(title: str, state: str, text: str) -> None:
-    """Print a line, folded to the terminal, with the state in color where there is one."""
+def _print(title: str, state: str, text: str, command: str = "") -> None:
+    """Print a line, folded to the terminal, with the state in color where there is one.
+
+    The command that gets what is missing is on a line of its own, from where it can be copied.
+    """
     shown = f"{state:8}"
-    lines = textwrap.wrap(text, max(columns() - 26, 30), break_on_hyphens=False) or [""]
-    print(f"  {title:15} {colored(shown, _COLORS[state]) if has_colors() else shown} {lines[0]}")
-    for line in lines[1:]:
-        print(f"{'':27}{line}")
+    first, *others = textwrap.wrap(text, max(columns() - 27, 30), break_on_hyphens=False) or [""]
+    print(f"  {title:15} {colored(shown, _COLORS[state]) if has_colors() else shown} {first}")
+    for line in (*others, command):
+        if line:
+            print(f"{'':27}{line}")
