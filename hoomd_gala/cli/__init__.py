@@ -108,6 +108,9 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         parser = make_parser()
         _complete(parser)
+        if not arguments:
+            parser.print_help()
+            return 2
         options = parser.parse_args(arguments)
         options.line = shlex.join(["hoomd-gala", *arguments])
         with warnings.catch_warnings():

@@ -54,13 +54,13 @@ def run(options: argparse.Namespace) -> None:
     if options.model is not None:
         find_model(options.model)
 
-    from ..files.models import ModelInfo, load_model
+    from ..files.models import ModelInfo, read_info
 
     def named(info: ModelInfo) -> list[str]:
         return [name for name in info.class_names if name not in info.withheld]
 
     if options.model is not None:
-        info = load_model(options.model).info
+        info = read_info(options.model)
         if options.output is not None:
             from ..plotting.structures import draw_structures
 
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"{options.model} names no structures: it gives embeddings from {info.task}")
         return
     for name, path in shipped_models().items():
-        info = load_model(path).info
+        info = read_info(path)
         classes = named(info)
         if not classes:
             print(f"{name}: embeddings from {info.task}")

@@ -45,6 +45,11 @@ def test_commands_are_grouped(capsys):
     assert [line for line in text.splitlines() if line in groups] == groups
 
 
+def test_without_a_command_there_is_help(capsys):
+    assert main([]) == 2
+    assert capsys.readouterr().out == help_of(capsys=capsys)
+
+
 def test_options_of_label_are_grouped(capsys):
     text = help_of("label", capsys=capsys)
     groups = ["what to read:", "which particles:", "how to label:", "what to write:"]
