@@ -29,6 +29,7 @@ def printed(capsys):
     return text, {words[0]: words[1:] for words in lines if words}
 
 
+@pytest.mark.slow
 def test_all_that_there_is_is_printed(fake, monkeypatch, capsys):
     fake("ase", "raise OSError('libase.so.3: cannot open')")
     fake("ovito", "import os; print('junk'); os.abort()")
@@ -72,6 +73,7 @@ def test_a_needed_package_that_is_broken_is_an_error(fake, monkeypatch, capsys):
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_what_torch_said_before_kernels_failed_is_kept(fake):
     # numba is what kernels are compiled by
     fake("numba", "raise RuntimeError('numba is of another time')")

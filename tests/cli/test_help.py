@@ -75,26 +75,32 @@ def test_examples_can_be_parsed():
     assert count > 20
 
 
-def loaded(*arguments):
-    """Exit code of a command, and all that it has imported."""
-    code = (
-        "import json, sys\n"
-        "from hoomd_gala.cli import main\n"
-        "try: code = main(sys.argv[1:])\n"
-        "except SystemExit as done: code = done.code\n"
-        "print(json.dumps([code, sorted(sys.modules)]))"
-    )
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+#: Runs commands one after the other, and says how each ends and what is loaded by then.
+SCRIPT = """
+import contextlib, io, json, sys
+from hoomd_gala.cli import main
+for line in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(said):
+        try:
+            code = main(line)
+        except SystemExit as done:
+            code = done.code
+    print(json.dumps([code, said.getvalue(), sorted(sys.modules)]))
+"""
+
+
+def ends_of(*lines):
+    """Exit code of commands in one process, what they print, and modules that are loaded then."""
+    command = [sys.executable, "-c", SCRIPT, json.dumps(lines)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    code, modules = json.loads(done.stdout.splitlines()[-1])
-    return code, set(modules), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])
 def test_help_and_version_load_little(argument):
-    code, modules, _ = loaded(argument)
+    [[code, _, modules]] = ends_of([argument])
     assert code == 0
-    assert not {"torch", "numba", "scipy", "matplotlib", "gsd", "tqdm", "hoomd"} & modules
+    assert not {"torch", "numba", "scipy", "matplotlib", "gsd", "tqdm", "hoomd"} & set(modules)
     # numpy is most of it
     assert len(modules) < 350
 
@@ -129,13 +135,13 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("line", WRONG)
-def test_trivial_errors_do_not_wait_for_torch(line, no_frames, monkeypatch):
+def test_trivial_errors_do_not_wait_for_torch(no_frames, monkeypatch):
     monkeypatch.chdir(no_frames.parent)
-    code, modules, said = loaded(*line.format(empty=no_frames).split())
-    assert code == 2
-    assert WRONG[line] in said.splitlines()[-1]
-    assert not {"torch", "numba"} & modules
+    lines = [line.format(empty=no_frames).split() for line in WRONG]
+    for line, (code, said, modules) in zip(WRONG, ends_of(*lines), strict=True):
+        assert code == 2, line
+        assert WRONG[line] in said.splitlines()[-1], line
+        assert not {"torch", "numba"} & set(modules), line
 
 
 def raises(error):

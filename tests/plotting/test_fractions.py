@@ -119,7 +119,8 @@ def test_labels_or_fractions_are_enough(left_out, freezing, tmp_path):
 
 
 def test_runs_one_after_the_other_are_drawn_by_frame(tmp_path, figures):
-    course = read_course(write(tmp_path / "two.gsd", [frame_of([1] * 10, s) for s in (0, 5, 0)]))
+    frames = [frame_of([1] * 10, step) for step in (5, 9, 7)]
+    course = read_course(write(tmp_path / "two.gsd", frames))
     draw_course(tmp_path / "two.png", "two", course)
     [axes] = figures[0].axes
     assert (axes.get_xlabel(), axes.get_xlim()) == ("frame", (0, 2))

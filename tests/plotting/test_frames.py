@@ -69,7 +69,9 @@ def frame(path, output, *more):
     return main(["plot", "frame", str(path), "--output", str(output), *more])
 
 
-def test_frames_are_rendered_with_a_legend(labeled, tmp_path, figures):
+@pytest.mark.slow
+def test_frames_are_rendered_with_a_legend(labeled, tmp_path, figures, monkeypatch):
+    monkeypatch.setattr("hoomd_gala.integrations.ovito_render._SIZE", (250, 250))
     for options, names, listed in (
         (["--frame", "0"], {"hP2-Mg"}, ["hcp (hP2-Mg), 100.0%"]),
         (["--cut"], {"cF4-Cu"}, ["disordered, 87.5%", "fcc (cF4-Cu), 6.2%"]),
