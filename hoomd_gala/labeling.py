@@ -160,6 +160,10 @@ def label_trajectory(
         }
         copy = opened.enter_context(making(target, settings, restart))
         analyzer = Analyzer(model, device)
+        if not analyzer.class_names:
+            # better known now than after hours
+            said = f"the model {model} names no structures: particles get embeddings alone"
+            tqdm.write(said, file=sys.stderr)
         structure = None if isinstance(clusters, bool) else clusters
         if clusters is not False:
             if not analyzer.class_names:

@@ -77,6 +77,9 @@ def test_models_without_classes_are_not_said_to_know_nothing(
     out = tmp_path / "out.gsd"
     command = ["label", trajectory_path, out, "--model", embedding_model_path]
     assert main(list(map(str, command))) == 0
-    said = " ".join(capsys.readouterr().out.split())
+    shown = capsys.readouterr()
+    # before anything is computed
+    assert shown.err.startswith(f"the model {embedding_model_path} names no structures: ")
+    said = " ".join(shown.out.split())
     assert f"written: {out} The model {embedding_model_path} names no structures:" in said
     assert "100" not in said.replace(str(tmp_path), "")
