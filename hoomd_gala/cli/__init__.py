@@ -16,7 +16,7 @@ from typing import Any
 from .. import __version__
 from ..errors import InputError
 from . import bench, doctor, finetune, label, models, plot, train, view
-from .arguments import HelpFormatter
+from .arguments import HelpFormatter, add_choice, listing
 
 #: The commands by what they are for, in the order of the help text.
 _COMMANDS = {
@@ -49,27 +49,15 @@ _ISSUES = "https://github.com/hoomd-gala/hoomd-gala/issues"
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of ``hoomd-gala`` with all of its commands."""
-    parser = argparse.ArgumentParser(
-        prog="hoomd-gala",
-        usage="hoomd-gala COMMAND ...",
-        formatter_class=HelpFormatter,
-    )
+    parser = argparse.ArgumentParser(prog="hoomd-gala", formatter_class=HelpFormatter)
     parser.add_argument("--version", action="version", version=f"hoomd-gala {__version__}")
-    # argparse has one list of commands; theirs by group are in the description
-    commands = parser.add_subparsers(
-        dest="command",
-        required=True,
-        metavar="COMMAND",
-        prog="hoomd-gala",
-        help=argparse.SUPPRESS,
-    )
+    commands = add_choice(parser, "command")
     shown = [_DESCRIPTION]
     for group, modules in _COMMANDS.items():
-        shown.append(f"{group}:")
         for module in modules:
             module.add(commands)
-            name = module.__name__.rpartition(".")[2]
-            shown[-1] += f"\n  {name:10}{module.SUMMARY}"
+        summaries = {one.__name__.rpartition(".")[2]: one.SUMMARY for one in modules}
+        shown.append(listing(group, summaries))
     parser.description, parser.epilog = "\n\n".join(shown), _EPILOG
     return parser
 

@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,20 @@ class HelpFormatter(argparse.HelpFormatter):
             else textwrap.fill(block, width, break_on_hyphens=False)
             for block in text.strip().split("\n\n")
         )
+
+
+def add_choice(parser: argparse.ArgumentParser, name: str) -> Commands:
+    """Add the place for a command or figure; the description lists them, argparse does not."""
+    parser.usage = f"{parser.prog} {name.upper()} ..."
+    return parser.add_subparsers(
+        dest=name, required=True, metavar=name.upper(), prog=parser.prog, help=argparse.SUPPRESS
+    )
+
+
+def listing(title: str, summaries: Mapping[str, str]) -> str:
+    """List commands by name under a title, as a paragraph of a description."""
+    lines = (f"  {name:10} {summary}" for name, summary in summaries.items())
+    return "\n".join([f"{title}:", *lines])
 
 
 def add_command(

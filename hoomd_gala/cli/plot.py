@@ -8,10 +8,12 @@ from ..errors import InputError
 from .arguments import (
     DEFAULT,
     Commands,
+    add_choice,
     add_command,
     add_samples,
     check_samples,
     chosen_cells,
+    listing,
     positive,
 )
 
@@ -27,6 +29,13 @@ examples:
   hoomd-gala plot embedding --help
 """
 
+_FIGURES = {
+    "fractions": "structures against time, from any labeled GSD file",
+    "frame": "a frame in the colors of its structures, by OVITO",
+    "embedding": "map of particles' embeddings",
+    "curve": "learning curves",
+}
+
 #: What the colors of a map may show, and the title of its color bar.
 _TITLES = {"structure": "", "noise": "noise / shortest distance", "time": "timestep"}
 
@@ -36,8 +45,9 @@ _PICTURE = "picture (.png, .pdf, .svg) to write; must not exist"
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    plot = add_command(commands, "plot", SUMMARY, "Draws figures as PNG, PDF or SVG files.", _MORE)
-    figures = plot.add_subparsers(dest="figure", required=True, metavar="FIGURE")
+    text = f"Draws figures as PNG, PDF or SVG files.\n\n{listing('figures', _FIGURES)}"
+    plot = add_command(commands, "plot", SUMMARY, text, _MORE)
+    figures = add_choice(plot, "figure")
     _add_fractions(figures)
     _add_frame(figures)
     _add_embedding(figures)
@@ -48,7 +58,7 @@ def _add_fractions(figures: Commands) -> None:
     fractions = add_command(
         figures,
         "fractions",
-        "structures against time",
+        _FIGURES["fractions"],
         "Draws the fractions of structures in a labeled GSD file against time, whichever program "
         "wrote it: hoomd-gala label, Classifier, HOOMD-blue's GSD writer with a logged classifier, "
         "or OpenMM's reporter. If the file has the size of the largest cluster (label --clusters), "
@@ -73,7 +83,7 @@ def _add_frame(figures: Commands) -> None:
     frame = add_command(
         figures,
         "frame",
-        "a frame in the colors of its structures",
+        _FIGURES["frame"],
         "Renders a frame of a labeled GSD file by OVITO, with a legend of the structures and their "
         "fractions. What is in one place, as a droplet, is shifted to the center of its periodic "
         'box. It needs OVITO: pip install "hoomd-gala[ovito]".',
@@ -108,7 +118,7 @@ def _add_embedding(figures: Commands) -> None:
     embedding = add_command(
         figures,
         "embedding",
-        "map of particles' embeddings",
+        _FIGURES["embedding"],
         "Draws embeddings in two dimensions, by UMAP where umap-learn is installed (pip install "
         '"hoomd-gala[umap]") and by their principal components otherwise, and writes the '
         "coordinates to a CSV file beside the picture.",
@@ -149,7 +159,7 @@ def _add_curve(figures: Commands) -> None:
     curve = add_command(
         figures,
         "curve",
-        "learning curves",
+        _FIGURES["curve"],
         "Draws one or several learning curves, as train and finetune write them, into one picture.",
         "examples:\n  hoomd-gala plot curve few.csv direct.csv --output curves.png",
     )
