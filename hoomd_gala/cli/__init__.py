@@ -81,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     ``--help``, ``--version`` and wrong arguments raise SystemExit, as argparse does.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        # names may have letters that a terminal has not
+        sys.stdout.reconfigure(errors="replace")
     try:
         try:
             return _run(sys.argv[1:] if arguments is None else arguments)
@@ -109,7 +112,7 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"hoomd-gala: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        kept = str(interrupt) or "nothing more was written; the same command does it."
+        kept = str(interrupt) or "nothing more was written; run the same command again."
         print(f"\nhoomd-gala: interrupted; {kept}", file=sys.stderr)
         return 130
     except BrokenPipeError:

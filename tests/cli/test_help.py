@@ -157,7 +157,7 @@ def raises(error):
         (RuntimeError("wheels came off.\nand more"), 1, "error: RuntimeError: wheels came off. "),
         (OSError(28, "No space left on device", "x.png"), 1, "No space left on device: 'x.png'."),
         (MemoryError(), 1, "error: there is not enough memory."),
-        (KeyboardInterrupt(), 130, "interrupted; nothing more was written; the same command"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing more was written; run the same"),
     ],
 )
 def test_nothing_ends_in_a_traceback(error, code, said, monkeypatch, capsys):
@@ -195,3 +195,11 @@ def test_tab_key_completes_commands(line, completed, tmp_path):
     command = [sys.executable, "-m", "hoomd_gala"]
     subprocess.run(command, env=os.environ | environment, capture_output=True)
     assert set(answer.read_text().split()) == completed
+
+
+def test_letters_that_cannot_be_printed_are_no_error():
+    command = [sys.executable, "-m", "hoomd_gala", "models"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bcc (cI2-W), sc (cP1-Po), ?" in done.stdout
