@@ -198,7 +198,7 @@ def _next(path: Path, keep_types: bool) -> dict[str, str]:
         shlex.quote(str(one))
         for one in (path, path.with_suffix(".ovito"), path.with_suffix(".png"))
     )
-    looked_at = {} if keep_types else {"open it in OVITO": "particle types are the structures"}
+    looked_at = {} if keep_types else {"open it in OVITO": "types are structures"}
     return looked_at | {
         f"hoomd-gala view {name} {session}": "for OVITO, with a legend",
         f"hoomd-gala plot fractions {name}": "structures against time",
