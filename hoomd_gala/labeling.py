@@ -1,4 +1,7 @@
-"""Labels for existing trajectories, and copies of these for viewers."""
+"""Labels for existing trajectories, and copies of these for viewers.
+
+torch is imported when particles are labeled, after everything that needs no model has been checked.
+"""
 
 import os
 import sys
@@ -9,18 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from . import __version__
-from .analyzer import Analyzer
 from .clusters import find_clusters
 from .errors import InputError, NoEnvironmentsError
-from .files.atomic import check_new, sha256
+from .files.atomic import check_free, check_new, sha256
 from .files.labels import (
     check_quantities,
     frame_labels,
@@ -29,9 +30,9 @@ from .files.labels import (
     structures_as_types,
     types_so_far,
 )
-from .files.models import find_model, pick_device
 from .files.outputs import Output, append_all, check_format, open_gsd, open_output
 from .files.resuming import Copy, Line, checksum, making, making_whole
+from .files.shipped import find_model
 from .files.sources import (
     Source,
     Stored,
@@ -45,6 +46,9 @@ from .files.trajectories import open_trajectory
 from .results import UNKNOWN, Clusters, Fractions, Result, class_indices, no_clusters
 from .schema import EMBEDDING, QUANTITIES
 from .selection import fill, frame_centers, over_bodies
+
+if TYPE_CHECKING:
+    from .analyzer import Analyzer
 
 _Path = str | os.PathLike[str]
 
@@ -132,28 +136,39 @@ def label_trajectory(
     """
     target = Path(target)
     check_format(target)
+    check_free(target)
+    check_quantities(quantities, ())
+    file = find_model(model)
     paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
-    settings = {
-        "version": __version__,
-        "model": sha256(find_model(model)),
-        "device": str(pick_device(device)),
-        "quantities": [quantities] if isinstance(quantities, str) else list(quantities),
-        "keep_types": keep_types,
-        "types": None if types is None else list(types),
-        "neighbors": None if neighbors is None else list(neighbors),
-        "clusters": clusters if isinstance(clusters, bool | str) else list(clusters),
-    }
-    with making(target, settings, restart) as copy, ExitStack() as opened:
+    with ExitStack() as opened:
+        sources = [opened.enter_context(open_source(path, topology)) for path in paths]
+        chosen = _chosen_frames(sources, frames)
+        _check_types(chosen, [*(types or ()), *(neighbors or ())])
+
+        from .analyzer import Analyzer
+        from .files.models import pick_device
+
+        settings = {
+            "version": __version__,
+            "model": sha256(file),
+            "device": str(pick_device(device)),
+            "quantities": [quantities] if isinstance(quantities, str) else list(quantities),
+            "keep_types": keep_types,
+            "types": None if types is None else list(types),
+            "neighbors": None if neighbors is None else list(neighbors),
+            "clusters": clusters if isinstance(clusters, bool | str) else list(clusters),
+        }
+        copy = opened.enter_context(making(target, settings, restart))
         analyzer = Analyzer(model, device)
-        check_quantities(quantities, analyzer.class_names)
+        if not analyzer.class_names:
+            # better known now than after hours
+            said = f"the model {model} names no structures: particles get embeddings alone"
+            tqdm.write(said, file=sys.stderr)
         structure = None if isinstance(clusters, bool) else clusters
         if clusters is not False:
             if not analyzer.class_names:
                 raise InputError(f"the model {model} names no structures that could form clusters.")
             class_indices(analyzer.class_names, structure)
-        sources = [opened.enter_context(open_source(path, topology)) for path in paths]
-        chosen = _chosen_frames(sources, frames)
-        _check_types(chosen, [*(types or ()), *(neighbors or ())])
         starts = [line.start for line in _gone_on_with(copy, chosen)]
         with _kept(copy, target):
             label = partial(_label, analyzer, types, neighbors, clusters)
@@ -166,7 +181,9 @@ def _gone_on_with(copy: Copy, chosen: Sequence["_Frame"]) -> list[Line]:
     why = copy.anew
     if why is None and len(copy.earlier) > len(chosen):
         why = "there were more frames"
-    for frame, line in zip(chosen, () if why else copy.earlier, strict=False):
+    earlier = [] if why else copy.earlier
+    shown = {"desc": "check", "unit": "frame", "leave": False, "disable": not earlier}
+    for frame, line in tqdm([*zip(chosen, earlier, strict=False)], **shown):
         if checksum(_read(frame)[1]) != line.checksum:
             why = f"frame {frame.number} of {frame.source.path} is another now"
             break
@@ -330,7 +347,7 @@ def _read(frame: _Frame) -> tuple[_Frame, Stored]:
 
 
 def _label(
-    analyzer: Analyzer,
+    analyzer: "Analyzer",
     types: Sequence[str] | None,
     neighbors: Sequence[str] | None,
     clusters: bool | str | Sequence[str],
@@ -361,7 +378,7 @@ def _label(
                 fill(result.label, particles, stored.n_particles, UNKNOWN),
                 result.class_names,
                 None if isinstance(clusters, bool) else clusters,
-                workers=torch.get_num_threads(),
+                workers=_threads(),
                 neighbors=some.get("neighbors"),
             )
         if particles is not None and centers is not None:
@@ -370,6 +387,12 @@ def _label(
                 found = found._replace(ids=over_bodies(found.ids, particles, centers))
             particles = None
         return _Labeled(frame, stored, result, particles, found)
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
 
 
 @contextmanager
@@ -385,6 +408,8 @@ def _in_order(
     if workers == 1 or not frames:
         yield (label(_read(frame)) for frame in frames)
         return
+    import torch
+
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(workers, "label", initializer=lambda: torch.set_num_threads(1))
     try:

@@ -1,6 +1,7 @@
 """What ``import hoomd_gala`` provides, what it loads, and which module may import which."""
 
 import ast
+import importlib.util
 import json
 import re
 import subprocess
@@ -203,7 +204,18 @@ def test_functions_that_messages_name_are_there():
 
 def test_dir_lists_classes_and_modules_without_loading_torch():
     names = run("print(*dir(hoomd_gala)); assert 'torch' not in sys.modules").split()
-    assert {"Analyzer", "Classifier", "InputError", "Result", *MODULES} <= set(names)
+    assert {"Analyzer", "InputError", "Result", *MODULES} <= set(names)
+    for name, engine in {"Classifier": "hoomd", "openmm": "openmm", "ovito": "ovito"}.items():
+        assert (name in names) == (importlib.util.find_spec(engine) is not None)
+
+
+def test_help_on_the_package_needs_no_engine():
+    shown = run(
+        "import pydoc; sys.modules.update(dict.fromkeys(['hoomd', 'openmm', 'ovito']));"
+        "print(pydoc.plain(pydoc.render_doc(hoomd_gala)))"
+    )
+    assert "analyze(self, positions" in shown
+    assert 'hoomd_gala.Analyzer("structures").analyze(positions, box)' in shown
 
 
 def test_files_and_systems_come_without_torch():
@@ -218,7 +230,7 @@ def test_files_and_systems_come_without_torch():
         (["train", "--help"], 0),
         (["label"], 2),
         (["train", "--task", "none", "--output", "x"], 2),
-        (["plot", "embedding", "--output", "x.pdf"], 2),
+        (["plot", "embedding", "--output", "x.gif"], 2),
     ],
 )
 def test_help_and_wrong_arguments_load_nothing_heavy(arguments, status):

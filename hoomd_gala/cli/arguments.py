@@ -1,6 +1,8 @@
-"""Arguments that several commands share."""
+"""Arguments that several commands share, and how their help is laid out."""
 
 import argparse
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,59 @@ DEFAULT = "(default: %(default)s)"
 
 #: What ``add_subparsers`` returns, which is private to argparse.
 Commands = Any
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Fills paragraphs of descriptions, and leaves those with indented lines as they are."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, max_help_position=27, **options)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            block
+            if "\n  " in block or block.startswith("  ")
+            else textwrap.fill(block, width, break_on_hyphens=False)
+            for block in text.strip().split("\n\n")
+        )
+
+
+def add_choice(parser: argparse.ArgumentParser, name: str) -> Commands:
+    """Add the place for a command or figure; the description lists them, argparse does not."""
+    parser.usage = f"{parser.prog} {name.upper()} ..."
+    return parser.add_subparsers(
+        dest=name, required=True, metavar=name.upper(), prog=parser.prog, help=argparse.SUPPRESS
+    )
+
+
+def listing(title: str, summaries: Mapping[str, str]) -> str:
+    """List commands by name under a title, as a paragraph of a description."""
+    lines = (f"  {name:10} {summary}" for name, summary in summaries.items())
+    return "\n".join([f"{title}:", *lines])
+
+
+def add_command(
+    commands: Commands, name: str, summary: str, description: str, more: str
+) -> argparse.ArgumentParser:
+    """Add a command.
+
+    Parameters
+    ----------
+    commands
+        What ``add_subparsers`` gave.
+    name : str
+        Its name.
+    summary : str
+        What it does, in a line of the list of commands.
+    description : str
+        The same at length, at the beginning of its help.
+    more : str
+        Examples, and whatever else comes at the end.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=description, epilog=more, formatter_class=HelpFormatter
+    )
+    return command
 
 
 def positive(text: str) -> int:
@@ -109,10 +164,24 @@ def chosen_cells(options: argparse.Namespace) -> tuple[list[str], list[float]]:
     return cells, list(dict.fromkeys(options.noise or NOISE_LEVELS))
 
 
-def refuse_both(options: argparse.Namespace) -> None:
-    """Refuse options for unit cells beside trajectories."""
+def check_samples(options: argparse.Namespace) -> None:
+    """Refuse what :func:`add_samples` has added and cannot be used, before torch is loaded.
+
+    Raises
+    ------
+    InputError
+        For unit cells that do not exist, files that are not there, and options for unit cells
+        beside trajectories.
+    """
+    from ..files.sources import parse_range
+
     if options.gsd and (options.cells or options.noise):
         raise InputError("--cells and --noise are for unit cells; leave them or --gsd out.")
+    for path in [parse_range(text).path for text in options.gsd or ()]:
+        if not path.is_file():
+            raise InputError(f"there is no file {path}.")
+    if options.cells:
+        chosen_cells(options)
 
 
 def add_data(command: argparse.ArgumentParser) -> None:

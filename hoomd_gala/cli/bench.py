@@ -5,23 +5,33 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .arguments import DEFAULT, Commands, positive
+from .arguments import DEFAULT, Commands, add_command, positive
+
+SUMMARY = "how fast it labels particles"
+
+_DESCRIPTION = """\
+Measures the search for neighbors and the whole way from positions to labels on a hot bcc crystal:
+medians of several rounds, with ratios to SciPy's k-d tree measured side by side.
+"""
+
+_MORE = """\
+examples:
+  hoomd-gala bench
+  hoomd-gala bench --model structures-fast --threads 2
+  hoomd-gala bench --output scaling.png
+"""
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    bench = commands.add_parser(
-        "bench",
-        help="how fast this machine labels particles",
-        description="Measures the search for neighbors and the whole way from positions to labels "
-        "on a hot bcc crystal: medians of several rounds, with ratios to SciPy's k-d tree measured "
-        "side by side.",
-    )
+    bench = add_command(commands, "bench", SUMMARY, _DESCRIPTION, _MORE)
     bench.set_defaults(run=run)
     bench.add_argument("--model", default="structures", help=f"name or model file {DEFAULT}")
     bench.add_argument("--device", default="cpu", help=f"cpu, cuda or auto {DEFAULT}")
     bench.add_argument("--threads", type=positive, default=1, help=f"cores to use {DEFAULT}")
-    bench.add_argument("--particles", type=positive, default=8192, metavar="N", help=DEFAULT)
+    bench.add_argument(
+        "--particles", type=positive, default=8192, metavar="N", help=f"of the crystal {DEFAULT}"
+    )
     bench.add_argument(
         "--output",
         type=Path,
@@ -71,18 +81,23 @@ def compare(
 
 def run(options: argparse.Namespace) -> None:
     """Measure and print."""
+    from ..files.atomic import check_new, write_table
+    from ..files.shipped import find_model
+    from ..plotting.plots import FORMATS, draw_scaling, new_figure
+
+    find_model(options.model)
+    output = None
+    if options.output is not None:
+        output = check_new(options.output, FORMATS, "picture")
+        check_new(output.with_suffix(".csv"), ".csv", "table")
+        new_figure()  # a missing Matplotlib is better noticed now
+
     import torch
 
     from ..analyzer import Analyzer
     from ..benchmark import lattice_system, matrix_rate, scaling, scipy_neighbors
-    from ..files.atomic import check_new, write_table
     from ..neighbors.environments import N_NEIGHBORS, nearest_neighbors
-    from ..plotting.plots import draw_scaling
 
-    output = None
-    if options.output is not None:
-        output = check_new(options.output, ".png", "picture")
-        check_new(output.with_suffix(".csv"), ".csv", "table")
     torch.set_num_threads(options.threads)
     analyzer = Analyzer(options.model, options.device)
     system = lattice_system(options.particles)

@@ -5,16 +5,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from .arguments import Commands, add_data, add_task, add_training
+from .arguments import Commands, add_command, add_data, add_task, add_training, check_samples
 from .train import train_and_write
 
-_EXAMPLES = """\
+SUMMARY = "continue from a model: another task, or names of your own"
+
+_DESCRIPTION = """\
+Trains a network that starts with the core of another model, and with its pooling layer where both
+classify; the head is new. With --task it learns one of the tasks of hoomd-gala train, and writes
+the same files. With --labels it learns, in seconds, to name structures after particles that you
+have labeled, about 20 of each. Particles unlike all of these are given one of their names as
+well, so label disordered ones too.
+"""
+
+_MORE = """\
 examples:
-  hoomd-gala finetune denoising --task frame-classification --output few.safetensors \\
-      --gsd run.gsd --limit 500 --freeze-core
-  hoomd-gala train --task frame-classification --output direct.safetensors \\
-      --gsd run.gsd --limit 500                          # the same without pretraining
-  hoomd-gala finetune structures --gsd run.gsd --labels labels.csv --output mine.safetensors
+  hoomd-gala finetune structures --gsd run.gsd --labels labels.csv \\
+      --output mine.safetensors
+  hoomd-gala finetune denoising --task frame-classification \\
+      --output few.safetensors --gsd run.gsd --limit 500 --freeze-core
+
+the second one without what the model has learned, to compare:
+  hoomd-gala train --task frame-classification \\
+      --output direct.safetensors --gsd run.gsd --limit 500
 """
 
 #: Options that have a meaning with ``--labels``.
@@ -23,18 +36,7 @@ _WITH_LABELS = {"model", "output", "labels", "gsd", "seed"}
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    finetune: argparse.ArgumentParser = commands.add_parser(
-        "finetune",
-        help="continue from what a model has learned",
-        description="Trains a network that starts with the core of another model, and with its "
-        "pooling layer where both classify; the head is new. With --task it learns one of the "
-        "tasks of hoomd-gala train, and writes the same files. With --labels it learns, in "
-        "seconds, to name structures after particles that you have labeled, about 20 of each. "
-        "Particles unlike all of these are given one of their names as well, so label disordered "
-        "ones too.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    finetune = add_command(commands, "finetune", SUMMARY, _DESCRIPTION, _MORE)
     finetune.add_argument("model", metavar="MODEL", help="a shipped model's name or a model file")
     add_task(finetune, "what to learn: see hoomd-gala train --help", required=False)
     finetune.add_argument(
@@ -82,10 +84,15 @@ def run(options: argparse.Namespace, others: dict[str, object]) -> None:
 
 def _learn_labels(options: argparse.Namespace) -> None:
     from ..files.atomic import check_new
+    from ..files.shipped import find_model
 
     output = check_new(options.output, ".safetensors", "model")
     if not options.gsd:
         raise InputError("--labels are of particles in GSD files; give these with --gsd.")
+    find_model(options.model)
+    check_samples(options)
+    if not options.labels.is_file():
+        raise InputError(f"there is no file {options.labels}.")
 
     from ..files.cards import source_card, write_card
     from ..files.models import Model, load_model, save_model

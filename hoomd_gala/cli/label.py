@@ -1,85 +1,113 @@
 """``hoomd-gala label``: a labeled copy of a trajectory."""
 
 import argparse
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..names import title
-from ..results import UNKNOWN, UNKNOWN_NAME
+from ..results import DISORDERED, UNKNOWN_NAME, Fractions
 from ..schema import QUANTITIES
-from .arguments import DEFAULT, Commands, add_device, frame_range, names, positive
+from .arguments import DEFAULT, Commands, add_command, add_device, frame_range, names, positive
+from .terminal import WORDS, fraction_lines, paragraph, steps
+
+SUMMARY = "name every particle of a trajectory, in a copy of it"
 
 _DESCRIPTION = """\
-Copies trajectories, one after the other, with the label and confidence of every
-particle in every frame. Reads GSD files, and whatever OVITO or ASE reads where one
-of these is installed: LAMMPS dump and data, extended XYZ, POSCAR, CIF, PDB, XTC and
-others. In a GSD file that it writes, structures become the particle types, which
-OVITO shows by name and color; the simulation's own types are kept as well.
-Interrupted or killed, the same command goes on where it was.
+Copies trajectories, one after the other, with the label and confidence of every particle in every
+frame. Reads GSD files, and whatever OVITO or ASE reads where one of these is installed: LAMMPS
+dump and data, extended XYZ, POSCAR, CIF, PDB, XTC and others. In a GSD file that it writes,
+structures become the particle types, which OVITO shows by name and color; the simulation's own
+types are kept as well. Interrupted or killed, the same command goes on where it was.
 """
 
-_EXAMPLES = """\
+_MORE = f"""\
 examples:
   hoomd-gala label run.gsd labeled.gsd
   hoomd-gala label run.lammpstrj labeled.gsd --frames 100::10 --workers 2
   hoomd-gala label 'dump.*' labeled.xyz
   hoomd-gala label run.gsd labeled.gsd --clusters fcc,hcp
-  hoomd-gala label run.xtc labeled.gsd --topology start.pdb --types O --neighbors O
+  hoomd-gala label run.xtc labeled.gsd --topology start.pdb \\
+      --types O --neighbors O
+
+words:
+  disordered  {WORDS[DISORDERED]}
+  unknown     {WORDS[UNKNOWN_NAME]}
+  solid       {WORDS["solid"]}
 """
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    label = commands.add_parser(
-        "label",
-        help="label every particle of a trajectory",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    label = add_command(commands, "label", SUMMARY, _DESCRIPTION, _MORE)
     label.set_defaults(run=run)
-    label.add_argument(
+    source = label.add_argument_group("what to read")
+    source.add_argument(
         "input",
         metavar="IN",
         nargs="+",
         help="files, or quoted patterns such as 'dump.*', whose files are taken in the order of "
         "the numbers in their names",
     )
-    label.add_argument(
-        "output",
-        metavar="OUT",
-        type=Path,
-        help="OUT.gsd; OUT.xyz or OUT.extxyz, extended XYZ; OUT.dump or OUT.lammpstrj, LAMMPS "
-        "dump, in which labels are numbers; must not exist",
-    )
-    label.add_argument(
-        "--model",
-        default="structures",
-        help=f"a shipped model's name or a model file {DEFAULT}",
-    )
-    add_device(label)
-    label.add_argument(
+    source.add_argument(
         "--frames",
         type=frame_range,
         metavar="RANGE",
         help="which of all frames of the input, a Python index or slice: 10:100:5 (default: all; "
         "write --frames=-10: with a sign in front)",
     )
-    label.add_argument(
+    source.add_argument(
+        "--topology",
+        type=Path,
+        metavar="FILE",
+        help="where the particles of a trajectory of positions only, such as XTC, are described",
+    )
+    chosen = label.add_argument_group("which particles")
+    chosen.add_argument(
         "--types",
         type=names,
         metavar="A,B",
         help="types of the particles to label, by name; others are unknown (default: those of "
         "--neighbors, or all)",
     )
-    label.add_argument(
+    chosen.add_argument(
         "--neighbors",
         type=names,
         metavar="A,B",
         help="types of the particles that count as neighbors, those of --types among them "
         "(default: all but constituents of rigid bodies, which have their body's label)",
     )
-    label.add_argument(
+    model = label.add_argument_group("how to label")
+    model.add_argument(
+        "--model",
+        default="structures",
+        help=f"a shipped model's name or a model file {DEFAULT}",
+    )
+    add_device(model)
+    model.add_argument(
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="frames that are labeled at the same time, each by one thread; with 1, all threads "
+        f"work on the same frame {DEFAULT}",
+    )
+    target = label.add_argument_group("what to write")
+    target.add_argument(
+        "output",
+        metavar="OUT",
+        type=Path,
+        help="OUT.gsd; OUT.xyz or OUT.extxyz, extended XYZ; OUT.dump or OUT.lammpstrj, LAMMPS "
+        "dump, in which labels are numbers; must not exist",
+    )
+    target.add_argument(
+        "--quantities",
+        type=names,
+        default=QUANTITIES,
+        metavar="NAMES",
+        help="what to write of each particle: label,confidence,embedding (default: "
+        f"{','.join(QUANTITIES)}; embeddings always of a model without classes)",
+    )
+    target.add_argument(
         "--clusters",
         type=names,
         nargs="?",
@@ -90,34 +118,12 @@ def add(commands: Commands) -> None:
         "without a name, of anything solid. Writes the cluster of each particle, and prints how "
         "many there are and how large the largest is",
     )
-    label.add_argument(
-        "--quantities",
-        type=names,
-        default=QUANTITIES,
-        metavar="NAMES",
-        help="what to write of each particle: label,confidence,embedding (default: "
-        f"{','.join(QUANTITIES)}; embeddings always of a model without classes)",
-    )
-    label.add_argument(
-        "--topology",
-        type=Path,
-        metavar="FILE",
-        help="where the particles of a trajectory of positions only, such as XTC, are described",
-    )
-    label.add_argument(
-        "--workers",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="frames that are labeled at the same time, each by one thread; with 1, all threads "
-        f"work on the same frame {DEFAULT}",
-    )
-    label.add_argument(
+    target.add_argument(
         "--keep-types",
         action="store_true",
         help="leave the particle types of a GSD file as they are",
     )
-    label.add_argument(
+    target.add_argument(
         "--restart",
         action="store_true",
         help="begin at the first frame, also where the same command was interrupted before",
@@ -125,7 +131,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Label, and print the structures of the last frame."""
+    """Label, and print the structures of the last frame and what can be done with them."""
     from ..labeling import label_trajectory
 
     fractions = label_trajectory(
@@ -143,15 +149,58 @@ def run(options: argparse.Namespace) -> None:
         clusters=options.clusters,
         restart=options.restart,
     )
-    print_fractions(fractions, numbered=options.output.suffix != ".gsd")
+    print("\n".join(summary(options.output, options.model, fractions, options.keep_types)))
 
 
-def print_fractions(fractions: Mapping[str, float], numbered: bool) -> None:
-    """Print the structures of a frame, the most frequent first, with their labels if need be."""
-    print("structures in the last frame:")
-    number = {name: k for k, name in enumerate(fractions)} | {UNKNOWN_NAME: UNKNOWN}
-    shown = [item for item in sorted(fractions.items(), key=lambda item: -item[1]) if item[1] > 0]
-    width = max((len(title(name)) for name, _ in shown), default=0)
-    for name, share in shown:
-        label = f"  label {number[name]}" if numbered else ""
-        print(f"  {title(name):{width}} {share:7.1%}{label}")
+def summary(
+    output: Path, model: str, fractions: Mapping[str, float], keep_types: bool
+) -> list[str]:
+    """Lines about the structures of a labeled file's last frame, and what to do next.
+
+    Parameters
+    ----------
+    output : Path
+        The file.
+    model : str
+        Name or file of the model.
+    fractions : mapping
+        Of the last frame's structures, by class.
+    keep_types : bool
+        Whether the particle types of a GSD file are those of the simulation.
+    """
+    if not fractions.keys() - {UNKNOWN_NAME}:
+        return [
+            f"written: {output}",
+            *paragraph(
+                f"The model {model} names no structures: every particle is unknown, and has an "
+                "embedding in the file. The models structures and structures-fast name structures."
+            ),
+        ]
+    is_gsd = output.suffix == ".gsd"
+    return [
+        "structures in the last frame:",
+        *fraction_lines(fractions, numbered=not is_gsd),
+        "",
+        *paragraph(
+            f"solid: {Fractions(fractions).of():.1%}, which is all that is neither disordered "
+            f"({WORDS[DISORDERED]}) nor unknown ({WORDS[UNKNOWN_NAME]}). Of a frozen droplet it is "
+            "less than 100 %, as its surface often is one of these."
+        ),
+        "",
+        f"written: {output}",
+        *steps(_next(output, keep_types) if is_gsd else {}),
+    ]
+
+
+def _next(path: Path, keep_types: bool) -> dict[str, str]:
+    """Commands that go on with a labeled GSD file, and what each does."""
+    name, session, picture = (
+        shlex.quote(str(one))
+        for one in (path, path.with_suffix(".ovito"), path.with_suffix(".png"))
+    )
+    looked_at = {} if keep_types else {"open it in OVITO": "types are structures"}
+    return looked_at | {
+        f"hoomd-gala view {name} {session}": "for OVITO, with a legend",
+        f"hoomd-gala plot fractions {name}": "structures against time",
+        f"hoomd-gala plot frame {name} --output {picture}": "a picture",
+    }

@@ -7,9 +7,24 @@ from pathlib import Path
 from ..errors import InputError
 from ..names import STRUCTURES, pearson_symbol, title
 from ..results import DISORDERED
-from .arguments import Commands
+from .arguments import Commands, add_command
 
 _COLUMNS = ("class", "name", "Strukturbericht", "Pearson", "space group", "coordination", "also")
+
+SUMMARY = "the shipped models, and the structures that each one names"
+
+_DESCRIPTION = """\
+Lists the shipped models; with MODEL, the structures that it names as a table of classes with
+their common names, Strukturbericht designations, Pearson symbols, space groups and coordination
+numbers. Any of these names may be given where a structure is asked for.
+"""
+
+_MORE = """\
+examples:
+  hoomd-gala models
+  hoomd-gala models structures
+  hoomd-gala models structures --output structures.pdf
+"""
 
 #: Structures of a model in its line of the list.
 _SHOWN = 4
@@ -17,15 +32,10 @@ _SHOWN = 4
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    models = commands.add_parser(
-        "models",
-        help="list the shipped models, or the structures that one names",
-        description="Lists the shipped models; with MODEL, the structures that it names as a table "
-        "of classes with their common names, Strukturbericht designations, Pearson symbols, space "
-        "groups and coordination numbers. Any of these names may be given where a structure is "
-        "asked for.",
+    models = add_command(commands, "models", SUMMARY, _DESCRIPTION, _MORE)
+    models.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a shipped model's name or a model file"
     )
-    models.add_argument("model", nargs="?", help="a shipped model's name or a model file")
     models.add_argument(
         "--output",
         type=Path,
@@ -37,15 +47,20 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the models, or the structures of one."""
-    from ..files.models import ModelInfo, load_model, shipped_models
-
-    def named(info: ModelInfo) -> list[str]:
-        return [name for name in info.class_names if name not in info.withheld]
+    from ..files.shipped import find_model, shipped_models
 
     if options.output is not None and options.model is None:
         raise InputError("--output draws the structures of a model; name one, such as structures.")
     if options.model is not None:
-        info = load_model(options.model).info
+        find_model(options.model)
+
+    from ..files.models import ModelInfo, read_info
+
+    def named(info: ModelInfo) -> list[str]:
+        return [name for name in info.class_names if name not in info.withheld]
+
+    if options.model is not None:
+        info = read_info(options.model)
         if options.output is not None:
             from ..plotting.structures import draw_structures
 
@@ -60,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"{options.model} names no structures: it gives embeddings from {info.task}")
         return
     for name, path in shipped_models().items():
-        info = load_model(path).info
+        info = read_info(path)
         classes = named(info)
         if not classes:
             print(f"{name}: embeddings from {info.task}")

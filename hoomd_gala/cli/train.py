@@ -10,36 +10,49 @@ from ..learning.config import CLASSIFICATION, CORE_SIZE, TrainingConfig
 from .arguments import (
     DEFAULT,
     Commands,
+    add_command,
     add_data,
     add_task,
     add_training,
+    check_samples,
     chosen_cells,
     positive,
-    refuse_both,
 )
 
 if TYPE_CHECKING:
     from ..files.models import ModelInfo
     from ..learning.sources import Source
 
-_EXAMPLES = """\
-what is written:
-  OUT.safetensors  the model, for label, Analyzer and Classifier
-  OUT.json, .md    its card: data, seed, command, metrics beside those of simple baselines
-  OUT.csv, .png    the learning curve
-Interrupt it whenever you like: the same command continues after the last complete epoch and ends
-where an uninterrupted run would have.
+SUMMARY = "train a network on unit cells or your own trajectories"
 
+_DESCRIPTION = """\
+Trains a network on a self-supervised task. No labels are needed: the data are environments of
+unit cells or of the frames of GSD files.
+"""
+
+_MORE = """\
 tasks:
   denoising             noise of 0.1 is added to every bond: remove it
   autoencoding          bonds pass through an orientation and 8 numbers each
-  shift-identification  the particle was displaced by 0.01 to 0.3: by which vector?
-  nearest-bond          all bonds but the shortest are given: where is the shortest?
+  shift-identification  the particle was displaced by 0.01 to 0.3: by which
+                        vector?
+  nearest-bond          all bonds but the shortest are given: where is it?
   noisy-bonds           noise of 0.5 is added to half of the bonds: to which?
-  frame-classification  which frame is the environment from? The only task with classes: label then
-                        writes these, and after the other tasks embeddings alone
+  frame-classification  which frame is the environment from? The only task with
+                        classes: label writes these, and after the other tasks
+                        embeddings alone
+
 Lengths are in units of the shortest distance of unit cells, or of the mean bond length of
 trajectories.
+
+what is written:
+  OUT.safetensors  the model, for label, Analyzer and Classifier
+  OUT.json, .md    its card: data, seed, command, metrics beside those of
+                   simple baselines
+  OUT.csv, .png    the learning curve
+
+Interrupt it whenever you like: the same command continues after the last complete epoch and ends
+where an uninterrupted run would have.
 
 examples:
   hoomd-gala train --task denoising --output denoising.safetensors
@@ -55,14 +68,7 @@ _FREE = {"command", "line", "run", "output", "checkpoint", "device"}
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    train = commands.add_parser(
-        "train",
-        help="train a network on unit cells or your own trajectories",
-        description="Trains a network on a self-supervised task. No labels are needed: the data "
-        "are environments of unit cells or of the frames of GSD files.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    train = add_command(commands, "train", SUMMARY, _DESCRIPTION, _MORE)
     train.set_defaults(run=run)
     add_task(train, "what to learn: one of the tasks below", required=True)
     add_data(train)
@@ -109,13 +115,16 @@ def train_and_write(
         If the model exists, the data cannot be read, or there is a checkpoint of another training.
     """
     from ..files.atomic import check_folder, check_new, write_table
+    from ..files.shipped import find_model
 
     output = check_new(options.output, ".safetensors", "model")
     checkpoint = Path(options.checkpoint or output.with_suffix(".checkpoint.pt"))
     check_folder(checkpoint)
     for suffix in (".csv", ".png", ".json", ".md"):
         check_folder(output.with_suffix(suffix))
-    refuse_both(options)
+    check_samples(options)
+    if start is not None:
+        find_model(start)
 
     import torch
 

@@ -3,19 +3,27 @@
 import argparse
 from pathlib import Path
 
-from .arguments import Commands
+from .arguments import Commands, add_command
+
+SUMMARY = "show a labeled trajectory in OVITO, with colors and a legend"
+
+_DESCRIPTION = """\
+Copies a labeled GSD trajectory, such as HOOMD's own writer makes, with the names of the
+structures as particle types, which OVITO and other viewers list and color. The particles' own
+types are kept as well. With VIEW.ovito, also writes an OVITO session that opens with common
+names, the colors of structures and a legend.
+"""
+
+_MORE = """\
+examples:
+  hoomd-gala view run.gsd                 writes run-view.gsd
+  hoomd-gala view run.gsd run.ovito       and a session that shows it
+"""
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    view = commands.add_parser(
-        "view",
-        help="copy a labeled trajectory with structures as particle types",
-        description="Copies a labeled GSD trajectory, such as HOOMD's own writer makes, with the "
-        "names of the structures as particle types, which OVITO and other viewers list and color. "
-        "The particles' own types are kept as well. With VIEW.ovito, also writes an OVITO session "
-        "that opens with common names, the colors of structures and a legend.",
-    )
+    view = add_command(commands, "view", SUMMARY, _DESCRIPTION, _MORE)
     view.set_defaults(run=run)
     view.add_argument("input", metavar="OUT.gsd", type=Path, help="labeled trajectory")
     view.add_argument(
@@ -68,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     if not has_ovito():
         raise InputError(
             f"OVITO sessions such as {output} are written by OVITO: "
-            "pip install 'hoomd-gala[ovito]'; or give the name of a GSD file."
+            'pip install "hoomd-gala[ovito]"; or give the name of a GSD file.'
         )
     session = check_new(output, ".ovito", "OVITO session")
     from ..integrations.ovito_session import write_session

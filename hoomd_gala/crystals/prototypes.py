@@ -87,7 +87,7 @@ def unit_cells() -> dict[str, UnitCell]:
         source = resources.files("pyriodic_aflow") / "unit_cells" / "aflow_db.json"
     except ModuleNotFoundError:
         raise InputError(
-            "the unit cells come with the package pyriodic-aflow; pip install pyriodic-aflow."
+            'unit cells come with the package pyriodic-aflow: pip install "hoomd-gala[train]".'
         ) from None
     entries = json.loads(source.read_text())
     variants: dict[str, list[dict[str, Any]]] = defaultdict(list)

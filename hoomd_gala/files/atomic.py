@@ -57,6 +57,25 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{target} cannot be written ({error.strerror}).") from None
 
 
+def check_free(path: str | os.PathLike[str]) -> Path:
+    """Check that there is no file at a path, and a folder for one; nothing is touched.
+
+    Raises
+    ------
+    InputError
+        If there is a file, or no folder.
+    """
+    target = Path(path)
+    try:
+        if target.exists():
+            raise InputError(f"{target} exists; remove it or choose another name.")
+        if not target.absolute().parent.is_dir():
+            raise InputError(f"there is no folder {target.absolute().parent} for {target.name}.")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+    return target
+
+
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Check that a new file can be written to a path.
 
@@ -65,12 +84,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     InputError
         If it exists, or as :func:`check_folder` does.
     """
-    target = Path(path)
-    try:
-        if target.exists():
-            raise InputError(f"{target} exists; remove it or choose another name.")
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror}).") from None
+    target = check_free(path)
     check_folder(target)
     return target
 
@@ -96,17 +110,19 @@ def lock(file: int) -> bool:
     return True
 
 
-def check_new(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
+def check_new(path: str | os.PathLike[str], suffix: str | Sequence[str], what: str) -> Path:
     """Check that a new file of some kind can be written to a path.
 
     Raises
     ------
     InputError
-        If its suffix is another, or as :func:`check_writable` does.
+        If its suffix is another, or none of several, or as :func:`check_writable` does.
     """
     target = Path(path)
-    if target.suffix != suffix:
-        raise InputError(f"{target} cannot be the name of a {what}; it must end in {suffix}.")
+    *others, last = [suffix] if isinstance(suffix, str) else suffix
+    if target.suffix not in (*others, last):
+        endings = f"{', '.join(others)} or {last}" if others else last
+        raise InputError(f"{target} cannot be the name of a {what}; it must end in {endings}.")
     return check_writable(target)
 
 

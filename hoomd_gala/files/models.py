@@ -25,6 +25,8 @@ from ..networks import NETWORKS, CoreConfig, FrameClassifier, Network, make_netw
 from ..results import DISORDERED, UNKNOWN_NAME
 from .atomic import replacing
 from .fields import check_plain, fill, short_reason
+from .shipped import find_model as find_model
+from .shipped import shipped_models as shipped_models
 
 #: Key of the JSON description in the file's header.
 _KEY = "hoomd_gala"
@@ -39,10 +41,6 @@ _LARGEST_HEADER, _MOST_PARTS = 2_000_000, 10_000
 
 #: What weights are, as safetensors calls it.
 _NUMBERS = "F32"
-
-#: Where shipped models lie inside an installed package, and in a checkout.
-_INSTALLED = Path(__file__).parents[1] / "weights"
-_CHECKOUT = Path(__file__).parents[2] / "models"
 
 
 @dataclass(frozen=True)
@@ -232,32 +230,6 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     description = json.dumps(describe(model.info))
     with replacing(path) as part:
         save_file(tensors, part, metadata={_KEY: description})
-
-
-def shipped_models() -> dict[str, Path]:
-    """Models that come with hoomd-gala, by name."""
-    folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-
-
-def find_model(name: str | os.PathLike[str]) -> Path:
-    """Path of a shipped model's name, or of a file.
-
-    Raises
-    ------
-    InputError
-        If it is neither; the message lists the shipped models.
-    """
-    shipped = shipped_models()
-    if str(name) in shipped:
-        return shipped[str(name)]
-    path = Path(name)
-    if path.is_file():
-        return path
-    if path.suffix:
-        raise InputError(f"there is no model file {path}.")
-    known = ", ".join(sorted(shipped)) or "none"
-    raise InputError(f"no model is named {str(name)!r}; give a file, or one of: {known}.")
 
 
 @contextmanager

@@ -102,13 +102,13 @@ def check_format(path: Path) -> None:
         return
     if TEXT_FORMATS[path.suffix][1] is None:
         raise InputError(
-            f"LAMMPS dumps such as {path} are written by OVITO: pip install 'hoomd-gala[ovito]'; "
+            f'LAMMPS dumps such as {path} are written by OVITO: pip install "hoomd-gala[ovito]"; '
             "or write extended XYZ."
         )
     if not has_ase():
         raise InputError(
             f"extended XYZ such as {path} is written by OVITO or ASE, of which neither is "
-            "installed: pip install 'hoomd-gala[ovito]', or pip install ase."
+            'installed: pip install "hoomd-gala[ovito]", or pip install ase.'
         )
 
 

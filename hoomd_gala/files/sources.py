@@ -123,6 +123,33 @@ def parse_frames(text: str) -> slice:
     return slice(*(int(part) if part else None for part in text.split(":")))
 
 
+class FrameRange(NamedTuple):
+    """Some frames of a GSD file."""
+
+    path: Path
+    frames: slice
+
+
+def parse_range(text: str) -> FrameRange:
+    """Read ``run.gsd``, ``run.gsd@7`` or ``run.gsd@10:50:2``, a Python index or slice of frames.
+
+    Raises
+    ------
+    InputError
+        If what follows the @ is neither.
+    """
+    path, at, numbers = text.rpartition("@")
+    if not at or Path(text).is_file():
+        return FrameRange(Path(text), slice(None))
+    try:
+        return FrameRange(Path(path), parse_frames(numbers))
+    except ValueError:
+        raise InputError(
+            f"{text!r}: {numbers!r} is not a range of frames; write FILE@START:STOP:STEP as a "
+            "Python slice, or FILE@INDEX."
+        ) from None
+
+
 @contextmanager
 def open_source(
     path: str | os.PathLike[str], topology: str | os.PathLike[str] | None = None
@@ -183,7 +210,7 @@ def _open_foreign(path: Path, topology: str | os.PathLike[str] | None) -> Source
         raise InputError(
             f"{path} cannot be read with the topology {topology} ({'; '.join(reasons)})."
             if reasons
-            else f"{path} with a topology is read by OVITO; pip install 'hoomd-gala[ovito]'."
+            else f'{path} with a topology is read by OVITO: pip install "hoomd-gala[ovito]".'
         )
     if has_ase():
         try:
@@ -193,7 +220,7 @@ def _open_foreign(path: Path, topology: str | os.PathLike[str] | None) -> Source
     if not reasons:
         raise InputError(
             f"{path} is no GSD file; other formats are read by OVITO or ASE, of which neither is "
-            "installed: pip install 'hoomd-gala[ovito]', or pip install ase."
+            'installed: pip install "hoomd-gala[ovito]", or pip install ase.'
         )
     raise InputError(f"{path} cannot be read ({'; '.join(reasons)}).")
 

@@ -6,7 +6,6 @@ a trajectory.
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,8 @@ from tqdm.auto import tqdm
 
 from ..crystals.prototypes import crystal, displace, droplet, strain, unit_cell
 from ..errors import InputError
-from ..files.sources import parse_frames
+from ..files.sources import FrameRange as FrameRange
+from ..files.sources import parse_range as parse_range
 from ..files.trajectories import open_trajectory
 from ..neighbors.environments import PeriodicTree, scale_bonds
 from ..networks import encode_types
@@ -185,33 +185,6 @@ def cell_frames(
             parts.append(take(displace(perfect, noise, rng), len(frame_names), n, rng))
             frame_names.append(f"{cell.name} noise {noise:g}")
     return join(parts), tuple(frame_names)
-
-
-class FrameRange(NamedTuple):
-    """Some frames of a GSD file."""
-
-    path: Path
-    frames: slice
-
-
-def parse_range(text: str) -> FrameRange:
-    """Read ``run.gsd``, ``run.gsd@7`` or ``run.gsd@10:50:2``, a Python index or slice of frames.
-
-    Raises
-    ------
-    InputError
-        If what follows the @ is neither.
-    """
-    path, at, numbers = text.rpartition("@")
-    if not at or Path(text).is_file():
-        return FrameRange(Path(text), slice(None))
-    try:
-        return FrameRange(Path(path), parse_frames(numbers))
-    except ValueError:
-        raise InputError(
-            f"{text!r}: {numbers!r} is not a range of frames; write FILE@START:STOP:STEP as a "
-            "Python slice, or FILE@INDEX."
-        ) from None
 
 
 def trajectory_frames(

@@ -23,15 +23,20 @@ def new_figure(**options: Any) -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise InputError(
-            "figures are drawn with Matplotlib, which is not installed; pip install matplotlib."
+            "figures are drawn with Matplotlib, which is not installed: "
+            'pip install "hoomd-gala[train]".'
         ) from None
     return Figure(layout="constrained", **options)
 
 
+#: What figures can be written as.
+FORMATS = (".png", ".pdf", ".svg")
+
+
 def save_figure(path: str | os.PathLike[str], figure: Any) -> None:
-    """Write a figure as PNG."""
+    """Write a figure in the format that the path's ending, one of :data:`FORMATS`, says."""
     with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=150)
+        figure.savefig(part, format=Path(path).suffix[1:], dpi=150)
 
 
 def draw_curve(

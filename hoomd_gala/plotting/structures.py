@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from ..colors import structure_color
 from ..crystals.prototypes import UnitCell, unit_cells
@@ -83,7 +84,8 @@ def structure_pages(class_names: Sequence[str]) -> Iterator[Any]:
     """Pages of :func:`draw_structures`, as Matplotlib figures."""
     cells = unit_cells()
     per_page = _ROWS * _COLUMNS
-    for start in range(0, len(class_names), per_page):
+    starts = range(0, len(class_names), per_page)
+    for start in tqdm(starts, desc="draw", unit="page", leave=False):
         figure = new_figure(figsize=_PAGE)
         axes = figure.subplots(_ROWS, _COLUMNS).ravel()
         for axis in axes:

@@ -166,7 +166,7 @@ def test_without_matplotlib_nothing_is_trained(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     output = tmp_path / "model.safetensors"
     error = fails(capsys, "train", "--task", "denoising", "--output", output, *TINY, *CELLS)
-    assert "pip install matplotlib" in error
+    assert 'pip install "hoomd-gala[train]"' in error
     assert not list(tmp_path.iterdir())
 
 

@@ -113,7 +113,7 @@ def test_sessions_without_ovito(labeled, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("hoomd_gala.files.sources.has_ovito", lambda: False)
     assert main(["view", str(labeled), str(tmp_path / "run.ovito")]) == 2
     error = capsys.readouterr().err
-    assert "are written by OVITO: pip install 'hoomd-gala[ovito]'; or give the name of" in error
+    assert 'are written by OVITO: pip install "hoomd-gala[ovito]"; or give the name of' in error
     assert not (tmp_path / "run-view.gsd").exists()
 
 

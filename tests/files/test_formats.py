@@ -249,7 +249,7 @@ def test_positions_of_one_file_and_particles_of_another(cubic, model_path, tmp_p
     with pytest.MonkeyPatch.context() as patch:
         without(patch, "ovito")
         error = fails(capsys, "label", source, tmp_path / "x.gsd", "--topology", topology)
-    assert "is read by OVITO; pip install 'hoomd-gala[ovito]'" in error
+    assert 'is read by OVITO: pip install "hoomd-gala[ovito]"' in error
 
 
 def test_bonds_come_along(model_path, tmp_path, cubic):
@@ -320,7 +320,7 @@ def test_what_cannot_be_read_is_said(missing, name, said, cubic, tmp_path, capsy
     ("missing", "name", "said"),
     [
         ([], "out.txt", "it must end in .gsd, .xyz or .extxyz"),
-        (["ovito"], "out.dump", "are written by OVITO: pip install 'hoomd-gala[ovito]'; or write"),
+        (["ovito"], "out.dump", 'are written by OVITO: pip install "hoomd-gala[ovito]"; or write'),
         (["ovito", "ase"], "out.xyz", "of which neither is installed"),
     ],
 )

@@ -168,7 +168,7 @@ def test_bad_input_is_answered_with_a_sentence(trajectory_path, model_path, tmp_
     assert "holds no embeddings" in refuses("--gsd", trajectory_path)
     assert "has no frame in the requested range" in refuses("--gsd", f"{trajectory_path}@7")
     assert "are for unit cells" in refuses("--gsd", trajectory_path, *CELLS)
-    assert "it must end in .png" in refuses(path=tmp_path / "map.pdf")
+    assert "it must end in .png, .pdf or .svg" in refuses(path=tmp_path / "map.gif")
     assert "color them by structure or noise" in refuses(
         "--model", model_path, *CELLS, "--color", "time"
     )

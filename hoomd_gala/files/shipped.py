@@ -1,0 +1,36 @@
+"""Which models there are, found without loading torch."""
+
+import os
+from pathlib import Path
+
+from ..errors import InputError
+
+#: Where shipped models lie inside an installed package, and in a checkout.
+_INSTALLED = Path(__file__).parents[1] / "weights"
+_CHECKOUT = Path(__file__).parents[2] / "models"
+
+
+def shipped_models() -> dict[str, Path]:
+    """Models that come with hoomd-gala, by name."""
+    folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_model(name: str | os.PathLike[str]) -> Path:
+    """Path of a shipped model's name, or of a file.
+
+    Raises
+    ------
+    InputError
+        If it is neither; the message lists the shipped models.
+    """
+    shipped = shipped_models()
+    if str(name) in shipped:
+        return shipped[str(name)]
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix:
+        raise InputError(f"there is no model file {path}.")
+    known = ", ".join(sorted(shipped)) or "none"
+    raise InputError(f"no model is named {str(name)!r}; give a file, or one of: {known}.")
