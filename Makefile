@@ -27,7 +27,8 @@ quick: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"
 
 docs: $(STAMP)
-	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
+	@# tutorials call hoomd-gala
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m sphinx -q -W --keep-going docs build/docs
 	@echo "The manual: build/docs/index.html"
 
 lint: $(STAMP)

@@ -57,6 +57,7 @@ def _draw(path: Path, name: str) -> None:
     if path.is_file():
         return
     figure = new_figure(figsize=(_SIZE, _SIZE))
+    figure.set_layout_engine("none")  # the picture fills the figure
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set_axis_off()
     draw_structure(axis, name)
