@@ -1,6 +1,7 @@
 """The manual: ``make docs`` builds it into ``build/docs``."""
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # or each tutorial is announced
 copybutton_prompt_text = "$ "
 
 # API reference
