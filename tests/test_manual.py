@@ -33,7 +33,7 @@ COMMANDED = ("README.md", "quickstart.md", "ovito.md")
 
 #: Modules that code and commands need, by a pattern in them; OVITO reads the files.
 NEEDS = {
-    r"^import hoomd$|\bsim\.|\bclassifier\b": "hoomd",
+    r"(?<!gsd\.)\bhoomd\.|\bsim\.|\bclassifier\b": "hoomd",
     r"hoomd_gala\.openmm|simulation\.": "openmm",
     r"ovito|dump\.\*|old\.xyz": "ovito",
 }
