@@ -31,6 +31,9 @@ PAGES = [page for page in PAGES if "_generated" not in page.parts]
 #: is built.
 COMMANDED = ("README.md", "quickstart.md", "ovito.md")
 
+#: What command lines begin with.
+PROGRAMS = ("hoomd-gala", "make", "pip", "pytest", "python", "tests/fuzz")
+
 #: Modules that code and commands need, by a pattern in them; OVITO reads the files.
 NEEDS = {
     r"(?<!gsd\.)\bhoomd\.|\bsim\.|\bclassifier\b": "hoomd",
@@ -55,10 +58,12 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def commands(block: Block) -> list[str]:
-    """Command lines of a block, without comments."""
-    if block.language not in ("", "console", "sh", "bash"):
-        return []
+    """Command lines of a block; one without a language that begins with none is their output."""
     lines = block.text.replace("\\\n", " ").splitlines()
+    if block.language not in ("console", "sh") and not (
+        block.language == "" and lines and lines[0].split(" ")[0] in PROGRAMS
+    ):
+        return []
     return [line.removeprefix("$ ").strip() for line in lines]
 
 
