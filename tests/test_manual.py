@@ -271,6 +271,7 @@ def openmm_simulation() -> Any:
     return simulation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [
