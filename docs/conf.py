@@ -65,4 +65,13 @@ html_static_path = ["_static"]
 html_css_files = ["manual.css"]
 html_show_copyright = False
 
-write_table(HERE / "_generated")
+
+def skip_fields(app, what, name, obj, skip, options):
+    """Leave out fields of named tuples, which the docstring of their class describes."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def setup(app):
+    """Make what pages include, before they are read."""
+    write_table(HERE / "_generated")
+    app.connect("autodoc-skip-member", skip_fields)
