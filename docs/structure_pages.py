@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hoomd_gala.files.models import find_model, read_info
+from hoomd_gala.files.models import read_info
 from hoomd_gala.names import STRUCTURES
 from hoomd_gala.plotting.plots import new_figure
 from hoomd_gala.plotting.structures import draw_structure
@@ -31,7 +31,7 @@ def write_table(folder: Path) -> None:
 
 def rows(model: str = "structures") -> dict[str, str]:
     """Row of the table for each structure that a model names, but for the picture."""
-    info = read_info(find_model(model))
+    info = read_info(model)
     merged = info.card["merged"]
     return {
         name: _row(name, [one for one in merged.get(name, ()) if one != name])

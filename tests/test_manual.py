@@ -154,10 +154,10 @@ def test_every_structure_is_in_the_table(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
     from structure_pages import rows
 
-    from hoomd_gala.files.models import find_model, read_info
+    from hoomd_gala.files.models import read_info
 
     for model in ("structures", "structures-fast"):
-        info = read_info(find_model(model))
+        info = read_info(model)
         table = rows(model)
         assert [one for one in info.class_names if one != "disordered"] == list(table)
         assert all("**" in row for row in table.values())
