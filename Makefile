@@ -1,6 +1,7 @@
 # make run      the default study, from simulation to pictures
 # make test     all tests
 # make quick    the fast tests: less than two minutes in all
+# make docs     the manual, in build/docs, with the code of its tutorials run
 # make lint     style and types, and the workflow of CI where actionlint is installed
 # make bench    speed, side by side with the libraries compared against
 # make lowest   the lowest versions that pyproject.toml declares, installed and tested
@@ -14,7 +15,7 @@ HOOMD_WHEELS ?= $(HOME)/.cache/hoomd-wheels
 BIN = .venv/bin
 STAMP = .venv/.complete
 
-.PHONY: run test quick lint bench lowest package gpu .venv
+.PHONY: run test quick docs lint bench lowest package gpu .venv
 
 run: $(STAMP)
 	$(BIN)/python workflows/project.py run
@@ -24,6 +25,11 @@ test: $(STAMP)
 
 quick: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"
+
+docs: $(STAMP)
+	@# tutorials call hoomd-gala
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m sphinx -q -W --keep-going docs build/docs
+	@echo "The manual: build/docs/index.html"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -234,7 +234,7 @@ class Analyzer:
     ) -> NDArray[np.float32]:
         """Embeddings of particles whose neighbors are known.
 
-        See :meth:`~hoomd_gala.embedding.SystemEmbedder.embed_known`.
+        See ``hoomd_gala.embedding.SystemEmbedder.embed_known``.
         """
         with use(self.kernels):
             return self.embedder.embed_known(positions, types, neighbors, particles, length)

@@ -51,6 +51,7 @@ INTEGRATION = (
     "workflows",
     "test_examples.py",
     "test_long_runs.py",
+    "test_manual.py",
     "test_package.py",
     "test_unrun.py",
 )

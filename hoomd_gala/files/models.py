@@ -145,7 +145,7 @@ class ModelInfo:
         Returns
         -------
         float or None
-            See :func:`~hoomd_gala.neighbors.environments.scale_bonds`.
+            See :func:`~hoomd_gala.neighbors.scale_bonds`.
         """
         if self.length_convention == "shortest" and self.length_scale is not None:
             return self.length_scale * shortest()

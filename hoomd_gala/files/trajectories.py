@@ -259,8 +259,8 @@ def append_frame(
         structures, which is what OVITO shows by name and color, and the frame's own types become
         logged quantities.
     quantities : sequence of str, optional
-        Which of those that a labeled frame has of each particle to write, as
-        :func:`~hoomd_gala.files.labels.check_quantities` takes them; all if not given.
+        Which of those that a labeled frame has of each particle to write, of ``"label"``,
+        ``"confidence"`` and ``"embedding"``; all if not given.
 
     Notes
     -----

@@ -200,7 +200,7 @@ def trajectory_frames(
         Environments of each frame.
     rescale : bool
         Take bonds in units of each frame's
-        :func:`~hoomd_gala.neighbors.environments.shortest_distance`.
+        :func:`~hoomd_gala.neighbors.shortest_distance`.
 
     Returns
     -------

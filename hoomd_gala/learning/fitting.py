@@ -81,7 +81,7 @@ def fit(
         How to train.
     length_scale : float, optional
         What bonds are divided by, as they are in ``frames``; see
-        :func:`~hoomd_gala.neighbors.environments.scale_bonds`.
+        :func:`~hoomd_gala.neighbors.scale_bonds`.
     length_convention : str
         Says what that length is to users of the model; see
         :class:`~hoomd_gala.files.models.ModelInfo`.

@@ -186,7 +186,7 @@ def draw_scaling(path: str | os.PathLike[str], rows: Sequence[Mapping[str, float
     path : str or path
         PNG file to write.
     rows : sequence of mapping
-        As :func:`hoomd_gala.benchmark.scaling` gives them.
+        As ``hoomd_gala.benchmark.scaling`` gives them.
     """
     figure = new_figure(figsize=(5, 3.5))
     axes = figure.add_subplot()

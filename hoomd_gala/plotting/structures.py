@@ -95,10 +95,24 @@ def structure_pages(class_names: Sequence[str]) -> Iterator[Any]:
         yield figure
 
 
-def _draw(axis: Any, name: str, cell: UnitCell | None) -> None:
-    """Draw a structure, and write below what is known of it."""
+def draw_structure(axis: Any, name: str) -> None:
+    """Draw the unit cell of a class, or a liquid for the disordered one; of others, nothing.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+        Where to draw; its limits are set.
+    name : str
+        Name of a class.
+    """
+    cell = unit_cells().get(name)
     if cell is not None or name == DISORDERED:
         _draw_shapes(axis, _liquid() if cell is None else _shapes(cell), structure_color(name))
+
+
+def _draw(axis: Any, name: str, cell: UnitCell | None) -> None:
+    """Draw a structure, and write below what is known of it."""
+    draw_structure(axis, name)
     known = STRUCTURES.get(name)
     axis.set_title(known.name if known else name, fontsize=10, fontweight="bold", pad=2)
     lines = [name] if known else []

@@ -2,7 +2,7 @@
 
 Amplitudes of noise and errors of vectors are in units of the data's length scale: the shortest
 distance of a unit cell, the mean bond length of a trajectory. Networks see bonds in units of twice
-that length (:func:`~hoomd_gala.neighbors.environments.scale_bonds`).
+that length (:func:`~hoomd_gala.neighbors.scale_bonds`).
 """
 
 from torch import Tensor

@@ -506,7 +506,7 @@ def forward(
 def _pack_bonds(bonds: Any, start: int, length_scale: float, longest: float, r: Array) -> None:
     """Rows x, y, z of a block of bonds in units of twice a length, long ones compressed.
 
-    See :func:`~hoomd_gala.neighbors.environments.scale_bonds` and the core's compression.
+    See :func:`~hoomd_gala.neighbors.scale_bonds` and the core's compression.
     """
     n = bonds.shape[1]
     for lane in range(min(LANES, bonds.shape[0] - start)):
