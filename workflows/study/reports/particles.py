@@ -5,6 +5,10 @@ from numpy.typing import NDArray
 
 from study.reports.canvas import plt
 
+#: Rays of a pixel, and from where each of them ends. Figures show fewer pixels than are rendered:
+#: with OVITO's own twelve, a picture looks the same and takes five times as long.
+_SAMPLES = 4
+
 
 def centered(positions: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.float64]:
     """Positions in an orthorhombic box, (N, 3), shifted to center the condensed phase."""
@@ -58,7 +62,13 @@ def _render_ovito(
     try:
         view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-0.45, 1, -0.35))
         view.zoom_all(size=(900, 900))
-        image = view.render_image(size=(900, 900), background=(1, 1, 1), renderer=TachyonRenderer())
+        image = view.render_image(
+            size=(900, 900),
+            background=(1, 1, 1),
+            renderer=TachyonRenderer(
+                antialiasing_samples=_SAMPLES, ambient_occlusion_samples=_SAMPLES
+            ),
+        )
     finally:
         pipeline.remove_from_scene()
     image = image.convertToFormat(image.Format.Format_RGB888)
