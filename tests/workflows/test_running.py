@@ -32,7 +32,7 @@ def say(text):
 
 
 def draw():
-    print("before")
+    print("before\n")
     for _ in tqdm(range(3), desc="bar", mininterval=0):
         time.sleep(0.15)
     print("after", file=sys.stderr)
@@ -55,10 +55,9 @@ def test_lines_of_steps_stay_and_their_bars_do_not(tmp_path):
     screen = io.StringIO()
     running.carry_out(steps(tmp_path, draw), 1, running.Screen(screen), first=3, total=7)
     shown = screen.getvalue().splitlines()
-    assert shown[:2] == ["[3/7] work 1", "before"]
-    assert shown[2] == "after"
-    assert shown[3].startswith("[3/7] work 1: done in ")
-    assert len(shown) == 4
+    assert shown[:4] == ["[3/7] work 1", "before", "", "after"]
+    assert shown[4].startswith("[3/7] work 1: done in ")
+    assert len(shown) == 5
 
 
 def test_a_terminal_shows_where_bars_stand(tmp_path):

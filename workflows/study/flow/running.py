@@ -83,7 +83,7 @@ class Output:
             # a bar returns to the start of its line each time that it is drawn
             if "\r" in line.rstrip("\r"):
                 self.progress = _last(line) or self.progress
-            elif line.strip():
+            else:
                 yield _CONTROL.sub("", line.rstrip())
         if "\r" in self._rest:
             self.progress = _last(self._rest) or self.progress

@@ -90,7 +90,7 @@ def plan(study: str, jobs: Sequence[Any]) -> str:
 def results(jobs: Sequence[Any]) -> str:
     """Say where the results of a study's jobs are, the most important ones first."""
     folder = summary_folder(jobs[0])
-    lines = []
+    lines: list[str] = []
     for name, what in _WORTH_A_LOOK.items():
         found = sorted(folder.rglob(name))
         if found and len(lines) < _PICTURES:

@@ -74,11 +74,11 @@ def draw(
     figure.colorbar(image, ax=top, label="log₁₀ fraction of particles")
     ends = (time[0] - half, time[-1] + half)
     seen = []
-    for line, change in enumerate(changes):
+    for row, change in enumerate(changes):
         for phase, first, end in spans(change, len(time)):
             start, stop = (time[i] - half if i < len(time) else ends[1] for i in (first, end))
             middle.broken_barh(
-                [(start, stop - start)], (line - 0.4, 0.8), color=_COLORS[phase], lw=0
+                [(start, stop - start)], (row - 0.4, 0.8), color=_COLORS[phase], lw=0
             )
             seen.append(phase)
     middle.set_yticks(range(len(changes)), [change.measure for change in changes])
