@@ -104,6 +104,14 @@ def test_a_step_that_fails_says_why_and_no_others_begin(tmp_path, error, said, t
     assert "never" not in text
 
 
+def test_a_step_that_is_killed_is_no_success(tmp_path):
+    screen = io.StringIO()
+    work = functools.partial(signal.raise_signal, signal.SIGKILL)
+    with pytest.raises(running.StepError):
+        running.carry_out(steps(tmp_path, work), 1, running.Screen(screen))
+    assert "work 1: killed by SIGKILL after" in screen.getvalue()
+
+
 def test_an_interrupted_run_leaves_no_step_behind(tmp_path, monkeypatch):
     """Also where the signal reaches only the process that shows them."""
     monkeypatch.setattr(running, "_GRACE", 0.2)

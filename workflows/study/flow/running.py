@@ -172,6 +172,13 @@ def _begin(step: Step) -> None:
         sys.exit(1)
 
 
+def _how(code: int) -> str:
+    """Say how a process ended that has this exit code; a time follows."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name} after"
+    return "failed after" if code else "done in"
+
+
 class _Running:
     """A step that runs."""
 
@@ -250,8 +257,7 @@ def carry_out(
                     running.remove(one)
                     passed = duration(time.monotonic() - one.began)
                     failed += one.process.exitcode != 0
-                    how = "failed after" if one.process.exitcode else "done in"
-                    screen.say(f"{one.name}: {how} {passed}")
+                    screen.say(f"{one.name}: {_how(one.process.exitcode)} {passed}")
             screen.show([one.line() for one in running])
     except KeyboardInterrupt:
         # a terminal has told them as well
