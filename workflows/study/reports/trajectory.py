@@ -24,9 +24,10 @@ def draw_fractions(
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(7, 5), sharex=True, height_ratios=[2, 1], layout="constrained"
     )
-    shares = [[row[name] for row in rows] for name in names]
-    colors = [structure_color(name) for name in names]
-    titles = [titled(name) for name in names]
+    occurring = [name for name in names if max(row[name] for row in rows) > 0]
+    shares = [[row[name] for row in rows] for name in occurring]
+    colors = [structure_color(name) for name in occurring]
+    titles = [titled(name) for name in occurring]
     # disordered is nearly white: its outline shows it
     top.stackplot(time, shares, labels=titles, colors=colors, edgecolor="0.35", linewidth=0.3)
     top.set(ylabel="fraction of particles", ylim=(0, 1), xlim=(time[0], time[-1]), title=title)
