@@ -65,7 +65,7 @@ def environment(folder, engine=None):
         hidden = folder / "hidden"
         hidden.mkdir(exist_ok=True)
         (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['hoomd'] = None\n")
-        variables["PYTHONPATH"] = str(hidden)
+        variables["PYTHONPATH"] = os.pathsep.join((str(hidden), variables.get("PYTHONPATH", "")))
     return variables
 
 
@@ -198,7 +198,7 @@ def test_summary_has_chances_and_pictures_by_name(smoke):
     # two structures and disorder; ten frames
     assert re.search(r"^\| structures \| 3 \| 0\.\d+ \| 0\.333 \|$", text, re.M)
     assert re.search(r"^\| frames of OPP k=6.25 phi=0.62 \| 10 \| 0\.\d+ \| 0\.100 \|$", text, re.M)
-    listed = re.findall(r"^- (?!Lennard|OPP [^/]*: )(.*)$", text, re.M)
+    listed = re.findall(r"^- (?![^/]*: )(.*)$", text, re.M)
     assert sorted(listed) == sorted(
         str(path.relative_to(folder))
         for path in folder.rglob("*.*")
