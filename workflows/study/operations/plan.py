@@ -80,7 +80,7 @@ def plan(study: str, jobs: Sequence[Any]) -> str:
         lines.append(line if len(line) <= width else f"{line[: width - 1]}…")
     if missing:
         lines += [
-            f"  About {minutes} minutes from start to end on two idle cores. Interrupt it whenever "
+            f"  About {minutes} min from start to end on two idle cores. Interrupt it whenever "
             "you like, and run it again.",
             f"  Results: {_shown(summary_folder(jobs[0]))}",
         ]
