@@ -161,6 +161,7 @@ def _begin(step: Step) -> None:
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         step.work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -190,7 +191,12 @@ class _Running:
         self._log = step.log
         self._read = 0
         self.process = context.Process(target=_begin, args=(step,))
-        self.process.start()
+        # an interrupt that reaches the process before its output goes to the log waits until then
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def look(self, screen: Screen) -> None:
         """Show what it has written."""
