@@ -1,5 +1,5 @@
 # make run      the default study, from simulation to pictures
-# make test     all tests
+# make test     all tests, in two processes
 # make quick    the fast tests: less than two minutes in all
 # make docs     the manual, in build/docs, with the code of its tutorials run
 # make lint     style and types, and the workflow of CI where actionlint is installed
@@ -21,7 +21,7 @@ run: $(STAMP)
 	$(BIN)/python workflows/project.py run
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python tests/halves.py
 
 quick: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"

@@ -5,9 +5,11 @@
 everything else that signac-flow offers. An interrupted run continues where it stopped.
 """
 
-import os
+import json
 import signal
 import sys
+import time
+from collections.abc import Callable
 
 import signac
 from flow.errors import NoSchedulerError, SubmitError
@@ -16,8 +18,9 @@ from study.flow import (
     studies,
 )
 from study.flow.jobs import FOLDER, Study, is_current
+from study.flow.running import Screen, StepError, duration
+from study.operations import plan  # with the modules of all operations
 from study.operations.points import check_job
-from study.operations.summary import finished  # with the modules of all operations
 
 from hoomd_gala.errors import InputError
 from hoomd_gala.threads import cores
@@ -33,16 +36,37 @@ def init(study: str) -> Study:
     return project
 
 
-def announce(project: Study, study: str) -> None:
-    """Print what a run is about to do and how long it will take."""
-    jobs = [job for job in project.find_jobs({"study": study}) if is_current(job)]
-    done = sum(map(finished, jobs))
-    minutes = studies.load(study)["minutes"]
-    print(
-        f"Study {study}: {len(jobs)} jobs, {done} finished. From start to end it takes about "
-        f"{minutes} minutes on two cores; interrupt it whenever you like and run it again.",
-        flush=True,
-    )
+#: Arguments of ``run`` that select some of the steps, or how they are run.
+SELECTION = {"-o", "--operation", "-j", "--job-id", "-f", "--filter", "-n", "--num", "--pretend"}
+
+
+def run(project: Study, names: list[str], flow: Callable[[], None], whole: bool) -> None:
+    """Say what a run will do, let flow do it, and say where the results are.
+
+    Parameters
+    ----------
+    project : Study
+        Has the jobs.
+    names : list of str
+        Studies to run.
+    flow : callable
+        Runs what can be run.
+    whole : bool
+        Whether all steps are to be run.
+    """
+    began = time.monotonic()
+    jobs = {name: plan.jobs_of(project, name) for name in names}
+    for name in names:
+        print(plan.plan(name, jobs[name]), flush=True)
+    project.screen = Screen(sys.stdout)
+    project.describe = plan.describe
+    if whole:
+        project.steps = sum(plan.left(own)[0].total() for own in jobs.values())
+    flow()
+    for name in names:
+        if not plan.left(jobs[name])[0]:
+            took = f", in {duration(time.monotonic() - began)}" if project.steps else ""
+            print(f"\nStudy {name} is finished{took}.\n{plan.results(jobs[name])}", flush=True)
 
 
 def list_left_over(project: Study) -> None:
@@ -104,22 +128,22 @@ def main() -> None:
     if command == "init":
         print(f"{len(project)} jobs in {FOLDER / 'workspace'}")
         return
-    # Ctrl-C reaches every process: the one that the user started reports it, the operations stop,
-    # and flow's workers in between, whose traceback nobody could catch, wait for their operations
     if command == "exec":
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if command == "run":
-        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
-        for name in [study] if study else sorted({job.sp.study for job in project}):
-            announce(project, name)
-        if not {"-p", "--parallel", "--pretend"} & set(rest):
-            rest += ["--parallel", str(cores())]
+    if command == "run" and not {"-p", "--parallel", "--pretend"} & set(rest):
+        rest += ["--parallel", str(cores())]
     if command in ("run", "status"):
         list_left_over(project)
+    whole = SELECTION.isdisjoint(rest)
     if study is not None and not {"-f", "--filter", "-j", "--job-id"} & set(rest):
-        rest += ["--filter", "study", study]
+        # as JSON: what signac takes other filters for, it prints
+        rest += ["--filter", json.dumps({"study": study})]
     sys.argv[1:] = rest
-    project.main()
+    if command == "run" and "--pretend" not in rest:
+        names = [study] if study else sorted({job.sp.study for job in project})
+        run(project, names, project.main, whole)
+    else:
+        project.main()
 
 
 if __name__ == "__main__":
@@ -128,6 +152,9 @@ if __name__ == "__main__":
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except StepError:
+        print("error: a step failed; the others keep what they had done.", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         if "exec" not in sys.argv[1:2]:
             print("\ninterrupted; the next run continues from here.", file=sys.stderr)

@@ -44,23 +44,48 @@ def draw_curve(
     title: str,
     curve: Sequence[dict[str, float]],
     loss: str = "cross-entropy",
+    chance: float | None = None,
 ) -> None:
-    """Learning curve: losses on a logarithmic axis, and the accuracy if there is one."""
-    figure = new_figure(figsize=(5, 3.5))
-    axes = figure.add_subplot()
+    """Learning curve: losses, and beneath them the accuracy if there is one.
+
+    Parameters
+    ----------
+    path : str or path
+        File to write.
+    title : str
+        Of the figure.
+    curve : sequence of dict
+        Losses and metrics, one row per epoch.
+    loss : str
+        What the losses are.
+    chance : float, optional
+        Accuracy of guessing.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    accurate = "validation_accuracy" in curve[0]
+    figure = new_figure(figsize=(5, 5 if accurate else 3.5))
+    panels = figure.subplots(2 if accurate else 1, 1, sharex=True, squeeze=False)[:, 0]
     epochs = [row["epoch"] for row in curve]
-    axes.semilogy(epochs, [row["training_loss"] for row in curve], "o-", label="training loss")
-    axes.semilogy(epochs, [row["validation_loss"] for row in curve], "s-", label="validation loss")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(loss, wrap=True)
-    axes.set_title(title)
-    handles = axes.get_legend_handles_labels()[0]
-    if "validation_accuracy" in curve[0]:
-        twin = axes.twinx()
-        twin.plot(epochs, [row["validation_accuracy"] for row in curve], "k^--", label="accuracy")
-        twin.set(ylabel="validation accuracy", ylim=(0, 1))
-        handles += twin.get_legend_handles_labels()[0]
-    axes.legend(handles=handles, loc="center right", frameon=False)
+    for part, style in (("training", "o--"), ("validation", "o-")):
+        losses = [row[f"{part}_loss"] for row in curve]
+        panels[0].plot(epochs, losses, style, color="C0", markersize=4, label=part)
+    panels[0].set_ylabel(loss, wrap=True)
+    # losses of zero or below have no logarithm; those within a decade would have one tick
+    losses = [row[f"{part}_loss"] for row in curve for part in ("training", "validation")]
+    if min(losses) > 0 and max(losses) > 10 * min(losses):
+        panels[0].set_yscale("log")
+    panels[0].legend(frameon=False)
+    if accurate:
+        accuracy = [row["validation_accuracy"] for row in curve]
+        panels[1].plot(epochs, accuracy, "o-", color="C1", markersize=4, label="validation")
+        if chance is not None:
+            panels[1].axhline(chance, color="0.5", ls=":", label=f"guessing ({chance:.2g})")
+        panels[1].set(ylabel="accuracy", ylim=(0, 1.02))
+        panels[1].legend(frameon=False, loc="center right")
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    figure.suptitle(title, fontsize="large", wrap=True)
     save_figure(path, figure)
 
 

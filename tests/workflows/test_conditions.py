@@ -13,6 +13,19 @@ from study.operations import simulations
 from study.operations.summary import finished
 from test_workflow import fresh_copy, run
 
+#: Files of a system in the summary.
+PUBLISHED = (
+    "structures.csv",
+    "structures.png",
+    "checks.csv",
+    "last_frame.png",
+    "trajectory-view.gsd",
+    "frames_learning_curve.png",
+    "phases.csv",
+    "phases.png",
+    "snapshots.png",
+)
+
 SMOKE = (studies.FOLDER / "smoke.toml").read_text()
 
 
@@ -71,7 +84,8 @@ def test_copies_that_are_missing_or_old_are_made_without_the_work(place, monkeyp
 
     project = init(place, Project)
     system = only(project, kind="system", potential="opp")
-    ((_, done),) = jobs.OPERATIONS
+    (work_of,) = jobs.OPERATIONS
+    done = work_of.done
     # killed after the first of its outputs: both are made
     Path(system.fn("a.csv")).write_text("0")
     assert not done(system)
@@ -193,7 +207,9 @@ def test_a_job_is_finished_when_all_of_its_operations_are(place):
     assert not finished(system)  # nothing is in the summary
     folder = place / "summary" / "mine" / "OPP_k=6.25_phi=0.62"
     folder.mkdir(parents=True)
-    for name in ("phases.csv", "phases.png", "snapshots.png"):
+    Path(system.fn("frames_learning_curve.png")).touch()
+    for name in PUBLISHED:
+        assert not finished(system)
         shutil.copyfile(system.fn(name), folder / name)
     assert finished(system)
     fluid = only(project, kind="fluid")
@@ -212,3 +228,19 @@ def test_seconds_of_interrupted_stretches_add_up(place):
     assert simulations.seconds_before(job) == pytest.approx(40, abs=0.1)
     # killed before it wrote anything
     assert simulations.seconds_before(job) == pytest.approx(40, abs=0.1 + 40)
+
+
+def test_systems_that_are_alike_are_named_for_what_differs(place):
+    edit(place, "r0 = 1.0\n\n[fluid", "r0 = 1.0\nseed = 7\n\n[fluid")
+    systems = 'potential = "ljg"\nepsilon = 0.0\nr0 = 1.0'
+    path = place / "studies" / "mine.toml"
+    path.write_text(path.read_text() + f"\n[[systems]]\n{systems}\nseed = 8\n")
+    project = init(place)
+    found = simulations.names(project.find_jobs({"kind": "system"}))
+    assert sorted(found.values()) == [
+        "Lennard-Jones seed=7",
+        "Lennard-Jones seed=8",
+        "OPP k=6.25 phi=0.62",
+    ]
+    one = only(project, kind="system", seed=8)
+    assert simulations.name_of(one) == "Lennard-Jones seed=8"

@@ -5,6 +5,7 @@ import pytest
 from pictures import check_colors, pixels
 from test_workflow import fresh_copy, run
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals.sites import SIMILAR
 from hoomd_gala.files.atomic import read_table
 
@@ -41,10 +42,13 @@ def test_nothing_is_left_to_do(folder):
 def test_every_figure_is_drawn(summary):
     for name in PICTURES:
         pixels(summary / name)
-    # gains frozen and free; changes of phases by each measure; descriptors by both classifiers
+    # gains frozen and free; phases by measures with and without a liquid, and the crystalline
+    # fraction; descriptors by both classifiers
     check_colors(summary / "transfer.png", ["tab:blue", "tab:red", "k"])
     for name in ("unseen.png", "OPP_k=6.25_phi=0.62/phases.png"):
-        check_colors(summary / name, ["tab:red", "tab:blue", "tab:green"])
+        check_colors(summary / name, ["tab:blue", "tab:orange", "lightsteelblue", "tab:green"])
+    # disordered particles, in the colors of structures, and diffraction patterns
+    check_colors(summary / "assemblies.png", [structure_color("disordered"), "k"])
     check_colors(summary / "liquids.png", ["C0", "C1"], least=1e-2)
     for name in ("OPP_k=6.25_phi=0.62/evidence.png", "Lennard-Jones/evidence.png"):
         check_colors(summary / name, ["C0", "C1"], least=1e-3)

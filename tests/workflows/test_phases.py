@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from study.reports import phases as report
 from study.solids import changes, phases
 
 from hoomd_gala.errors import InputError
@@ -74,3 +75,16 @@ def test_units_carry_no_weight(course):
 def test_too_few_frames_are_named():
     with pytest.raises(InputError, match="3 phases need 6 frames or more, not 5"):
         changes.change_points(np.arange(5.0), 2)
+
+
+def test_phases_that_a_measure_sees_follow_each_other():
+    every = phases.Changes("energy and density", LIQUID, SOLID)
+    assert report.spans(every, N_FRAMES) == [
+        ("gas", 0, LIQUID),
+        ("liquid", LIQUID, SOLID),
+        ("solid", SOLID, N_FRAMES),
+    ]
+    one = phases.Changes("PTM", None, SOLID)
+    assert report.spans(one, N_FRAMES) == [("not solid", 0, SOLID), ("solid", SOLID, N_FRAMES)]
+    none = phases.Changes("PTM", None, None)
+    assert report.spans(none, N_FRAMES) == [("not solid", 0, N_FRAMES)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from conftest import HAS_HOOMD, needs_hoomd
 from pictures import check_colors, pixels
 from study.flow import studies
+from study.reports import summary
 from study.simulation import protocol, restarts
 from study.solids import identification
 from tqdm.auto import tqdm
@@ -63,7 +65,7 @@ def environment(folder, engine=None):
         hidden = folder / "hidden"
         hidden.mkdir(exist_ok=True)
         (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['hoomd'] = None\n")
-        variables["PYTHONPATH"] = str(hidden)
+        variables["PYTHONPATH"] = os.pathsep.join((str(hidden), variables.get("PYTHONPATH", "")))
     return variables
 
 
@@ -149,8 +151,8 @@ def check_results(folder, engine):
         # a structure that is frequent at any time is seen in the fractions
         frequent = [n for n in (*names, "unknown") if max(float(row[n]) for row in rows) > 0.1]
         check_colors(job / "structures.png", map(structure_color, frequent), least=1e-3)
-    summary = (folder / "summary" / "smoke" / "summary.md").read_text()
-    assert f"| OPP k=6.25 phi=0.62 | system | {engine}" in summary
+    text = (folder / "summary" / "smoke" / "summary.md").read_text()
+    assert f"| OPP k=6.25 phi=0.62 | system | {engine}" in text
     checked = read_table(folder / "summary" / "smoke" / "checks.csv")
     assert {row["system"] for row in checked} == {"OPP k=6.25 phi=0.62", "Lennard-Jones"}
 
@@ -169,9 +171,45 @@ def smoke(tmp_path_factory):
 
 def test_smoke_study_from_start_to_end(smoke):
     folder, output = smoke
-    assert "about 1 minutes on two cores" in output
-    assert "This summary:" in output
     check_results(folder, ENGINE)
+    # the plan, each step with its number, and what is worth a look
+    assert "4 jobs, 0 finished; 12 steps, 0 done" in output
+    assert "   2 × simulate             Cool a system from gas to solid" in output
+    assert "About 1 min from start to end" in output
+    assert "[1/12] simulate fluid: Lennard-Jones\n" in output
+    assert re.findall(r"\[(\d+)/12\] .*: done in", output)[-1] == "12"
+    assert "done in" not in re.sub(r"\[\d+/12\] .*: done in \d+", "", output)
+    end = output[output.index("Study smoke is finished, in ") :]
+    shown = re.findall(r"^  (\S+)$", end, re.M)
+    assert [Path(path).name for path in shown] == [
+        *("last_frame.png", "structures.png", "phases.png", "summary.md"),
+        *2 * ["trajectory-view.gsd"],
+    ]
+    assert all((folder / path).is_file() for path in shown)
+    assert "cd . && signac find study smoke" in end
+    for noise in ("Serialize", "Interpreted", "WARNING:flow", "\r"):
+        assert noise not in output
+
+
+def test_summary_has_chances_and_pictures_by_name(smoke):
+    folder, _ = smoke
+    folder /= "summary/smoke"
+    text = (folder / "summary.md").read_text()
+    # two structures and disorder; ten frames
+    assert re.search(r"^\| structures \| 3 \| 0\.\d+ \| 0\.333 \|$", text, re.M)
+    assert re.search(r"^\| frames of OPP k=6.25 phi=0.62 \| 10 \| 0\.\d+ \| 0\.100 \|$", text, re.M)
+    listed = re.findall(r"^- (?![^/\n]*: )(.*)$", text, re.M)
+    assert sorted(listed) == sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.*")
+        if path.is_file() and path.name != "summary.md"
+    )
+    assert {"Lennard-Jones/last_frame.png", "learning_curve.png"} < set(listed)
+
+
+def test_few_particles_are_too_few_to_tell():
+    assert summary.agreement(0.4, 5) == "2 of 5: too few to tell"
+    assert summary.agreement(0.4, 500) == "0.400"
 
 
 def test_finished_study_has_nothing_left_to_do(smoke):
@@ -179,7 +217,10 @@ def test_finished_study_has_nothing_left_to_do(smoke):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.gsd")}
     code, output = run(folder, "run")
     assert code == 0, output
-    assert "4 jobs, 4 finished" in output
+    assert "4 jobs, 4 finished; 12 steps, 12 done.\n" in output
+    # where its results are, though it did nothing
+    assert "Study smoke is finished.\n  summary/smoke/Lennard-Jones/last_frame.png" in output
+    assert "[1" not in output
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.gsd")} == before
     code, output = run(folder, "status", "--study", "smoke")
     assert code == 0, output
@@ -193,13 +234,13 @@ def test_a_summary_that_was_removed_is_made_again_and_nothing_else(smoke):
     def summaries():
         return {it: it.read_bytes() for it in (folder / "summary").rglob("*") if it.is_file()}
 
-    summary = summaries()
-    assert {path.name for path in summary} > {"summary.md", "phases.csv", "phases.png"}
+    first = summaries()
+    assert {path.name for path in first} > {"summary.md", "phases.csv", "phases.png"}
     shutil.rmtree(folder / "summary")
     code, output = run(folder, "run")
     assert code == 0, output
-    assert "4 jobs, 3 finished" in output
-    assert summaries() == summary
+    assert "4 jobs, 1 finished" in output
+    assert summaries() == first
     after = {path: path.stat().st_mtime_ns for path in (folder / "workspace").rglob("*.csv")}
     assert after == before
 
@@ -217,16 +258,11 @@ def test_trajectory_opens_in_ovito_with_particle_properties(smoke):
             assert "hoomd_gala_Classifier_embedding" not in data.particles
 
 
-@pytest.mark.skipif(not HAS_HOOMD, reason="HOOMD-blue is not installed: OpenMM ran above")
-def test_smoke_study_on_openmm(tmp_path):
-    folder = fresh_copy(tmp_path / "workflows")
-    code, output = run(folder, "run", "--study", "smoke", engine="OpenMM")
-    assert code == 0, output
-    check_results(folder, "OpenMM")
-
-
 def test_killed_runs_end_with_the_same_results(tmp_path):
-    """SIGKILL as soon as each kind of work has begun; the last run finishes."""
+    """SIGKILL as soon as each kind of work has begun; the last run finishes.
+
+    On OpenMM, whatever ran above.
+    """
     folder = fresh_copy(tmp_path / "workflows")
     points = [
         "trajectory.gsd",
@@ -237,7 +273,7 @@ def test_killed_runs_end_with_the_same_results(tmp_path):
     ]
     for i, point in enumerate(points):
         before = set((folder / "workspace").glob(f"*/{point}*"))
-        process = start(folder, "run", "--study", "smoke", start_new_session=True)
+        process = start(folder, "run", "--study", "smoke", engine="OpenMM", start_new_session=True)
         deadline = time.monotonic() + 120
         while not set((folder / "workspace").glob(f"*/{point}*")) - before:
             if process.poll() is not None:
@@ -252,17 +288,19 @@ def test_killed_runs_end_with_the_same_results(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)  # everything at once
         process.wait()
         process.stdout.close()
-    code, output = run(folder, "run", "--study", "smoke")
+    code, output = run(folder, "run", "--study", "smoke", engine="OpenMM")
     assert code == 0, output
-    check_results(folder, ENGINE)
+    check_results(folder, "OpenMM")
     assert not list(folder.rglob("*.part"))
 
 
-@pytest.mark.parametrize("seconds", [6, 14])
-def test_interrupt_takes_one_line(tmp_path, seconds):
+@pytest.mark.parametrize(("step", "seconds"), [(1, 0), (2, 4)])
+def test_interrupt_takes_one_line(tmp_path, step, seconds):
     folder = fresh_copy(tmp_path / "workflows")
     process = start(folder, "run", "--study", "smoke", engine="OpenMM", start_new_session=True)
-    time.sleep(seconds)  # the operations have begun, or are being started
+    while not process.stdout.readline().startswith(f"[{step}/12]"):
+        assert process.poll() is None
+    time.sleep(seconds)  # it is being started, or works
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output

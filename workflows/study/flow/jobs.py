@@ -3,9 +3,9 @@
 import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import signac
 from filelock import FileLock, Timeout
@@ -13,7 +13,7 @@ from flow import FlowProject
 
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.threads import cores, spare_threads
-from study.flow import studies
+from study.flow import running, studies
 
 #: Folder of the project, with ``project.py``, ``studies``, ``templates``, ``workspace`` and
 #: ``summary``.
@@ -25,7 +25,54 @@ VIEW = "trajectory-view.gsd"
 
 
 class Study(FlowProject):  # type: ignore[misc]
-    """The project; all its data lie in ``workspace``, in :data:`FOLDER`."""
+    """The project; all its data lie in ``workspace``, in :data:`FOLDER`.
+
+    Attributes
+    ----------
+    screen : Screen or None
+        Where ``run`` shows its steps; without it, flow runs them.
+    steps : int or None
+        How many steps a run has, if that is known.
+    describe : callable
+        What a job is of, for people.
+    """
+
+    screen: running.Screen | None = None
+    steps: int | None = None
+    describe: Callable[[Any], str] = staticmethod(lambda job: str(job.id))
+    _begun = 0
+
+    def _run_operations(
+        self,
+        operations: Sequence[Any],
+        pretend: bool = False,
+        np: int | None = None,
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> None:
+        """Run operations that do not depend on each other; flow calls this again and again."""
+        if self.screen is None or pretend or timeout is not None:
+            super()._run_operations(operations, pretend, np, timeout, progress)
+            return
+        steps = []
+        for one in operations:
+            (job,) = one._jobs
+            steps.append(
+                running.Step(
+                    f"{one.name.replace('_', ' ')}: {self.describe(job)}",
+                    functools.partial(carry_out, str(self.path), one.name, job.id),
+                    Path(job.fn(f".{one.name}.log")),
+                )
+            )
+        at_once = cores() if np is None or np < 0 else np
+        running.carry_out(steps, at_once, self.screen, self._begun + 1, self.steps)
+        self._begun += len(steps)
+
+
+def carry_out(folder: str, name: str, job_id: str) -> None:
+    """Carry out an operation on a job of the project in a folder."""
+    project = Study.get_project(folder)
+    project.operations[name](project.open_job(id=job_id))
 
 
 # ---- jobs of a study ----
@@ -152,8 +199,25 @@ def alone(done: Condition) -> Callable[[Operation], Operation]:
     return decorate
 
 
-#: Whose work each operation is, and when it is done.
-OPERATIONS: list[tuple[Condition, Condition]] = []
+class Registered(NamedTuple):
+    """An operation of the workflow.
+
+    Attributes
+    ----------
+    name, about : str
+        What it is called, and what it does in a sentence.
+    whose, done : callable
+        Whose work it is, and when it is done.
+    """
+
+    name: str
+    about: str
+    whose: Condition
+    done: Condition
+
+
+#: All operations, in the order of their modules.
+OPERATIONS: list[Registered] = []
 
 
 #: Key of a job's document with the jobs that its results were put together from.
@@ -235,7 +299,8 @@ def operation(
         # flow puts each before those that it has, as it expects decorators
         for condition in reversed((is_current, whose, *pre)):
             Study.pre(condition)(registered)
-        OPERATIONS.append((whose, done))
+        about = (function.__doc__ or "").strip().partition("\n")[0]
+        OPERATIONS.append(Registered(name, about, whose, done))
         return registered
 
     return decorate

@@ -1,5 +1,6 @@
 """Studies: files of what to simulate and train, and the state points of their jobs."""
 
+import itertools
 import json
 import tomllib
 from collections.abc import Callable, Iterator
@@ -31,6 +32,19 @@ def names() -> list[str]:
 def path_of(name: str) -> Path:
     """Path that the file of a study has, or would have."""
     return FOLDER / f"{name}.toml"
+
+
+def about(name: str) -> str:
+    """Say what a study is: the first sentence of its file, a comment.
+
+    Raises
+    ------
+    InputError
+        If there is no such study.
+    """
+    lines = _existing(name).read_text(encoding="utf-8").splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("# "), lines)
+    return " ".join(line.removeprefix("# ") for line in comment).partition(". ")[0].rstrip(".")
 
 
 def load(name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from study.flow.jobs import (
     published,
     simulated,
 )
-from study.operations.simulations import run_simulation, title
+from study.operations.simulations import names, run_simulation, title
 
 #: Local environments of unit cells, in the study's job of kind "reference".
 SITES = "sites.npz"
@@ -129,8 +129,9 @@ def identify(job: Any) -> None:
 def tables(job: Any) -> list[tuple[Path, Path]]:
     """Files that go to the summary: the tables, and the evidence of each assembly."""
     found = published("assemblies.csv", "assemblies.png", "assemblies.md")(job)
+    folders = names(assemblies(job))
     for other in assemblies(job):
-        found += published("evidence.png", "course.csv", under=title)(other)
+        found += published("evidence.png", "course.csv", under=lambda it: folders[it.id])(other)
     return found
 
 
@@ -159,7 +160,8 @@ def tabulate_assemblies(job: Any) -> None:
         numbers = evidence.read(Path(other.fn("evidence.json")))
         view = numbers.pop("view")
         warm, solid = solid_states(other)
-        shown.append((f"{title(other)}\n{numbers['verdict']}", solid, view))
+        labels = shipped_labels.label(warm)
+        shown.append(report.Shown(f"{title(other)}: {numbers['verdict']}", solid, labels, view))
         steps = protocol.Protocol.of(other.sp)
         ran = other.doc.simulation
         rows.append(
@@ -175,7 +177,7 @@ def tabulate_assemblies(job: Any) -> None:
                 "engine": f"{ran['engine']} {ran['version']}",
             }
             | numbers
-            | shipped_labels.of_bulk(warm, solid)
+            | shipped_labels.of_bulk(labels, solid)
         )
     report.draw_overview(Path(job.fn("assemblies.png")), shown)
     write_table(Path(job.fn("assemblies.csv")), rows)

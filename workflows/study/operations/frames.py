@@ -6,8 +6,8 @@ from typing import Any
 from hoomd_gala.files.atomic import write_table
 from hoomd_gala.threads import cores, spare_threads
 from study.flow.jobs import DIRECTIVES, ON_CPU, TRAJECTORY, has, operation, published, simulated
-from study.operations.simulations import title
-from study.training.names import FRAME_MODEL
+from study.operations.simulations import name_of, title
+from study.training.names import FRAME_CURVE, FRAME_MODEL
 
 #: Distribution of predicted frames, a row for each frame.
 HISTOGRAM = "predicted_frames.csv"
@@ -18,7 +18,13 @@ def learns_frames(job: Any) -> bool:
     return bool(job.sp.get("trajectory_epochs", 0) > 0)
 
 
-@operation(learns_frames, simulated, post=has(FRAME_MODEL), directives=DIRECTIVES | {"np": 2})
+@operation(
+    learns_frames,
+    simulated,
+    post=has(FRAME_MODEL),
+    directives=DIRECTIVES | {"np": 2},
+    publishes=published(Path(FRAME_CURVE).with_suffix(".png").name, under=name_of),
+)
 def train_frames(job: Any) -> None:
     """Train a network to distinguish the frames of the job's own trajectory."""
     import torch
@@ -91,7 +97,7 @@ def predict_frames(job: Any) -> None:
     has(HISTOGRAM),
     post=has("snapshots.png", "phases.csv", "phases.png"),
     directives=ON_CPU,
-    publishes=published("phases.csv", "phases.png", "snapshots.png", under=title),
+    publishes=published("phases.csv", "phases.png", "snapshots.png", under=name_of),
 )
 def find_phases(job: Any) -> None:
     """Find gas, liquid and solid from predicted frames, and compare with independent measures."""

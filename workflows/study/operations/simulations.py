@@ -1,7 +1,7 @@
 """Simulations of all kinds of jobs, and the operation on fluids: examples of disorder."""
 
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,29 @@ def title(job: Any) -> str:
     from study.simulation import protocol
 
     return protocol.pair_potential(job.sp).name
+
+
+def names(jobs: Sequence[Any]) -> dict[str, str]:
+    """Names of simulated systems by the id of their jobs: titles, and in what those alike differ.
+
+    They name folders, and lines of tables.
+    """
+    alike: dict[str, list[Any]] = {}
+    for job in jobs:
+        alike.setdefault(title(job), []).append(job)
+    found = {}
+    for name, same in alike.items():
+        keys = sorted({key for job in same for key in job.sp})
+        differ = [key for key in keys if len({str(job.sp.get(key)) for job in same}) > 1]
+        for job in same:
+            own = (f"{key}={job.sp[key]}" for key in differ if key in job.sp)
+            found[str(job.id)] = " ".join([name, *own])
+    return found
+
+
+def name_of(job: Any) -> str:
+    """Name of a simulated system that no other of its kind in the study has."""
+    return names(siblings(job))[job.id]
 
 
 #: Key of a job's document with when its simulation began, and the seconds that it ran before.
@@ -64,10 +87,9 @@ def run_simulation(job: Any, model: Path | None) -> None:
     started = time.monotonic()
     with tqdm(
         total=steps.total_steps,
-        desc=f"{job.sp.kind} {title(job)}",
+        desc="simulation",
         unit="step",
-        position=siblings(job).index(job) if sys.stderr.isatty() else 0,
-        mininterval=0.5 if sys.stderr.isatty() else 20,
+        mininterval=1.0,
     ) as bar:
         try:
             ran = engines.pick().run(steps, potential, Path(job.path), model, n_threads, bar)

@@ -4,10 +4,19 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.threads import cores, spare_threads
-from study.flow.jobs import DIRECTIVES, TRAJECTORY, find_file, has, kind, of_kind, operation
+from study.flow.jobs import (
+    DIRECTIVES,
+    TRAJECTORY,
+    find_file,
+    has,
+    kind,
+    of_kind,
+    operation,
+    published,
+)
 from study.operations.disorder import has_disorder
 from study.operations.simulations import fluids, has_fluids, title
-from study.training.names import MODEL, MODEL_CARD
+from study.training.names import CURVE, MODEL, MODEL_CARD
 
 
 def structure_model(job: Any) -> Path | None:
@@ -26,6 +35,7 @@ def has_structure_model(job: Any) -> bool:
     has_disorder,
     post=has(MODEL, MODEL_CARD),
     directives=DIRECTIVES | {"np": 2},
+    publishes=published(MODEL, MODEL_CARD, Path(CURVE).with_suffix(".png").name),
 )
 def train_structures(job: Any) -> None:
     """Train the network that names structures, on unit cells and simulated disorder."""

@@ -4,7 +4,15 @@ import os
 from typing import Any
 
 from hoomd_gala.files.atomic import replacing
-from study.flow.jobs import ON_CPU, OPERATIONS, kind, operation, study_jobs, summary_folder
+from study.flow.jobs import (
+    ON_CPU,
+    OPERATIONS,
+    kind,
+    of_kind,
+    operation,
+    study_jobs,
+    summary_folder,
+)
 from study.operations import (  # noqa: F401  (their operations are registered)
     assemblies,
     disorder,
@@ -19,7 +27,7 @@ from study.operations import (  # noqa: F401  (their operations are registered)
     transfers,
     unseen,
 )
-from study.operations.simulations import title
+from study.operations.simulations import names
 
 #: All operations but the summary.
 _RESULTS = tuple(OPERATIONS)
@@ -27,7 +35,7 @@ _RESULTS = tuple(OPERATIONS)
 
 def finished(job: Any) -> bool:
     """Condition: everything but the summary is there."""
-    return all(done(job) for whose, done in _RESULTS if whose(job))
+    return all(one.done(job) for one in _RESULTS if one.whose(job))
 
 
 def study_finished(job: Any) -> bool:
@@ -52,7 +60,10 @@ def summarize(job: Any) -> None:
 
     folder = summary_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
-    text = summary.write(study_jobs(job), folder, title)
+    jobs = study_jobs(job)
+    kinds = {other.sp.kind for other in jobs if "potential" in other.sp}
+    named = {key: name for it in kinds for key, name in names(of_kind(job, it)).items()}
+    text = summary.write(jobs, folder, named)
     with replacing(folder / "summary.md") as part:
         part.write_text(text)
     print(f"\n{text}\nThis summary: {os.path.relpath(folder / 'summary.md')}", flush=True)

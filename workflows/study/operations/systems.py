@@ -4,8 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from hoomd_gala.files.atomic import write_table
-from study.flow.jobs import ON_CPU, TRAJECTORY, VIEW, has, kind, operation, simulated
-from study.operations.simulations import run_simulation, title
+from study.flow.jobs import (
+    ON_CPU,
+    TRAJECTORY,
+    VIEW,
+    has,
+    kind,
+    operation,
+    published,
+    simulated,
+)
+from study.operations.simulations import name_of, run_simulation, title
 from study.operations.structure_model import has_structure_model, structure_model
 
 
@@ -20,6 +29,7 @@ def simulate(job: Any) -> None:
     simulated,
     post=has("structures.csv", "structures.png", "checks.csv"),
     directives=ON_CPU,
+    publishes=published("structures.csv", "structures.png", "checks.csv", under=name_of),
 )
 def analyze(job: Any) -> None:
     """Structures against time, and the labels against independent methods."""
@@ -35,7 +45,13 @@ def analyze(job: Any) -> None:
     write_table(Path(job.fn("checks.csv")), checks.checks(trajectory, steps))
 
 
-@operation(kind("system"), simulated, post=has("last_frame.png", VIEW), directives=ON_CPU)
+@operation(
+    kind("system"),
+    simulated,
+    post=has("last_frame.png", VIEW),
+    directives=ON_CPU,
+    publishes=published("last_frame.png", VIEW, under=name_of),
+)
 def render(job: Any) -> None:
     """Picture of the last frame by OVITO, colored by structure, and a trajectory for viewing."""
     from hoomd_gala.labeling import view_trajectory

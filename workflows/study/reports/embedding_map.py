@@ -7,6 +7,7 @@ import numpy as np
 
 from hoomd_gala.colors import structure_color
 from hoomd_gala.crystals.prototypes import unit_cells
+from hoomd_gala.names import title
 from hoomd_gala.plotting.projection import project
 from study.comparison.embedding_map import SURFACE, Points
 from study.reports.canvas import plt, save_figure
@@ -30,7 +31,9 @@ def draw(path: Path, points: Points, first: str) -> list[dict[str, Any]]:
         for name in names:
             if (name in known) == shown:
                 chosen = points.group == name
-                part.scatter(*place[chosen].T, s=8, color=color[name], label=name, linewidths=0)
+                part.scatter(
+                    *place[chosen].T, s=8, color=color[name], label=title(name), linewidths=0
+                )
         part.set(xlabel=f"{method} 1", ylabel=f"{method} 2")
     surface = points.group == SURFACE
     axes[1].scatter(*place[surface].T, s=6, color="k", alpha=0.5, label=SURFACE, linewidths=0)

@@ -1,8 +1,9 @@
 """Figures of the evidence for a structure: distances, coordination, directions, diffraction."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import freud
 import numpy as np
@@ -10,8 +11,9 @@ from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hoomd_gala.colors import structure_color
 from hoomd_gala.systems import Array, System
-from study.reports.canvas import plt, save_figure
+from study.reports.canvas import plt, save_figure, structure_handle
 from study.reports.particles import render_discs
 from study.solids.evidence import Evidence
 from study.solids.order import (
@@ -20,7 +22,6 @@ from study.solids.order import (
     diffraction,
     first_shell,
     nearest_distance,
-    shells,
 )
 
 #: Bins of a bond-orientational order diagram: around the axis and away from it.
@@ -29,8 +30,8 @@ _BINS = (90, 45)
 #: Pixels of a diagram, and angle in radians over which its density is averaged.
 _DISC, _BLUR = 90, 0.06
 
-#: Coordination numbers in the overview's legend.
-_COORDINATIONS = range(7, 17)
+#: Structures in the overview's legend at most, the most frequent ones.
+_STRUCTURES = 16
 
 #: Pixels of a diffraction pattern.
 _PIXELS = 256
@@ -193,44 +194,61 @@ def draw(
     save_figure(path, figure)
 
 
-def draw_overview(path: Path, solids: Sequence[tuple[str, System, Sequence[float]]]) -> None:
-    """Draw all solids in one figure, each along its brightest direction, colored by coordination.
+class Shown(NamedTuple):
+    """A solid in the overview.
 
-    Parameters
+    Attributes
     ----------
-    solids : sequence of (str, System, sequence of float)
-        Title, particles, and the quaternion (x, y, z, w) that rotates the solid into the view.
+    title : str
+        What it is.
+    system : System
+        Its particles.
+    labels : (N,) str
+        Their structures.
+    view : sequence of float
+        The quaternion (x, y, z, w) that rotates the solid into the view along its brightest
+        direction.
     """
-    columns = min(4, len(solids))
+
+    title: str
+    system: System
+    labels: NDArray[np.str_]
+    view: Sequence[float]
+
+
+def draw_overview(path: Path, solids: Sequence[Shown]) -> None:
+    """Draw all solids in one figure, cut open and colored by structure, beside their diffraction.
+
+    Both are seen along the same direction.
+    """
+    columns = min(3, len(solids))
     lines = -(-len(solids) // columns)
     figure, axes = plt.subplots(
-        lines, columns, figsize=(3.6 * columns, 4 * lines), squeeze=False, layout="constrained"
+        lines,
+        2 * columns,
+        figsize=(5.2 * columns, 2.8 * lines + 0.8),
+        squeeze=False,
+        layout="constrained",
     )
-    # the layout ignores titles of axes that are off
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.1 / lines))
     for part in axes.flat:
         part.set_axis_off()
-    palette = np.asarray(plt.get_cmap("tab20").colors)
-    for part, (title, system, view) in zip(axes.flat, solids, strict=False):
-        inside = condensed(system)
-        faces = shells(system, inside).voronoi
+    counts: Counter[str] = Counter()
+    pairs = axes.reshape(-1, 2)
+    for (left, right), (title, system, labels, view) in zip(pairs, solids, strict=False):
+        own = labels[condensed(system)]
         points = Rotation.from_quat(view).apply(cluster(system))
+        distance = nearest_distance(system)
         # exactly along the direction, to show columns of particles; discs are seen along y
-        picture = render_discs(
-            points[:, [0, 2, 1]], palette[faces % 20], 0.4 * nearest_distance(system)
-        )
-        part.imshow(picture)
-        part.set_title(title, fontsize=9)
-    handles = [
-        plt.Line2D([], [], marker="o", ls="", color=palette[count % 20], label=str(count))
-        for count in _COORDINATIONS
-    ]
+        behind = points[:, 2] >= 0
+        rgb = np.array([structure_color(name) for name in own[behind]])
+        left.imshow(render_discs(points[behind][:, [0, 2, 1]], rgb, 0.45 * distance))
+        left.set_title(title, fontsize=9, loc="left")
+        pattern = diffraction(points, distance, _PIXELS)
+        right.set_axis_on()
+        draw_diffraction(right, pattern, len(points), "")
+        counts.update(own[behind].tolist())
+    handles = [structure_handle(name) for name, _ in counts.most_common(_STRUCTURES)]
     figure.legend(
-        handles=handles,
-        title="Voronoi neighbors",
-        loc="outside lower center",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=8,
+        handles=handles, loc="outside lower center", ncols=min(8, len(handles)), frameon=False
     )
     save_figure(path, figure)

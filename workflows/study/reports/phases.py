@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.files.trajectories import open_trajectory
@@ -18,8 +19,13 @@ from study.solids.changes import PHASES
 from study.solids.order import condensed, nearest_distance, shells
 from study.solids.phases import Changes
 
-#: Colors of the measures in figures.
-_COLORS = {"predicted frames": "tab:red", "energy and density": "tab:blue", "PTM": "tab:green"}
+#: Colors of phases, and of what a measure does not distinguish.
+_COLORS = {
+    "gas": "0.85",
+    "liquid": "tab:blue",
+    "solid": "tab:orange",
+    "not solid": "lightsteelblue",
+}
 
 
 def draw(
@@ -51,8 +57,8 @@ def draw(
         Changes of phase by each measure.
     """
     time = np.array([row["timestep"] for row in course]) / 1000
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(7, 8), sharex=True, height_ratios=[3, 2], layout="constrained"
+    figure, (top, middle, bottom) = plt.subplots(
+        3, 1, figsize=(7, 9), sharex=True, height_ratios=[6, 1.2, 3.5], layout="constrained"
     )
     half = (time[1] - time[0]) / 2
     low, high = learned[[0, -1]] / 1000
@@ -64,28 +70,44 @@ def draw(
         aspect="auto",
         cmap="magma",
     )
-    top.set_ylabel("predicted timestep / 1000")
-    top.set_title(title, pad=20)
+    top.set(ylabel="predicted timestep / 1000", title=title)
     figure.colorbar(image, ax=top, label="log₁₀ fraction of particles")
-    bounds = [time[0] - half, *(time[i] - half for i in changes[0][1:] if i), time[-1] + half]
-    for phase, start, end in zip(PHASES, bounds[:-1], bounds[1:], strict=True):
-        top.text((start + end) / 2, high + margin, phase, ha="center", va="bottom")
+    ends = (time[0] - half, time[-1] + half)
+    seen = []
+    for row, change in enumerate(changes):
+        for phase, first, end in spans(change, len(time)):
+            start, stop = (time[i] - half if i < len(time) else ends[1] for i in (first, end))
+            middle.broken_barh(
+                [(start, stop - start)], (row - 0.4, 0.8), color=_COLORS[phase], lw=0
+            )
+            seen.append(phase)
+    middle.set_yticks(range(len(changes)), [change.measure for change in changes])
+    middle.set(ylim=(len(changes) - 0.5, -0.5), xlim=ends)
     for label, key in (("energy per particle", "energy"), ("median density", "density")):
         values = np.array([row[key] for row in course])
         scaled = (values - values.min()) / np.ptp(values)
         line = "-" if key == "energy" else "--"
-        bottom.plot(time, scaled, line, color="tab:blue", label=label)
+        bottom.plot(time, scaled, line, color="k", label=label)
     bottom.plot(time, solid, color="tab:green", label="crystalline by PTM")
     bottom.set(xlabel="timestep / 1000", ylabel="fraction, or scaled to [0, 1]")
-    bottom.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), frameon=False, fontsize=8)
-    for i, change in enumerate(changes):
-        for frame in (change.condensation, change.freezing):
-            if frame is not None:
-                for axes in (top, bottom):
-                    axes.axvline(
-                        time[frame] - half, color=_COLORS[change.measure], ls=":", lw=1.5 + i
-                    )
+    handles = bottom.get_legend_handles_labels()[0]
+    handles += [
+        plt.Rectangle((0, 0), 1, 1, color=color, label=phase)
+        for phase, color in _COLORS.items()
+        if phase in seen
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     save_figure(path, figure)
+
+
+def spans(change: Changes, frames: int) -> list[tuple[str, int, int]]:
+    """Return the phases that a measure sees: name, first frame, and the frame after the last."""
+    freezing = frames if change.freezing is None else change.freezing
+    if change.condensation is None:
+        found = [("not solid", 0, freezing)]
+    else:
+        found = [("gas", 0, change.condensation), ("liquid", change.condensation, freezing)]
+    return [*found, ("solid", freezing, frames)] if freezing < frames else found
 
 
 def draw_snapshots(path: Path, trajectory: Path, analyzer: Analyzer, chosen: Sequence[int]) -> None:
@@ -95,7 +117,8 @@ def draw_snapshots(path: Path, trajectory: Path, analyzer: Analyzer, chosen: Seq
     """
     figure, axes = plt.subplots(2, len(chosen), figsize=(4 * len(chosen), 8), layout="constrained")
     total = len(analyzer.class_names)
-    for column, (phase, index) in enumerate(zip(PHASES, chosen, strict=True)):
+    columns = enumerate(zip(PHASES, chosen, strict=True))
+    for column, (phase, index) in tqdm(columns, "render", len(PHASES), unit="picture"):
         with open_trajectory(trajectory) as frames:
             frame = frames[index]
         system = as_system(frame)

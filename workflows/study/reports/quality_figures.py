@@ -11,10 +11,6 @@ from study.comparison import measures
 from study.reports.canvas import plt, save_figure
 from study.simulation.thermal import STRUCTURES
 
-#: Line and marker of each kind of hot crystal, and of those with pair potentials.
-STYLES = {"Gaussian": ("-", "o"), "elastic network": ("--", "s")}
-POTENTIAL_STYLE = (":", "^")
-
 
 def draw_accuracy(
     path: Path,
@@ -22,7 +18,11 @@ def draw_accuracy(
     means: Sequence[dict[str, Any]],
     names: Sequence[str],
 ) -> None:
-    """Draw accuracy against displacement: a panel for each structure, and one for their mean."""
+    """Draw accuracy against displacement: a panel for each structure, and one for their mean.
+
+    A method has a line for each kind of displacement, all of one color: how far these differ
+    matters, and not which is which.
+    """
     structures = list(dict.fromkeys(row["structure"] for row in rows))
     panels = [[row for row in rows if row["structure"] == structure] for structure in structures]
     titles = [f"{structure}, {STRUCTURES[structure]}" for structure in structures]
@@ -39,21 +39,14 @@ def draw_accuracy(
     shown = [*zip(titles, panels, strict=True), ("mean, 0 outside the repertoire", list(means))]
     palette = dict(zip(names, plt.get_cmap("tab10").colors, strict=False))
     for part, (title, panel) in zip(axes.flat, shown, strict=False):
-        for kind in dict.fromkeys(row["kind"] for row in panel):
-            line, marker = STYLES.get(kind, POTENTIAL_STYLE)
-            series = [row for row in panel if row["kind"] == kind]
-            for name in names:
-                known = [row for row in series if name not in _outside(row)]
-                part.plot(
-                    [100 * row["rms"] for row in known],
-                    [100 * row[name] for row in known],
-                    line,
-                    marker=marker,
-                    ms=4,
-                    lw=1.3,
-                    color=palette[name],
+        for name in names:
+            known = [row for row in panel if name not in _outside(row)]
+            for kind in dict.fromkeys(row["kind"] for row in known):
+                series = sorted(
+                    (100 * row["rms"], 100 * row[name]) for row in known if row["kind"] == kind
                 )
-        if not part.lines or not any(len(line.get_xdata()) for line in part.lines):
+                part.plot(*zip(*series, strict=True), "o-", color=palette[name], ms=3, lw=1.3)
+        if not part.lines:
             part.text(0.5, 0.5, "in no method's repertoire", ha="center", transform=part.transAxes)
         part.set_title(title, fontsize=10)
         part.set(xlim=(0, 13.5), ylim=(-3, 103))
@@ -63,12 +56,8 @@ def draw_accuracy(
     figure.supxlabel("rms displacement per direction / % of the neighbor distance")
     figure.supylabel("correctly labeled particles / %")
     handles = [plt.Line2D([], [], color=palette[name], lw=2, label=name) for name in names]
-    kinds = {**STYLES, "pair potential": POTENTIAL_STYLE}
-    handles += [
-        plt.Line2D([], [], color="0.3", ls=line, marker=marker, ms=4, label=kind)
-        for kind, (line, marker) in kinds.items()
-    ]
-    figure.legend(handles=handles, loc="outside right center", frameon=False)
+    title = "one line for each\nkind of displacement"
+    figure.legend(handles=handles, title=title, loc="outside right center", frameon=False)
     save_figure(path, figure)
 
 

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from hoomd_gala.colors import structure_color
 from hoomd_gala.files import decode_strings, open_trajectory
+from hoomd_gala.names import title as titled
 from hoomd_gala.neighbors.environments import nearest_neighbors
 from hoomd_gala.results import UNKNOWN_NAME
 from hoomd_gala.schema import LABEL, NAMES
-from study.reports.canvas import plt, save_figure
+from study.reports.canvas import plt, save_figure, structure_handle
 from study.reports.particles import centered, render_particles
 from study.simulation.protocol import Protocol
 
@@ -22,10 +24,12 @@ def draw_fractions(
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(7, 5), sharex=True, height_ratios=[2, 1], layout="constrained"
     )
-    shares = [[row[name] for row in rows] for name in names]
-    colors = [structure_color(name) for name in names]
+    occurring = [name for name in names if max(row[name] for row in rows) > 0]
+    shares = [[row[name] for row in rows] for name in occurring]
+    colors = [structure_color(name) for name in occurring]
+    titles = [titled(name) for name in occurring]
     # disordered is nearly white: its outline shows it
-    top.stackplot(time, shares, labels=names, colors=colors, edgecolor="0.35", linewidth=0.3)
+    top.stackplot(time, shares, labels=titles, colors=colors, edgecolor="0.35", linewidth=0.3)
     top.set(ylabel="fraction of particles", ylim=(0, 1), xlim=(time[0], time[-1]), title=title)
     top.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, reverse=True)
     bottom.plot(time, [row["energy"] for row in rows], "k-")
@@ -55,16 +59,14 @@ def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
     nearest = nearest_neighbors(positions, box, n=1).bonds
     radius = 0.52 * float(np.median(np.linalg.norm(nearest, axis=-1)))
     images = []
-    for visible in (np.full(len(label), True), positions[:, 1] > 0):
+    parts = (np.full(len(label), True), positions[:, 1] > 0)
+    for visible in tqdm(parts, desc="render", unit="picture"):
         images.append(render_particles(positions[visible], rgb[label[visible]], radius, box))
     figure, axes = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
     for part, image, title in zip(axes, images, ("whole", "cut open"), strict=True):
         part.imshow(image)
         part.set_axis_off()
         part.set_title(title)
-    handles = [
-        plt.Line2D([], [], marker="o", ls="", ms=12, color=rgb[i], mec="0.35", label=names[i])
-        for i in np.unique(label)
-    ]
+    handles = [structure_handle(names[i]) for i in np.unique(label)]
     figure.legend(handles=handles, loc="outside right center", frameon=False)
     save_figure(path, figure)

@@ -18,7 +18,15 @@ from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
 from hoomd_gala.systems import as_system
 from study.training import disorder
 from study.training.curves import write_curve
-from study.training.names import CHECKPOINT, CURVE, FRAME_MODEL, MODEL, MODEL_CARD
+from study.training.names import (
+    CHECKPOINT,
+    CURVE,
+    FRAME_CHECKPOINT,
+    FRAME_CURVE,
+    FRAME_MODEL,
+    MODEL,
+    MODEL_CARD,
+)
 
 #: Environments of each trajectory frame that a frame model learns from.
 ENVIRONMENTS_PER_FRAME = 250
@@ -87,13 +95,18 @@ def structure_model(
         unknown_below=UNKNOWN_BELOW,
         device=pick_device("auto"),
         checkpoint=folder / CHECKPOINT,
-        description="train structure model",
+        description=f"guessing is right for 1 in {len(structures) + 1}",
         card={
             "command": f"python workflows/project.py run --study {parameters['study']}",
             "data": data,
         },
     )
-    write_curve(folder / CURVE, "structure model", curve)
+    write_curve(
+        folder / CURVE,
+        "network that names structures",
+        curve,
+        chance=1 / (len(structures) + 1),
+    )
     save_model(folder / MODEL, model)
     write_card(folder / MODEL_CARD, folder / MODEL)
 
@@ -118,8 +131,13 @@ def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> 
         length_scale=mean_bond_length(frames.bonds),
         length_convention="absolute",
         device=pick_device("auto"),
-        checkpoint=folder / f"frames_{CHECKPOINT}",
-        description="train frame model",
+        checkpoint=folder / FRAME_CHECKPOINT,
+        description=f"guessing is right for 1 in {len(names)}",
     )
-    write_curve(folder / f"frames_{CURVE}", "frame model", curve)
+    write_curve(
+        folder / FRAME_CURVE,
+        f"network that distinguishes {len(names)} frames",
+        curve,
+        chance=1 / len(names),
+    )
     save_model(folder / FRAME_MODEL, model)

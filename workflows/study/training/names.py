@@ -24,3 +24,4 @@ SOURCE_MODEL = "source.safetensors"
 #: What a training continues from, and its learning curve; with a name before it where a folder has
 #: several trainings.
 CHECKPOINT, CURVE = "checkpoint.pt", "learning_curve.csv"
+FRAME_CHECKPOINT, FRAME_CURVE = f"frames_{CHECKPOINT}", f"frames_{CURVE}"
