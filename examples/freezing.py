@@ -1,7 +1,7 @@
 """Freeze a Lennard-Jones liquid in HOOMD-blue, and draw how a crystal grows in it.
 
-``freezing.py`` writes ``freezing.gsd``, unless it is there, and draws ``freezing.png``: frames over time, rendered by OVITO, above the fractions of structures. It takes some
-five minutes on one core.
+``freezing.py`` writes ``freezing.gsd``, unless it is there, and draws ``freezing.png``: frames over
+time, rendered by OVITO, above the fractions of structures. It takes some five minutes on one core, and more beside other work.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from hoomd_gala.names import title
 #: Particles along an edge, particles in a cube of the potential's minimum, and kT.
 EDGE, DENSITY, KT = 14, 1.4, 0.55
 
-#: Structures that are shown by name, in the order of the plot from below; all other ones are "other".
+#: Structures that are shown by name, from below in the plot; all other ones are "other".
 SHOWN = ("cF4-Cu", "hP2-Mg", "cI2-W", "other", "unknown", "disordered")
 
 #: Parts of the particles that are solid in the frames that are shown.
@@ -58,7 +58,7 @@ def simulate(path: Path) -> None:
         hoomd.write.CustomWriter(action=classifier, trigger=PERIOD)
     )
     solid = 0.0
-    while solid < 0.97 and simulation.timestep < LAST:
+    while solid < 0.95 and simulation.timestep < LAST:
         simulation.run(1000)
         solid = classifier.solid_fraction
         found = Counter(classifier.result.names.tolist()).most_common(4)
