@@ -1,7 +1,7 @@
 """Freeze a Lennard-Jones liquid in HOOMD-blue, and draw how a crystal grows in it.
 
 ``freezing.py`` writes ``freezing.gsd``, unless it is there, and draws ``freezing.png``: frames over
-time, rendered by OVITO, above the fractions of structures. It takes some five minutes on one core, and more beside other work.
+time, rendered by OVITO, above the fractions of structures. It takes some five minutes on one core.
 """
 
 from collections import Counter

@@ -25,8 +25,11 @@ from hoomd_gala.cli import main
 from hoomd_gala.files import read_frame
 from hoomd_gala.neighbors import nearest_neighbors
 
-#: Pixels of a panel.
-SIZE = (760, 700)
+#: Pixels of a panel; there is a legend at the right of those on the left.
+HEIGHT, WIDTHS = 700, (1000, 700)
+
+#: Pixels cut off at the left of the picture with the legend, which needs room at the right.
+MARGIN = 320
 
 #: What is done in the program, and the modifiers that it adds.
 PANELS = {
@@ -44,23 +47,24 @@ PANELS = {
 }
 
 
-def render(frame: int, radius: float, modifiers: list, named: bool) -> np.ndarray:
+def render(frame: int, radius: float, modifiers: list, width: int, named: bool) -> np.ndarray:
     """Picture of the session that is open with these modifiers, with its legend or without."""
+    size = (width + MARGIN * named, HEIGHT)
     pipeline = ovito.scene.pipelines[0]
     pipeline.source.data.particles_.vis.radius = radius
     pipeline.source.data.cell_.vis.line_width = 0.05
     pipeline.modifiers.extend(modifiers)
     saved = ovito.scene.viewports.active_vp
     view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-0.45, 1, -0.35))
-    view.zoom_all(size=SIZE)
+    view.zoom_all(size=size)
     if named:
         legend = saved.overlays[0]
-        legend.legend_size, legend.font_size = 0.4, 0.12
+        legend.legend_size, legend.font_size = 0.85, 0.05
         saved.overlays.remove(legend)
         view.overlays.append(legend)
     picture = Path("ovito-panel.png")
     view.render_image(
-        size=SIZE,
+        size=size,
         filename=str(picture),
         frame=frame,
         background=(1, 1, 1),
@@ -70,7 +74,7 @@ def render(frame: int, radius: float, modifiers: list, named: bool) -> np.ndarra
         pipeline.modifiers.remove(modifier)
     pixels = matplotlib.image.imread(picture)[..., :3]
     picture.unlink()
-    return pixels
+    return pixels[:, MARGIN * named :]
 
 
 path = Path(sys.argv[1] if len(sys.argv) > 1 else "freezing.gsd")
@@ -84,10 +88,10 @@ index = frame % ovito.scene.pipelines[0].source.num_frames
 nearest = nearest_neighbors(shown.particles.position, shown.configuration.box, n=1).bonds
 radius = float(np.median(np.linalg.norm(nearest, axis=-1))) / 2
 
-figure = Figure(figsize=(9, 9.4), layout="constrained")
-panels = zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True)
-for k, (axes, (title, modifiers)) in enumerate(panels):
-    axes.imshow(render(index, radius, modifiers, named=k == 0))
+figure = Figure(figsize=(9, 8.8), layout="constrained")
+grid = figure.subplots(2, 2, width_ratios=WIDTHS).flat
+for k, (axes, (title, modifiers)) in enumerate(zip(grid, PANELS.items(), strict=True)):
+    axes.imshow(render(index, radius, modifiers, WIDTHS[k % 2], named=k == 0))
     axes.set_axis_off()
     axes.set_title(title, fontsize=13)
 figure.savefig("ovito-desktop.png", dpi=150)
