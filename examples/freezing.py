@@ -109,7 +109,7 @@ def render(path: Path, frame: int, shown: np.ndarray) -> np.ndarray:
         filename=picture,
         frame=frame,
         background=(1, 1, 1),
-        renderer=TachyonRenderer(),
+        renderer=TachyonRenderer(antialiasing_samples=5, ambient_occlusion_samples=5),
     )
     pipeline.remove_from_scene()
     pixels = matplotlib.image.imread(picture)[..., :3]

@@ -68,7 +68,7 @@ def render(frame: int, radius: float, modifiers: list, width: int, named: bool) 
         filename=str(picture),
         frame=frame,
         background=(1, 1, 1),
-        renderer=TachyonRenderer(),
+        renderer=TachyonRenderer(antialiasing_samples=5, ambient_occlusion_samples=5),
     )
     for modifier in modifiers:
         pipeline.modifiers.remove(modifier)

@@ -1,5 +1,6 @@
 """The examples run as they stand."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,8 +97,10 @@ def test_render_in_ovito(tmp_path):
         assert green.sum() > 1000
 
 
-def growing(path):
+@pytest.fixture(scope="module")
+def growing(tmp_path_factory):
     """A file as freezing.py writes it: a warm fcc crystal whose inside grows out of disorder."""
+    path = tmp_path_factory.mktemp("growing") / "labeled.gsd"
     rng = np.random.default_rng(1)
     fcc = crystal(unit_cell("fcc"), 500)
     distance = np.linalg.norm(fcc.positions - fcc.positions.mean(axis=0), axis=1)
@@ -118,8 +121,8 @@ def share_of_green(pixels):
 
 
 @needs_hoomd
-def test_pictures_of_a_run_that_freezes(tmp_path):
-    growing(tmp_path / "labeled.gsd").rename(tmp_path / "freezing.gsd")
+def test_pictures_of_a_run_that_freezes(growing, tmp_path):
+    shutil.copy(growing, tmp_path / "freezing.gsd")
     assert run("freezing.py", tmp_path).strip() == "wrote freezing.png"
     pixels = image.imread(tmp_path / "freezing.png")[..., :3]
     assert pixels.shape == (980, 1800, 3)
@@ -131,9 +134,8 @@ def test_pictures_of_a_run_that_freezes(tmp_path):
     assert share_of_green(pixels[450:]) > 0.05
 
 
-def test_ovito_desktop(tmp_path):
-    growing(tmp_path / "labeled.gsd")
-    written = run("ovito_desktop.py", tmp_path, "labeled-view.gsd")
+def test_ovito_desktop(growing, tmp_path):
+    written = run("ovito_desktop.py", tmp_path, growing)
     assert written.strip().endswith("wrote ovito-desktop.png")
     pixels = image.imread(tmp_path / "ovito-desktop.png")[..., :3]
     half = pixels.shape[1] // 2
