@@ -1,21 +1,27 @@
 """The examples run as they stand."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import gsd.hoomd
 import numpy as np
 import pytest
 from conftest import needs_hoomd
+from matplotlib import image
 
-from hoomd_gala.files import frame_labels, open_trajectory
+from hoomd_gala.crystals import crystal, unit_cell
+from hoomd_gala.files import frame_labels, make_frame, open_trajectory
+from hoomd_gala.labeling import label_trajectory, view_trajectory
+from hoomd_gala.systems import make_system
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name, folder):
+def run(name, folder, *arguments):
     return subprocess.run(
-        [sys.executable, str(EXAMPLES / name)],
+        [sys.executable, str(EXAMPLES / name), *arguments],
         cwd=folder,
         check=True,
         capture_output=True,
@@ -82,8 +88,6 @@ def test_lammps_dump(tmp_path):
 def test_render_in_ovito(tmp_path):
     pictures = run("render_in_ovito.py", tmp_path).split()
     assert pictures == ["droplet-0.png", "droplet-0-cut.png"]
-    from matplotlib import image
-
     for picture in pictures:
         pixels = image.imread(tmp_path / picture)[..., :3]
         assert pixels.shape == (700, 900, 3)
@@ -91,6 +95,53 @@ def test_render_in_ovito(tmp_path):
         assert (pixels > 0.99).all(axis=-1).mean() > 0.2
         green = (pixels[..., 1] > 1.5 * pixels[..., 0]) & (pixels[..., 1] > 1.5 * pixels[..., 2])
         assert green.sum() > 1000
+
+
+@pytest.fixture(scope="module")
+def growing(tmp_path_factory):
+    """A file as freezing.py writes it: a warm fcc crystal whose inside grows out of disorder."""
+    path = tmp_path_factory.mktemp("growing") / "labeled.gsd"
+    rng = np.random.default_rng(1)
+    fcc = crystal(unit_cell("fcc"), 500)
+    distance = np.linalg.norm(fcc.positions - fcc.positions.mean(axis=0), axis=1)
+    source = path.with_name("source.gsd")
+    with gsd.hoomd.open(source, "w") as trajectory:
+        for step, radius in enumerate((0, 0, 3, 9)):
+            size = np.where(distance < radius, 0.04, 0.35)[:, None]
+            moved = fcc.positions + rng.normal(size=fcc.positions.shape) * size
+            trajectory.append(make_frame(make_system(moved, fcc.box), 1000 * step))
+    label_trajectory(source, path, model="structures-fast")
+    return view_trajectory(path)
+
+
+def share_of_green(pixels):
+    """Part of the pixels that has the color of fcc, in light and shadow."""
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    return float(((green > 1.5 * red) & (green > 1.5 * blue)).mean())
+
+
+@needs_hoomd
+def test_pictures_of_a_run_that_freezes(growing, tmp_path):
+    shutil.copy(growing, tmp_path / "freezing.gsd")
+    assert run("freezing.py", tmp_path).strip() == "wrote freezing.png"
+    pixels = image.imread(tmp_path / "freezing.png")[..., :3]
+    assert pixels.shape == (980, 1800, 3)
+    # frames from left to right, of which the last one is crystalline
+    frames = np.array_split(pixels[:380], 5, axis=1)
+    green = [share_of_green(frame) for frame in frames]
+    assert green[0] < 0.005
+    assert green[-1] > 0.2
+    assert share_of_green(pixels[450:]) > 0.05
+
+
+def test_ovito_desktop(growing, tmp_path):
+    written = run("ovito_desktop.py", tmp_path, growing)
+    assert written.strip().endswith("wrote ovito-desktop.png")
+    pixels = image.imread(tmp_path / "ovito-desktop.png")[..., :3]
+    half = pixels.shape[1] // 2
+    for panel in (pixels[:700, :half], pixels[:700, half:], pixels[700:, :half]):
+        assert share_of_green(panel) > 0.05
+    assert (tmp_path / "freezing.ovito").is_file()
 
 
 @needs_hoomd
