@@ -269,12 +269,12 @@ def test_killed_runs_end_with_the_same_results(tmp_path):
         "checkpoint.pt",
         "restart.gsd",
         "frames_checkpoint.pt",
-        "checks.csv",
+        "phases.csv",
     ]
     for i, point in enumerate(points):
         before = set((folder / "workspace").glob(f"*/{point}*"))
         process = start(folder, "run", "--study", "smoke", engine="OpenMM", start_new_session=True)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not set((folder / "workspace").glob(f"*/{point}*")) - before:
             if process.poll() is not None:
                 break  # what lived on of the run before had done this already

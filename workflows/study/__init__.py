@@ -3,7 +3,7 @@
 Packages import one way, each only from those before it:
 
 ``flow``
-    Studies and their state points, jobs, conditions, clusters.
+    Studies and their state points, jobs, conditions, clusters, and how steps are run.
 ``simulation``
     What is simulated, on which engine, and hot crystals of known structure.
 ``solids``

@@ -1,1 +1,1 @@
-"""Studies and their state points, jobs, conditions, and clusters."""
+"""Studies and their state points, jobs, conditions, clusters, and how steps are run."""
