@@ -22,8 +22,6 @@ from ovito.modifiers import (
 from ovito.vis import TachyonRenderer, Viewport
 
 from hoomd_gala.cli import main
-from hoomd_gala.files import read_frame
-from hoomd_gala.neighbors import nearest_neighbors
 
 #: Pixels of a panel; there is a legend at the right of those on the left.
 HEIGHT, WIDTHS = 700, (1000, 700)
@@ -47,11 +45,10 @@ PANELS = {
 }
 
 
-def render(frame: int, radius: float, modifiers: list, width: int, named: bool) -> np.ndarray:
+def render(frame: int, modifiers: list, width: int, named: bool) -> np.ndarray:
     """Picture of the session that is open with these modifiers, with its legend or without."""
     size = (width + MARGIN * named, HEIGHT)
     pipeline = ovito.scene.pipelines[0]
-    pipeline.source.data.particles_.vis.radius = radius
     pipeline.source.data.cell_.vis.line_width = 0.05
     pipeline.modifiers.extend(modifiers)
     saved = ovito.scene.viewports.active_vp
@@ -79,19 +76,15 @@ def render(frame: int, radius: float, modifiers: list, width: int, named: bool) 
 
 path = Path(sys.argv[1] if len(sys.argv) > 1 else "freezing.gsd")
 frame = int(sys.argv[2]) if len(sys.argv) > 2 else -1
-shown = read_frame(path, frame)
 Path("freezing.ovito").unlink(missing_ok=True)  # of an earlier run: nothing is overwritten
 main(["view", str(path), "freezing.ovito"])
 ovito.scene.load("freezing.ovito")
 index = frame % ovito.scene.pipelines[0].source.num_frames
-# half of the nearest distance, so that particles touch and do not overlap
-nearest = nearest_neighbors(shown.particles.position, shown.configuration.box, n=1).bonds
-radius = float(np.median(np.linalg.norm(nearest, axis=-1))) / 2
 
 figure = Figure(figsize=(9, 8.8), layout="constrained")
 grid = figure.subplots(2, 2, width_ratios=WIDTHS).flat
 for k, (axes, (title, modifiers)) in enumerate(zip(grid, PANELS.items(), strict=True)):
-    axes.imshow(render(index, radius, modifiers, WIDTHS[k % 2], named=k == 0))
+    axes.imshow(render(index, modifiers, WIDTHS[k % 2], named=k == 0))
     axes.set_axis_off()
     axes.set_title(title, fontsize=13)
 figure.savefig("ovito-desktop.png", dpi=150)

@@ -55,8 +55,8 @@ legend = ColorLegendOverlay(
     title=" ",
     orientation=QtCore.Qt.Orientation.Vertical,
     alignment=QtCore.Qt.AlignmentFlag.AlignRight | QtCore.Qt.AlignmentFlag.AlignTop,
-    legend_size=0.28,
-    font_size=0.12,
+    legend_size=0.32,
+    font_size=0.16,
     offset_x=-0.01,
 )
 view.overlays.append(legend)
@@ -70,6 +70,6 @@ for frame in [int(text) for text in sys.argv[2:]] or [pipeline.source.num_frames
             filename=picture,
             frame=frame,
             background=(1, 1, 1),
-            renderer=TachyonRenderer(),
+            renderer=TachyonRenderer(antialiasing_samples=5, ambient_occlusion_samples=5),
         )
         print(picture)

@@ -7,7 +7,9 @@ needs nothing of this package.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ovito
+from ovito.data import NearestNeighborFinder
 from ovito.io import import_file
 from ovito.qt_compat import QtCore
 from ovito.vis import ColorLegendOverlay
@@ -40,6 +42,17 @@ def occurring_structures(path: Path) -> dict[int, str]:
     return found
 
 
+def touching_radius(data: Any) -> float | None:
+    """Radius of particles that touch their nearest neighbors: half the median distance.
+
+    None if there are not two particles.
+    """
+    if data.particles is None or data.particles.count < 2:
+        return None
+    _, vectors = NearestNeighborFinder(1, data).find_all()
+    return float(np.median(np.linalg.norm(vectors, axis=-1))) / 2
+
+
 def write_session(source: Path, target: Path) -> None:
     """Write an OVITO session that shows a trajectory whose particle types are structures.
 
@@ -59,6 +72,11 @@ def write_session(source: Path, target: Path) -> None:
     for kind in kinds.types:
         shown = kinds.type_by_id_(kind.id)
         shown.color = structure_color(class_of_title(kind.name))
+    # OVITO's own radius is 1.2, whatever the unit of length; a solid is rather at the end of a run
+    last: Any = pipeline.source.num_frames - 1  # type: ignore[union-attr]
+    radius = touching_radius(pipeline.compute(last))
+    if radius is not None:
+        contents.particles_.vis.radius = radius
     # particle types are in the file for OVITO's own colors, and not all of them occur: a legend of
     # the labels has those that do
     label = contents.particles_[ovito_name(LABEL) + "_"]

@@ -35,6 +35,7 @@ view = ovito.scene.viewports.active_vp
 print(legend.property)
 listed = data.particles[legend.property.partition("/")[2]].types
 print(*(kind.name for kind in listed), sep=";")
+print(data.particles.vis.radius)
 for enabled in (True, False):
     legend.enabled = enabled
     view.render_image(
@@ -83,6 +84,8 @@ def test_session_opens_with_names_colors_and_a_legend(labeled, tmp_path, capsys)
     lines, shown, bare = open_session(folder / "run.ovito", 1)
     # of what occurs in any frame, and nothing else
     assert lines[1] == "fcc (cF4-Cu);hcp (hP2-Mg);bcc (cI2-W);disordered"
+    # particles touch, 1.5 apart
+    assert float(lines[2]) == pytest.approx(0.75)
     for color in (GREEN, RED, BLUE):
         assert count_pixels(bare, color) > 1500
         # boxes of the legend
