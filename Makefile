@@ -21,7 +21,8 @@ run: $(STAMP)
 	$(BIN)/python workflows/project.py run
 
 test: $(STAMP)
-	$(BIN)/python tests/halves.py
+	@# a module is run by one process, the first ones first
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"

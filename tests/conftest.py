@@ -94,8 +94,14 @@ SLOW = {
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Mark each test as ``unit`` or ``integration``, by where it is, and the ``slow`` ones."""
+def pytest_collection_modifyitems(config, items):
+    """Mark each test as ``unit`` or ``integration``, by where it is, and the ``slow`` ones.
+
+    Of several processes (``pytest -n``), one should not run the longest modules in the end, while
+    the others have nothing left: those of the workflow come first there.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: "workflows" not in item.path.parts)
     for item in items:
         path = item.path.relative_to(Path(__file__).parent)
         item.add_marker("integration" if path.parts[0] in INTEGRATION else "unit")

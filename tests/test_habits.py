@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import tomllib
 
-import halves
 import pytest
 from conftest import SLOW
 from lowest_versions import ROOT, TESTS
@@ -50,15 +49,6 @@ def test_ci_covers_the_versions_of_python_that_are_declared():
     declared = re.findall(r":: (3\.\d+)", "\n".join(about["classifiers"]))
     assert about["requires-python"] == f">={declared[0]}"
     assert re.search(r"python: (\[.*\])", CI.read_text())[1] == str(declared).replace("'", '"')
-
-
-def test_each_test_is_in_one_of_the_halves_that_run_at_once():
-    assert all((ROOT / path).exists() for path in halves.FIRST)
-    first, second = halves.commands(["-x"])
-    chosen = [part for part in first if part.startswith("tests")]
-    left_out = [part.removeprefix("--ignore=") for part in second if part.startswith("--ignore")]
-    assert chosen == left_out
-    assert "tests" in second
 
 
 @pytest.mark.parametrize("name", sorted(SLOW | set(TESTS)))
