@@ -132,5 +132,9 @@ def test_what_is_no_toml_is_refused(content, tmp_path):
     assert re.match(r" is not a TOML file \(", refusal(tmp_path, content))
 
 
+def test_keys_of_many_parts_take_no_memory(tmp_path):
+    assert "nested too deep" in refusal(tmp_path, b"[" + b".".join([b"a"] * 400_000) + b"]")
+
+
 def test_numbers_of_a_million_digits_are_not_read(tmp_path):
     assert "too many for a study" in refusal(tmp_path, b"a = " + b"1" * (1 << 20))

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ FOLDER = Path(__file__).resolve().parents[2] / "studies"
 
 #: Bytes of a study's file at most; a number of millions of digits takes gigabytes to read.
 _LARGEST = 1 << 20
+
+#: Parts of a key, such as a.b.c, that are more than any study has.
+_DEEPEST = 100
 
 
 def names() -> list[str]:
@@ -72,7 +76,7 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} has {path.stat().st_size} bytes, too many for a study.")
     deep = InputError(f"{path} is not a TOML file (it is nested too deep).")
     try:
-        study = tomllib.loads(path.read_text(encoding="utf-8"))
+        study = tomllib.loads(_shallow(path.read_text(encoding="utf-8")))
     except RecursionError:
         raise deep from None
     except ValueError as error:
@@ -85,6 +89,16 @@ def read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path}: {_short(error)}.") from None
     return study
+
+
+def _shallow(text: str) -> str:
+    """Return a text of TOML, or raise a RecursionError for keys of too many parts.
+
+    For each part, the parser makes a copy of all parts before.
+    """
+    if any(piece.count(".") > _DEEPEST for piece in re.split("[=,\n]", text)):
+        raise RecursionError
+    return text
 
 
 def _short(error: ValueError) -> str:
