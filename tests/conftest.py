@@ -50,6 +50,7 @@ INTEGRATION = (
     "integrations",
     "workflows",
     "test_examples.py",
+    "test_homes.py",
     "test_installed.py",
     "test_long_runs.py",
     "test_manual.py",
@@ -72,6 +73,7 @@ SLOW = {
     # the first map by UMAP compiles for ten seconds
     "plotting/test_plots.py",
     "test_examples.py",
+    "test_homes.py",
     "test_installed.py",
     "test_long_runs.py",
     "test_resuming.py::test_kills_at_any_time_change_nothing",
