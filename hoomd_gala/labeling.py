@@ -37,6 +37,7 @@ from .files.sources import (
     Source,
     Stored,
     find_files,
+    is_open,
     named_types,
     open_source,
     other_chunks,
@@ -51,6 +52,27 @@ if TYPE_CHECKING:
     from .analyzer import Analyzer
 
 _Path = str | os.PathLike[str]
+
+
+class Labeling(NamedTuple):
+    """What there is to say of the last frame of files that were labeled.
+
+    Attributes
+    ----------
+    fractions : dict of str to float
+        Of structures, by class.
+    source : Path
+        File that it is from.
+    types : tuple of str
+        Names of the types that its particles have; empty where an earlier call has labeled it.
+    is_open : bool
+        Whether it has no periodic boundaries at all, as far as this call has seen it.
+    """
+
+    fractions: dict[str, float]
+    source: Path
+    types: tuple[str, ...] = ()
+    is_open: bool = False
 
 
 def label_trajectory(
@@ -134,6 +156,39 @@ def label_trajectory(
         If some of the frames have no environments, of which all particles are unknown: two
         dimensions, or too few particles without periodic boundaries.
     """
+    return label_files(
+        source,
+        target,
+        model,
+        device,
+        keep_types,
+        quantities,
+        frames,
+        workers,
+        topology,
+        types,
+        neighbors,
+        clusters,
+        restart,
+    ).fractions
+
+
+def label_files(
+    source: _Path | Sequence[_Path],
+    target: _Path,
+    model: _Path = "structures",
+    device: str = "auto",
+    keep_types: bool = False,
+    quantities: Sequence[str] = QUANTITIES,
+    frames: slice | None = None,
+    workers: int = 1,
+    topology: _Path | None = None,
+    types: Sequence[str] | None = None,
+    neighbors: Sequence[str] | None = None,
+    clusters: bool | str | Sequence[str] = False,
+    restart: bool = False,
+) -> Labeling:
+    """Do as :func:`label_trajectory`, and return what there is to say of it."""
     target = Path(target)
     check_format(target)
     check_free(target)
@@ -237,12 +292,13 @@ def _copy_labeled(
     chosen: Sequence["_Frame"],
     workers: int,
     class_names: tuple[str, ...],
-) -> dict[str, float]:
-    """Label frames and write them, and return the fractions of the last one."""
+) -> Labeling:
+    """Label frames and write them, and say what the last one is."""
     lines = copy.begin(output.done)
     fractions: dict[str, float] = {}
     if output.fractions is not None:
         fractions = Fractions.from_array(class_names, output.fractions)
+    said = Labeling(fractions, chosen[-1].source.path)
     if lines:
         tqdm.write(f"going on after {_frames(len(lines))} in {copy.part}", file=sys.stderr)
     bar = {"total": len(chosen), "initial": len(lines), "desc": "label", "unit": "frame"}
@@ -260,9 +316,15 @@ def _copy_labeled(
                     f"frame {one.frame.number} of {one.frame.source.path}: clusters: "
                     f"{number}, particles in the largest: {largest}"
                 )
-            fractions = one.result.fractions
+            names, types = named_types(one.stored.data)
+            said = Labeling(
+                one.result.fractions,
+                one.frame.source.path,
+                tuple(names[k] for k in np.unique(types)),
+                is_open(one.stored.data),
+            )
     _say_of_refused(copy, chosen, lines)
-    return fractions
+    return said
 
 
 def _say_of_refused(copy: Copy, chosen: Sequence["_Frame"], lines: Sequence[Line]) -> None:

@@ -170,6 +170,11 @@ class Result:
         return self.fractions.of(structure)
 
     @property
+    def solid_fraction(self) -> float:
+        """Fraction of particles that are neither disordered nor unknown, as :meth:`fraction`."""
+        return self.fraction()
+
+    @property
     def counts(self) -> NDArray[np.float64]:
         """Deprecated: use ``np.asarray(result.fractions)``."""
         warnings.warn(

@@ -2,13 +2,13 @@
 
 import itertools
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .doubts import warn_of_blur, warn_of_plane
 from .errors import InputError, NoEnvironmentsError
 from .schema import OWN_TYPEID, ovito_name, own_type_names, own_typeid
 from .systems_from import Sample, from_mdanalysis, from_pymatgen, is_mdanalysis, is_pymatgen
@@ -35,11 +35,6 @@ _LENGTHS = 1e-100, 1e100
 #: How many times shorter than both others, or longer, one length of a box is that has no third
 #: dimension. As many images of each particle would be its neighbors, or cells be searched.
 _FLAT = 1e8
-
-#: Largest gap between the numbers that coordinates can be, in units of the mean distance of
-#: particles, that does not blur environments.
-_BLUR = 0.05
-
 
 #: For each lattice vector, whether the system goes on along it.
 Flags = tuple[bool, bool, bool]
@@ -397,6 +392,11 @@ def make_system(
     InputError
         For shapes that do not fit, a box that :func:`as_box` refuses, positions that are not
         finite, and a system without a box that is not said to be open.
+
+    Warns
+    -----
+    UserWarning
+        Of what can be labeled and hardly has a meaning: see :mod:`hoomd_gala.doubts`.
     """
     points = _numbers(positions, "positions")
     check_shape(points)
@@ -418,7 +418,8 @@ def make_system(
         )
     # of a box that goes on, the volume that each particle has
     share = float(np.prod(edges[:3])) / max(len(points), 1) if all(flags) else np.inf
-    _warn_of_blur(points, share ** (1 / 3), getattr(positions, "dtype", None))
+    warn_of_blur(points, share ** (1 / 3), getattr(positions, "dtype", None))
+    warn_of_plane(points, lattice_vectors(edges), flags)
     kinds = np.zeros(len(points), dtype=np.int64) if types is None else _kinds(types)
     if kinds.shape != (len(points),) or not np.issubdtype(kinds.dtype, np.integer):
         raise InputError(
@@ -434,40 +435,6 @@ def _kinds(types: Any) -> NDArray[Any]:
         return np.asarray(types)
     except ValueError:
         raise InputError("types are rows of different lengths; give one integer each.") from None
-
-
-def _warn_of_blur(points: Array, spacing: float, dtype: Any) -> None:
-    """Warn where coordinates are so large that their digits do not tell particles apart.
-
-    Parameters
-    ----------
-    points : (N, 3)
-    spacing : float
-        Mean distance of particles in the box; they may be closer in a part of it.
-    dtype : dtype or None
-        Type of the numbers that were given.
-    """
-    extents = np.ptp(points, axis=0) if len(points) else np.zeros(3)
-    if len(points) > 1 and not extents.any():
-        warnings.warn(
-            f"all {len(points)} particles are in one place, so that none has a structure.",
-            stacklevel=3,
-        )
-    extent = float((extents / max(len(points), 1) ** (1 / 3)).prod() ** (1 / 3))
-    distance = min(spacing, extent)
-    floating = isinstance(dtype, np.dtype) and dtype.kind == "f"
-    kind = np.dtype(dtype if floating else np.float64)
-    eps = float(np.finfo(kind).eps)
-    farthest = float(np.abs(points).max(initial=0))
-    if eps * farthest > _BLUR * distance > 0:
-        blurred = int((eps * np.abs(points).max(axis=1) > _BLUR * distance).sum())
-        warnings.warn(
-            f"positions reach {farthest:.2g}, where numbers of {kind} are {eps * farthest:.2g} "
-            f"apart and particles about {distance:.2g}, so that labels may be wrong, those of "
-            f"{blurred} of {len(points)} particles at least; subtract the center before positions "
-            "lose their digits.",
-            stacklevel=3,
-        )
 
 
 def as_system(system: Any, types: ArrayLike | None = None, periodic: Any = None) -> System:

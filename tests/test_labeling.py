@@ -9,6 +9,7 @@ import pytest
 import torch
 from commands import fails
 from conftest import gas
+from ovito.io import export_file, import_file
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
@@ -18,6 +19,7 @@ from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_fra
 from hoomd_gala.files.reader import Trajectory
 from hoomd_gala.files.sources import find_files
 from hoomd_gala.labeling import label_trajectory, view_trajectory
+from hoomd_gala.systems import make_system
 
 PREFIX = "particles/hoomd_gala/Classifier/"
 
@@ -310,3 +312,21 @@ def test_crystal_of_one_type_is_found_by_its_name(tmp_path, model_path, capsys):
         capsys, "label", source, tmp_path / "o.gsd", "--model", model_path, "--types", "B"
     )
     assert "there is no type 'B' of particles, only A" in error
+
+
+@pytest.mark.parametrize("ending", ["gsd", "xyz"])
+def test_two_dimensions_that_a_file_does_not_speak_of_are_said_once(
+    ending, model_path, tmp_path, rng, capsys
+):
+    flat, run = tmp_path / "flat.gsd", tmp_path / f"run.{ending}"
+    with gsd.hoomd.open(flat, "w") as trajectory:
+        for step in range(3):
+            points = rng.random((100, 3)) * [10, 10, 0] - [5, 5, 0]
+            trajectory.append(make_frame(make_system(points, [10, 10, 1]), step))
+    if ending == "gsd":
+        run = flat
+    else:
+        pipeline = import_file(str(flat))
+        export_file(pipeline, str(run), "xyz", multiple_frames=True, columns=["Position"])
+    assert command("label", run, tmp_path / "out.gsd", "--model", model_path, "--clusters") == 0
+    assert capsys.readouterr().err.count("all particles are in one plane; if the system is") == 1

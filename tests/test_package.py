@@ -25,6 +25,7 @@ ORDER = (
         "results",
         "schema",
         "colors",
+        "doubts",
         "systems_from",
         "systems",
         "threads",

@@ -24,6 +24,13 @@ def test_results_and_clusters_print_as_one_line():
     )
 
 
+def test_solid_is_what_is_neither_disordered_nor_unknown():
+    label = np.array([0, 1, 2, -1], np.int32)
+    names = ("cF4-Cu", "cI2-W", "disordered")
+    result = Result(label, np.ones(4, np.float32), np.zeros((4, 2), np.float32), names)
+    assert result.solid_fraction == result.fraction() == 0.5
+
+
 def test_of_many_classes_a_message_has_the_similar_ones():
     names = [*STRUCTURES][:40]
     with pytest.raises(InputError, match=r"no class 'fc'; it has fcc \(cF4-Cu\)") as caught:

@@ -460,8 +460,8 @@ def test_positions_without_digits_are_said(dtype, far, rng, recwarn):
     points = rng.random((64, 3)) * 4
     make_system((points + far / 1e3).astype(dtype), [4, 4, 4])
     make_system(np.zeros((1, 3), dtype) + far, [4, 4, 4])
-    make_system(points[:, ::-1] * [1, 1, 0] + far / 1e3, [4, 4, 4])  # in a plane
-    assert not len(recwarn)
+    make_system(points[:, ::-1] * [1, 1, 0] + far / 1e3, [4, 4, 4])
+    assert [str(one.message)[:33] for one in recwarn] == ["all particles are in one plane; i"]
     with pytest.warns(UserWarning, match=r"positions reach .*, where numbers of float"):
         make_system((points + far).astype(dtype), [4, 4, 4])
 
@@ -476,3 +476,39 @@ def test_positions_many_boxes_away_are_counted(rng):
 def test_particles_in_one_place_are_said():
     with pytest.warns(UserWarning, match="all 64 particles are in one place"):
         make_system(np.ones((64, 3)), [4, 4, 4])
+
+
+#: 5 x 5 particles of a square lattice.
+SHEET = np.array([[x, y, 0.0] for x in range(5) for y in range(5)])
+UP = np.array([0, 0, 0.5])
+
+IN_ONE_PLANE = "all particles are in one plane; if the system is two-dimensional, its labels mean"
+
+
+@pytest.mark.parametrize(
+    ("points", "box", "periodic"),
+    [
+        (SHEET, [5, 5, 1], None),
+        (SHEET + UP, [5, 5, 1], None),
+        # of which some are on the other side of the boundary
+        (SHEET + np.where(np.arange(25) < 12, 1, -1)[:, None] * UP, [5, 5, 1], None),
+        (SHEET[:, [2, 0, 1]], [1, 5, 5], None),
+        (SHEET, [5, 5, 1], (True, True, False)),
+        (SHEET, None, False),
+        (SHEET + SHEET[:, 1:2] * [0.5, 0, 0], [5, 5, 2, 0.5, 0, 0], None),
+    ],
+)
+def test_particles_in_a_plane_are_said(points, box, periodic):
+    with pytest.warns(UserWarning, match=IN_ONE_PLANE) as caught:
+        make_system(points, box, periodic=periodic)
+    assert len(caught) == 1
+
+
+def test_systems_that_are_thin_or_small_are_in_no_plane(recwarn):
+    rough = SHEET + np.arange(25)[:, None] * [0, 0, 1e-4]
+    make_system(rough, [5, 5, 1])
+    make_system(rough, [5, 5, 100], periodic=(True, True, False))
+    make_system(SHEET[:19], [5, 5, 1])
+    make_system(np.concatenate((SHEET, SHEET + UP)), [5, 5, 1])
+    make_system(np.zeros((0, 3)), [5, 5, 1])
+    assert not len(recwarn)

@@ -1,6 +1,7 @@
 """Arguments that several commands share, and how their help is laid out."""
 
 import argparse
+import shlex
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,6 +165,28 @@ def chosen_cells(options: argparse.Namespace) -> tuple[list[str], list[float]]:
     return cells, list(dict.fromkeys(options.noise or NOISE_LEVELS))
 
 
+def check_gsd(path: Path) -> None:
+    """Refuse what is not a GSD file, and say what makes one of it.
+
+    A file that is named as one, and damaged, is left to those who read it, who know how far it is
+    good.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is one of another format.
+    """
+    from ..files.layout import is_gsd
+
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.")
+    if path.suffix != ".gsd" and not is_gsd(path):
+        raise InputError(
+            f"{path} is not a GSD file; {shlex.join(['hoomd-gala', 'label', str(path)])} "
+            "labeled.gsd makes one with labels."
+        )
+
+
 def check_samples(options: argparse.Namespace) -> None:
     """Refuse what :func:`add_samples` has added and cannot be used, before torch is loaded.
 
@@ -177,9 +200,8 @@ def check_samples(options: argparse.Namespace) -> None:
 
     if options.gsd and (options.cells or options.noise):
         raise InputError("--cells and --noise are for unit cells; leave them or --gsd out.")
-    for path in [parse_range(text).path for text in options.gsd or ()]:
-        if not path.is_file():
-            raise InputError(f"there is no file {path}.")
+    for text in options.gsd or ():
+        check_gsd(parse_range(text).path)
     if options.cells:
         chosen_cells(options)
 

@@ -99,7 +99,13 @@ PACKAGES = {
             "pictures of frames, a modifier, and files of LAMMPS and others",
             'pip install "hoomd-gala[ovito]"',
         ),
-        Package("ASE", "ase", "files of POSCAR, CIF, extended XYZ and others", "pip install ase"),
+        Package(
+            "ASE",
+            "ase",
+            "files of POSCAR, CIF, extended XYZ and others where there is no OVITO, which reads "
+            "these too; ASE's own .traj files, of which OVITO loses a part; and ASE's Atoms",
+            "pip install ase",
+        ),
         Package(
             "Matplotlib",
             "matplotlib",

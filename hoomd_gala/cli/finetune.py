@@ -86,11 +86,11 @@ def _learn_labels(options: argparse.Namespace) -> None:
     from ..files.atomic import check_new
     from ..files.shipped import find_model
 
-    output = check_new(options.output, ".safetensors", "model")
     if not options.gsd:
         raise InputError("--labels are of particles in GSD files; give these with --gsd.")
-    find_model(options.model)
     check_samples(options)
+    output = check_new(options.output, ".safetensors", "model")
+    find_model(options.model)
     if not options.labels.is_file():
         raise InputError(f"there is no file {options.labels}.")
 

@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..results import DISORDERED, UNKNOWN_NAME, Fractions
@@ -34,6 +34,13 @@ words:
   unknown     {WORDS[UNKNOWN_NAME]}
   solid       {WORDS["solid"]}
 """
+
+#: Endings of LAMMPS dumps, which have numbers only.
+_DUMPS = (".dump", ".lammpstrj")
+
+#: From which fraction of disordered and unknown particles on, and of unknown ones, there is
+#: something else to try.
+_MOST, _MANY = 0.9, 0.5
 
 
 def add(commands: Commands) -> None:
@@ -132,9 +139,9 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Label, and print the structures of the last frame and what can be done with them."""
-    from ..labeling import label_trajectory
+    from ..labeling import label_files
 
-    fractions = label_trajectory(
+    labeled = label_files(
         options.input,
         options.output,
         options.model,
@@ -149,11 +156,40 @@ def run(options: argparse.Namespace) -> None:
         clusters=options.clusters,
         restart=options.restart,
     )
-    print("\n".join(summary(options.output, options.model, fractions, options.keep_types)))
+    if labeled.is_open:
+        print(f"{labeled.source} has no periodic boundaries")
+    chosen = options.types is not None or options.neighbors is not None
+    hints = advice(labeled.fractions, () if chosen else labeled.types)
+    lines = summary(options.output, options.model, labeled.fractions, options.keep_types, hints)
+    print("\n".join(lines))
+
+
+def advice(fractions: Mapping[str, float], types: Sequence[str]) -> dict[str, str]:
+    """Return what to try where little was found: options and commands, and what each is for.
+
+    Parameters
+    ----------
+    fractions : mapping
+        Of the last frame's structures, by class.
+    types : sequence of str
+        Names of the types of particles, if they were labeled without distinction.
+    """
+    unknown = fractions[UNKNOWN_NAME]
+    found: dict[str, str] = {}
+    if len(types) > 1 and unknown + fractions.get(DISORDERED, 0.0) >= _MOST:
+        name = shlex.quote(types[0])
+        found[f"--types {name} --neighbors {name}"] = "if one kind of particle makes the structure"
+    if unknown >= _MANY:
+        found["hoomd-gala finetune structures --gsd … --labels …"] = "a structure of your own"
+    return found
 
 
 def summary(
-    output: Path, model: str, fractions: Mapping[str, float], keep_types: bool
+    output: Path,
+    model: str,
+    fractions: Mapping[str, float],
+    keep_types: bool,
+    hints: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Lines about the structures of a labeled file's last frame, and what to do next.
 
@@ -167,6 +203,8 @@ def summary(
         Of the last frame's structures, by class.
     keep_types : bool
         Whether the particle types of a GSD file are those of the simulation.
+    hints : mapping, optional
+        What :func:`advice` gives.
     """
     if not fractions.keys() - {UNKNOWN_NAME}:
         return [
@@ -188,12 +226,15 @@ def summary(
         ),
         "",
         f"written: {output}",
-        *steps(_next(output, keep_types) if is_gsd else {}),
+        *steps({**(hints or {}), **_next(output, keep_types)}),
     ]
 
 
 def _next(path: Path, keep_types: bool) -> dict[str, str]:
-    """Commands that go on with a labeled GSD file, and what each does."""
+    """Return commands that go on with a labeled file, and what each does."""
+    if path.suffix != ".gsd":
+        shown = "labels are a property" if path.suffix in _DUMPS else "colors are structures"
+        return {"open it in OVITO": shown, "label to a .gsd file": "for figures, and a legend"}
     name, session, picture = (
         shlex.quote(str(one))
         for one in (path, path.with_suffix(".ovito"), path.with_suffix(".png"))

@@ -11,6 +11,7 @@ from .arguments import (
     add_choice,
     add_command,
     add_samples,
+    check_gsd,
     check_samples,
     chosen_cells,
     listing,
@@ -176,6 +177,7 @@ def plot_fractions(options: argparse.Namespace) -> None:
     from ..plotting.fractions import default_picture, draw_course, read_course
     from ..plotting.plots import FORMATS, new_figure
 
+    check_gsd(options.input)
     output = options.output or default_picture(options.input)
     output = check_new(output, (*FORMATS, ".csv"), "picture or table")
     if output.suffix != ".csv":
@@ -200,6 +202,7 @@ def plot_frame(options: argparse.Namespace) -> None:
     from ..files.sources import has_ovito
     from ..plotting.plots import FORMATS, new_figure
 
+    check_gsd(options.input)
     output = check_new(options.output, FORMATS, "picture")
     if not has_ovito():
         raise InputError(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .arguments import Commands, add_command
+from .arguments import Commands, add_command, check_gsd
 
 SUMMARY = "show a labeled trajectory in OVITO, with colors and a legend"
 
@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
     from ..files.sources import has_ovito
     from ..labeling import view_trajectory
 
+    check_gsd(options.input)
     output = options.output
     if output is None or output.suffix != ".ovito":
         print(view_trajectory(options.input, output))

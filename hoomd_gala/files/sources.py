@@ -405,6 +405,15 @@ def named_types(data: Any) -> tuple[list[str], NDArray[np.int64]]:
     return names or ["A"], np.searchsorted(ids, np.asarray(kinds))
 
 
+def is_open(data: Any) -> bool:
+    """Whether a frame, as of :func:`named_types`, has no periodic boundaries in any direction."""
+    if isinstance(data, gsd.hoomd.Frame):
+        return False
+    if hasattr(data, "numbers"):
+        return not any(data.pbc)
+    return data.cell is None or not any(data.cell.pbc)
+
+
 def particles_of_types(data: Any, wanted: Sequence[str]) -> NDArray[np.int64]:
     """Find the particles whose types have one of some names.
 

@@ -12,6 +12,7 @@ that model by less than 0.01 in either direction. The hidden units of a model wi
 own were no better than the average.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from ..errors import InputError
 from ..files.models import Model, ModelInfo
 from ..neighbors.environments import PeriodicTree, mean_bond_length
 from ..networks import FrameClassifier, inherit
-from ..results import UNKNOWN_BELOW
+from ..results import DISORDERED, UNKNOWN_BELOW
 from ..systems import System
 from .calibration import few_temperature
 
@@ -38,6 +39,10 @@ COPIES, DISPLACEMENT = 4, 0.02
 
 #: Weight of the squared weights in the loss.
 PENALTY = 0.1
+
+#: What people call particles without order. Everything is solid that has another name than
+#: "disordered".
+UNORDERED = {"amorphous", "fluid", "gas", "glass", "liquid", "melt", "vapor"}
 
 #: Folds of the cross-validation.
 FOLDS = 5
@@ -218,7 +223,18 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     ------
     InputError
         If the source gives embeddings that are not finite, or a system has no environments.
+
+    Warns
+    -----
+    UserWarning
+        If the name of a class is that of something without order, which will count as solid.
     """
+    if unordered := [name for name in names if name.casefold() in UNORDERED]:
+        warnings.warn(
+            f"particles labeled {' and '.join(unordered)} will count as solid; name what has no "
+            f'order "{DISORDERED}".',
+            stacklevel=2,
+        )
     rng = np.random.default_rng(seed)
     length_scale = source.info.length_scale
     if source.info.length_convention == "absolute":

@@ -86,3 +86,9 @@ def test_what_torch_said_before_kernels_failed_is_kept(fake):
     kernels = next(rest for title, *rest in doctor._speed(found) if title == "kernels")
     assert kernels[0] == "broken"
     assert "numba is of another time" in kernels[1]
+
+
+def test_what_ase_gives_beside_ovito_is_said():
+    [ase] = [one for one in doctor.PACKAGES["files and pictures"] if one.title == "ASE"]
+    assert "where there is no OVITO, which reads these too" in ase.gives
+    assert ".traj" in ase.gives

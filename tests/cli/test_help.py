@@ -109,9 +109,15 @@ def test_help_and_version_load_little(argument):
 def no_frames(tmp_path):
     import gsd.hoomd
 
+    (tmp_path / "my run.xyz").write_text("1\n\nA 0 0 0\n")
     with gsd.hoomd.open(tmp_path / "empty.gsd", "w"):
         return tmp_path / "empty.gsd"
 
+
+#: What makes a file of another format one that can be drawn or learned from.
+CONVERTED = (
+    "my run.xyz is not a GSD file; hoomd-gala label 'my run.xyz' labeled.gsd makes one with labels."
+)
 
 WRONG = {
     "label no.gsd out.gsd": "there is no file no.gsd",
@@ -132,12 +138,16 @@ WRONG = {
     "plot fractions {empty}": "has no frames",
     "plot embedding --model nope --output map.png": "no model is named 'nope'",
     "plot embedding --gsd no.gsd --output map.png": "there is no file no.gsd",
+    "plot fractions 'my run.xyz'": CONVERTED,
+    "plot frame 'my run.xyz' --output x.gif": CONVERTED,
+    "view 'my run.xyz'": CONVERTED,
+    "finetune structures --labels no.csv --gsd 'my run.xyz' --output x.gif": CONVERTED,
 }
 
 
 def test_trivial_errors_do_not_wait_for_torch(no_frames, monkeypatch):
     monkeypatch.chdir(no_frames.parent)
-    lines = [line.format(empty=no_frames).split() for line in WRONG]
+    lines = [shlex.split(line.format(empty=no_frames)) for line in WRONG]
     for line, (code, said, modules) in zip(WRONG, ends_of(*lines), strict=True):
         assert code == 2, line
         assert WRONG[line] in said.splitlines()[-1], line

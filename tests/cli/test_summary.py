@@ -2,14 +2,16 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from terminals import in_terminal
 
 from hoomd_gala.cli import main
-from hoomd_gala.cli.label import summary
+from hoomd_gala.cli.label import advice, summary
 from hoomd_gala.cli.terminal import bar
+from hoomd_gala.files.models import load_model, save_model
 
 FRACTIONS = {"cF4-Cu": 0.5, "cI162-Al,Mg32(Zn)49": 0.001, "disordered": 0.3, "unknown": 0.199}
 
@@ -69,6 +71,10 @@ def test_labels_are_numbers_in_a_dump():
     assert re.search(r"fcc \(cF4-Cu\) +50\.0%  label 0 ", lines[1])
     assert re.search(r"unknown +19\.9%  label -1 ", lines[3])
     assert not any("plot" in line for line in lines)
+    assert re.search(r"open it in OVITO +labels are a property$", lines[-2])
+    assert re.search(r"label to a .gsd file +for figures", lines[-1])
+    xyz = summary(Path("out.xyz"), "structures", FRACTIONS, False)
+    assert re.search(r"open it in OVITO +colors are structures$", xyz[-2])
 
 
 def test_models_without_classes_are_not_said_to_know_nothing(
@@ -83,3 +89,42 @@ def test_models_without_classes_are_not_said_to_know_nothing(
     said = " ".join(shown.out.split())
     assert f"written: {out} The model {embedding_model_path} names no structures:" in said
     assert "100" not in said.replace(str(tmp_path), "")
+
+
+def test_advice_is_given_where_little_was_found():
+    lost = {"cF4-Cu": 0.1, "disordered": 0.45, "unknown": 0.45}
+    one_kind = "if one kind of particle makes the structure"
+    assert advice(lost, ("A 1", "B")) == {"--types 'A 1' --neighbors 'A 1'": one_kind}
+    assert advice(lost, ("A",)) == advice(lost, ()) == {}
+    some = {"cF4-Cu": 0.11, "disordered": 0.44, "unknown": 0.45}
+    assert advice(some, ("A", "B")) == {}
+    strange = {"cF4-Cu": 0.5, "disordered": 0.0, "unknown": 0.5}
+    own = "hoomd-gala finetune structures --gsd … --labels …"
+    assert advice(strange, ("A", "B")) == {own: "a structure of your own"}
+    assert [*advice({"cF4-Cu": 0.0, "unknown": 1.0}, ("A", "B"))] == [
+        "--types A --neighbors A",
+        own,
+    ]
+
+
+def test_a_file_without_boundaries_and_with_two_types_is_said(model_path, tmp_path, capsys, rng):
+    source = tmp_path / "plain.xyz"
+    rows = [f"{'AB'[k % 2]} {x} {y} {z}" for k, (x, y, z) in enumerate(rng.random((60, 3)))]
+    source.write_text("\n".join(["60", "nothing", *rows, ""]))
+    model, few = load_model(model_path), tmp_path / "few.safetensors"
+    # all that it does not know is unknown
+    save_model(few, replace(model, info=replace(model.info, unknown_below=1.0)))
+
+    def said(name, *more):
+        command = ["label", source, tmp_path / name, "--model", few, *more]
+        assert main(list(map(str, command))) == 0
+        return capsys.readouterr().out
+
+    lines = said("a.gsd").splitlines()
+    assert lines[0] == f"{source} has no periodic boundaries"
+    steps = lines[lines.index("next:") + 1 :]
+    assert steps[0].startswith("  --types A --neighbors A")
+    assert any(step.startswith("  hoomd-gala finetune structures --gsd") for step in steps)
+    assert "--neighbors" not in said("b.gsd", "--types", "A,B")
+    source = tmp_path / "a.gsd"
+    assert "periodic" not in said("c.gsd")

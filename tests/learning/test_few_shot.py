@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+import warnings
 
 import gsd.hoomd
 import numpy as np
@@ -18,7 +19,14 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.learning.calibration import few_temperature
-from hoomd_gala.learning.few_shot import LinearMap, _classifier, fit_logistic, set_head
+from hoomd_gala.learning.few_shot import (
+    Labeled,
+    LinearMap,
+    _classifier,
+    few_shot,
+    fit_logistic,
+    set_head,
+)
 from hoomd_gala.learning.hand_labels import labeled_systems, read_labels
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 
@@ -85,7 +93,10 @@ def test_twenty_labels_of_each_are_enough(
 ):
     output, labeled = tmp_path / "mine.safetensors", tmp_path / "labeled.gsd"
     assert learn(source_path, run_path, labels_path, output) == 0
-    assert "60 labeled particles of 3 structures" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "60 labeled particles of 3 structures" in shown.out
+    said = 'particles labeled gas will count as solid; name what has no order "disordered".\n'
+    assert shown.err.count(said) == 1
     analyzer = Analyzer(output, device="cpu")
     for i, system in enumerate(systems):
         assert analyzer.class_names == NAMES
@@ -120,6 +131,15 @@ def test_classifier_takes_it(model_path, run_path, labels_path, tmp_path):
     simulation.operations.writers.append(writer)
     simulation.run(1)
     assert classifier.result.fractions["my bcc"] > 0.95
+
+
+def test_names_of_what_has_no_order_are_said_to_be_solid(trained, systems):
+    labeled = [Labeled(systems[0], np.arange(20), np.arange(20) % 2)]
+    with pytest.warns(UserWarning, match="labeled Liquid and MELT will count as solid"):
+        few_shot(trained, labeled, ["Liquid", "MELT"], 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        few_shot(trained, labeled, ["disordered", "liquid crystal"], 0)
 
 
 def test_head_is_the_linear_map():
@@ -202,7 +222,7 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     assert "names only 'a'" in refuses(good[:2])
     assert "names nothing" in refuses([])
     assert "only one particle named 'b'" in refuses(good[:3])
-    assert "no column file" in refuses(good, files=(run_path, tmp_path / "other.gsd"))
+    assert "no column file" in refuses(good, files=(run_path, run_path))
     error = refuses([("x.gsd", *row) for row in good], header="file,frame,particle,name")
     assert "line 2: no trajectory is named 'x.gsd'" in error
     assert "--task cannot be used with --labels" in refuses(good, "--task", "denoising")

@@ -10,7 +10,7 @@ import torch
 from hoomd_gala.networks.algebra import pair_products
 from hoomd_gala.networks.attention import InvariantAttention, TiedAttention, VectorAttention
 from hoomd_gala.networks.kernels import VARIABLE, pair_weights, reference, use
-from hoomd_gala.networks.kernels.cpu import passes
+from hoomd_gala.networks.kernels.cpu import pair_sums, passes
 
 WIDTH = 12
 LAYERS = [InvariantAttention, VectorAttention, TiedAttention]
@@ -208,3 +208,10 @@ def test_no_clouds(kernels):
 def test_import_leaves_numba_alone():
     code = "import sys, hoomd_gala, hoomd_gala.networks; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_compiling_is_announced_with_how_long_it_takes(monkeypatch, capsys):
+    monkeypatch.setattr(passes, "are_cached", lambda name: False)
+    pair_sums.announced.__wrapped__("embed")
+    said = "hoomd-gala: compiling (embed), once on this machine: this may take a minute\n"
+    assert capsys.readouterr().err == said

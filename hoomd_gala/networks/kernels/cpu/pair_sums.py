@@ -17,7 +17,10 @@ from . import passes
 def announced(name: str) -> ModuleType:
     """Return the passes, of which one is about to run, and say so if it must be compiled first."""
     if not passes.are_cached(name):
-        print(f"hoomd-gala: compiling ({name}), once on this machine", file=sys.stderr)
+        print(
+            f"hoomd-gala: compiling ({name}), once on this machine: this may take a minute",
+            file=sys.stderr,
+        )
     return passes
 
 
