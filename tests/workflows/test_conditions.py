@@ -119,7 +119,7 @@ def test_only_jobs_of_the_study_as_it_is_now_count(place):
     assert len(jobs.of_kind(model, "system")) == len(jobs.siblings(old)) == 2
     edit(place, "k = 6.25", "k = 7.0")
     project = init(place)
-    assert len(project) == 5
+    assert len(project) == 6
     assert not jobs.is_current(old)
     assert jobs.is_current(model)
     now = jobs.of_kind(model, "system")
@@ -175,13 +175,13 @@ def test_status_lists_what_is_left_over(tmp_path):
     code, output = run(folder, "status")
     assert code == 0, output
     (left,) = signac.get_project(str(folder)).find_jobs({"kind": "system", "k": 6.25})
-    assert "left over: 1 of 5 jobs, which their studies no longer have" in output
+    assert "left over: 1 of 6 jobs, which their studies no longer have" in output
     assert f"count for nothing: {left.id};" in output
     path.write_text(SMOKE.replace("k = 6.25", "k = nan"))
     code, output = run(folder, "run", "--study", "smoke")
     assert code == 2
     assert "smoke.toml: systems[0].k: not a finite number" in output
-    assert len(list((folder / "workspace").iterdir())) == 5
+    assert len(list((folder / "workspace").iterdir())) == 6
 
 
 # ---- jobs that are finished ----

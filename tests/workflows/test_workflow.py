@@ -97,7 +97,7 @@ def check_results(folder, engine):
     """Check that all files are there, complete and right."""
     sets = sorted(map(sorted, results(folder).values()))
     expected = [
-        {"trajectory.gsd", "restart.gsd"}, MODEL_FILES, SYSTEM_FILES, SYSTEM_FILES | FRAME_FILES
+        {"trajectory.gsd"}, {"trajectory.gsd", "restart.gsd"}, MODEL_FILES, SYSTEM_FILES, SYSTEM_FILES | FRAME_FILES
     ]  # fmt: skip
     assert sets == sorted(map(sorted, expected))
     (model,) = (folder / "workspace").glob("*/structures.safetensors")
@@ -173,12 +173,12 @@ def test_smoke_study_from_start_to_end(smoke):
     folder, output = smoke
     check_results(folder, ENGINE)
     # the plan, each step with its number, and what is worth a look
-    assert "4 jobs, 0 finished; 12 steps, 0 done" in output
+    assert "5 jobs, 0 finished; 13 steps, 0 done" in output
     assert "   2 × simulate             Cool a system from gas to solid" in output
     assert "About 1 min from start to end" in output
-    assert "[1/12] simulate fluid: Lennard-Jones\n" in output
-    assert re.findall(r"\[(\d+)/12\] .*: done in", output)[-1] == "12"
-    assert "done in" not in re.sub(r"\[\d+/12\] .*: done in \d+", "", output)
+    assert "[1/13] simulate fluid: Lennard-Jones\n" in output
+    assert re.findall(r"\[(\d+)/13\] .*: done in", output)[-1] == "13"
+    assert "done in" not in re.sub(r"\[\d+/13\] .*: done in \d+", "", output)
     end = output[output.index("Study smoke is finished, in ") :]
     shown = re.findall(r"^  (\S+)$", end, re.M)
     assert [Path(path).name for path in shown] == [
@@ -217,7 +217,7 @@ def test_finished_study_has_nothing_left_to_do(smoke):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.gsd")}
     code, output = run(folder, "run")
     assert code == 0, output
-    assert "4 jobs, 4 finished; 12 steps, 12 done.\n" in output
+    assert "5 jobs, 5 finished; 13 steps, 13 done.\n" in output
     # where its results are, though it did nothing
     assert "Study smoke is finished.\n  summary/smoke/Lennard-Jones/last_frame.png" in output
     assert "[1" not in output
@@ -239,7 +239,7 @@ def test_a_summary_that_was_removed_is_made_again_and_nothing_else(smoke):
     shutil.rmtree(folder / "summary")
     code, output = run(folder, "run")
     assert code == 0, output
-    assert "4 jobs, 1 finished" in output
+    assert "5 jobs, 2 finished" in output
     assert summaries() == first
     after = {path: path.stat().st_mtime_ns for path in (folder / "workspace").rglob("*.csv")}
     assert after == before
@@ -298,7 +298,7 @@ def test_killed_runs_end_with_the_same_results(tmp_path):
 def test_interrupt_takes_one_line(tmp_path, step, seconds):
     folder = fresh_copy(tmp_path / "workflows")
     process = start(folder, "run", "--study", "smoke", engine="OpenMM", start_new_session=True)
-    while not process.stdout.readline().startswith(f"[{step}/12]"):
+    while not process.stdout.readline().startswith(f"[{step}/13]"):
         assert process.poll() is None
     time.sleep(seconds)  # it is being started, or works
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -315,7 +315,7 @@ def test_init_status_submit(tmp_path):
     assert "there is no study yet" in output
     code, output = run(folder, "init", "--study", "smoke")
     assert code == 0, output
-    assert "4 jobs" in output
+    assert "5 jobs" in output
     code, output = run(folder, "status")
     assert code == 0, output
     assert "simulate_fluid" in output
