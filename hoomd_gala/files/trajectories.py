@@ -315,7 +315,8 @@ def append_to(
     for name in set(CHUNKS) - set(wanted):
         frame.log.pop(CHUNKS[name], None)
     if structures is not None:
-        frame = structures_as_types(frame, types_so_far(structures, frame))
+        structures = types_so_far(structures, frame)
+        frame = structures_as_types(frame, structures)
     else:
         frame.particles.types = as_written(frame.particles.types or ["A"])
     is_new = not Path(path).exists()
@@ -328,8 +329,6 @@ def append_to(
         if is_new:  # half a frame, which nobody could append to
             Path(path).unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written ({error.strerror or error}).") from None
-    if structures is not None:
-        structures = [class_of_title(text) for text in frame.particles.types]
     if held is not None:
         return held._replace(step=int(step), structures=structures)
     return State(int(step), structures, *_of_first(frame.log))
