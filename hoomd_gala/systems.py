@@ -396,7 +396,8 @@ def make_system(
     Warns
     -----
     UserWarning
-        Of what can be labeled and hardly has a meaning: see :mod:`hoomd_gala.doubts`.
+        Of what can be labeled and hardly has a meaning: positions that are too far away for their
+        digits, or all in one plane.
     """
     points = _numbers(positions, "positions")
     check_shape(points)
