@@ -97,8 +97,12 @@ def check_results(folder, engine):
     """Check that all files are there, complete and right."""
     sets = sorted(map(sorted, results(folder).values()))
     expected = [
-        {"trajectory.gsd"}, {"trajectory.gsd", "restart.gsd"}, MODEL_FILES, SYSTEM_FILES, SYSTEM_FILES | FRAME_FILES
-    ]  # fmt: skip
+        {"trajectory.gsd"},
+        {"trajectory.gsd", "restart.gsd"},
+        MODEL_FILES,
+        SYSTEM_FILES,
+        SYSTEM_FILES | FRAME_FILES,
+    ]
     assert sets == sorted(map(sorted, expected))
     (model,) = (folder / "workspace").glob("*/structures.safetensors")
     analyzer = Analyzer(model, "cpu")
