@@ -18,18 +18,19 @@ _BLUR = 0.05
 _MANY, _THIN = 20, 1e-4
 
 
-def warn_of_blur(points: Array, spacing: float, dtype: Any) -> None:
+def warn_of_blur(points: Array, extents: Array, spacing: float, dtype: Any) -> None:
     """Warn where coordinates are so large that their digits do not tell particles apart.
 
     Parameters
     ----------
     points : (N, 3)
+    extents : (3,)
+        Of all of them together; for many, finding these takes longer than all else here.
     spacing : float
         Mean distance of particles in the box; they may be closer in a part of it.
     dtype : dtype or None
         Type of the numbers that were given.
     """
-    extents = np.ptp(points, axis=0) if len(points) else np.zeros(3)
     if len(points) > 1 and not extents.any():
         warnings.warn(
             f"all {len(points)} particles are in one place, so that none has a structure.",
@@ -52,12 +53,14 @@ def warn_of_blur(points: Array, spacing: float, dtype: Any) -> None:
         )
 
 
-def warn_of_plane(points: Array, vectors: Array, periodic: Sequence[bool]) -> None:
+def warn_of_plane(points: Array, extents: Array, vectors: Array, periodic: Sequence[bool]) -> None:
     """Warn where all particles are in one plane of the box, as in two dimensions.
 
     Parameters
     ----------
     points : (N, 3)
+    extents : (3,)
+        Of all of them together.
     vectors : (3, 3)
         Lattice vectors as rows.
     periodic : three of bool
@@ -68,7 +71,7 @@ def warn_of_plane(points: Array, vectors: Array, periodic: Sequence[bool]) -> No
         return
     inverse = np.linalg.inv(vectors)
     spacings = 1 / np.linalg.norm(inverse, axis=0)
-    extent = np.ptp(points, axis=0).max()
+    extent = extents.max()
     if not extent:
         return  # in one place
     thickness = np.where(periodic, spacings, extent)

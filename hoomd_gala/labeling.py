@@ -176,17 +176,17 @@ def label_trajectory(
 def label_files(
     source: _Path | Sequence[_Path],
     target: _Path,
-    model: _Path = "structures",
-    device: str = "auto",
-    keep_types: bool = False,
-    quantities: Sequence[str] = QUANTITIES,
-    frames: slice | None = None,
-    workers: int = 1,
-    topology: _Path | None = None,
-    types: Sequence[str] | None = None,
-    neighbors: Sequence[str] | None = None,
-    clusters: bool | str | Sequence[str] = False,
-    restart: bool = False,
+    model: _Path,
+    device: str,
+    keep_types: bool,
+    quantities: Sequence[str],
+    frames: slice | None,
+    workers: int,
+    topology: _Path | None,
+    types: Sequence[str] | None,
+    neighbors: Sequence[str] | None,
+    clusters: bool | str | Sequence[str],
+    restart: bool,
 ) -> Labeling:
     """Do as :func:`label_trajectory`, and return what there is to say of it."""
     target = Path(target)
@@ -298,12 +298,13 @@ def _copy_labeled(
     fractions: dict[str, float] = {}
     if output.fractions is not None:
         fractions = Fractions.from_array(class_names, output.fractions)
-    said = Labeling(fractions, chosen[-1].source.path)
+    last: _Labeled | None = None
     if lines:
         tqdm.write(f"going on after {_frames(len(lines))} in {copy.part}", file=sys.stderr)
     bar = {"total": len(chosen), "initial": len(lines), "desc": "label", "unit": "frame"}
     with _in_order(label, chosen[len(lines) :], workers) as labeled:
         for one in tqdm(labeled, **bar):
+            last = one
             total = 0 if one.refused else len(one.result.label)
             lines.append(Line(checksum(one.stored), output.size, total, one.refused))
             copy.note(lines[-1])
@@ -316,15 +317,16 @@ def _copy_labeled(
                     f"frame {one.frame.number} of {one.frame.source.path}: clusters: "
                     f"{number}, particles in the largest: {largest}"
                 )
-            names, types = named_types(one.stored.data)
-            said = Labeling(
-                one.result.fractions,
-                one.frame.source.path,
-                tuple(names[k] for k in np.unique(types)),
-                is_open(one.stored.data),
-            )
     _say_of_refused(copy, chosen, lines)
-    return said
+    if last is None:
+        return Labeling(fractions, chosen[-1].source.path)
+    names, types = named_types(last.stored.data)
+    return Labeling(
+        last.result.fractions,
+        last.frame.source.path,
+        tuple(names[k] for k in np.unique(types)),
+        is_open(last.stored.data),
+    )
 
 
 def _say_of_refused(copy: Copy, chosen: Sequence["_Frame"], lines: Sequence[Line]) -> None:

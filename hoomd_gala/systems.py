@@ -419,8 +419,9 @@ def make_system(
         )
     # of a box that goes on, the volume that each particle has
     share = float(np.prod(edges[:3])) / max(len(points), 1) if all(flags) else np.inf
-    warn_of_blur(points, share ** (1 / 3), getattr(positions, "dtype", None))
-    warn_of_plane(points, lattice_vectors(edges), flags)
+    extents = np.ptp(points, axis=0) if len(points) else np.zeros(3)
+    warn_of_blur(points, extents, share ** (1 / 3), getattr(positions, "dtype", None))
+    warn_of_plane(points, extents, lattice_vectors(edges), flags)
     kinds = np.zeros(len(points), dtype=np.int64) if types is None else _kinds(types)
     if kinds.shape != (len(points),) or not np.issubdtype(kinds.dtype, np.integer):
         raise InputError(
