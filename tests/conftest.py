@@ -258,3 +258,20 @@ def read_only_disk(tmp_path: Path) -> Iterator[Path]:
 def rng() -> np.random.Generator:
     """Random numbers that are the same every time."""
     return np.random.default_rng(4)
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are written."""
+    from hoomd_gala.plotting import fractions, frames, plots
+
+    written = []
+    save = plots.save_figure
+
+    def keep(path, figure):
+        written.append(figure)
+        save(path, figure)
+
+    for module in (plots, fractions, frames):
+        monkeypatch.setattr(module, "save_figure", keep)
+    return written

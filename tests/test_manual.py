@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,7 +187,15 @@ def desk(tmp_path, monkeypatch):
         for step, noise in ((0, 0.02), (1000, 0.05), (2000, 0.3)):
             frame = make_frame(displace(cell, noise, rng), step, ["A"])
             trajectory.append(frame)
-    return tmp_path
+    yield tmp_path
+    if "ovito" in sys.modules:
+        # other tests in this process see the same scene
+        import ovito
+
+        for pipeline in list(ovito.scene.pipelines):
+            pipeline.remove_from_scene()
+        for viewport in ovito.scene.viewports:
+            viewport.overlays.clear()
 
 
 def missing(text: str) -> list[str]:

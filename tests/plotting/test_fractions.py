@@ -51,20 +51,6 @@ def freezing(tmp_path):
     return write(tmp_path / "run.gsd", frames)
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that are written."""
-    written = []
-    save = plotted.save_figure
-
-    def keep(path, figure):
-        written.append(figure)
-        save(path, figure)
-
-    monkeypatch.setattr(plotted, "save_figure", keep)
-    return written
-
-
 def test_fractions_are_drawn_in_colors_with_a_legend(freezing, tmp_path, capsys, figures):
     assert main(["plot", "fractions", str(freezing)]) == 0
     picture = tmp_path / "run-fractions.png"

@@ -1,5 +1,7 @@
 """``hoomd-gala plot frame``: what OVITO renders, and the legend beside it."""
 
+import functools
+
 import gsd.hoomd
 import numpy as np
 import pytest
@@ -10,7 +12,6 @@ from pictures import pixels
 from hoomd_gala.cli import main
 from hoomd_gala.colors import COLORS
 from hoomd_gala.files import add_labels, make_frame
-from hoomd_gala.plotting import frames as drawn
 from hoomd_gala.plotting.frames import read_shown
 from hoomd_gala.results import Result
 from hoomd_gala.systems import make_system
@@ -41,19 +42,6 @@ def labeled(tmp_path):
     return path
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    written = []
-    save = drawn.save_figure
-
-    def keep(path, figure):
-        written.append(figure)
-        save(path, figure)
-
-    monkeypatch.setattr(drawn, "save_figure", keep)
-    return written
-
-
 def seen(path):
     """Structures whose color covers some of the picture, beside its mark in the legend."""
     picture = pixels(path)
@@ -71,7 +59,10 @@ def frame(path, output, *more):
 
 @pytest.mark.slow
 def test_frames_are_rendered_with_a_legend(labeled, tmp_path, figures, monkeypatch):
-    monkeypatch.setattr("hoomd_gala.integrations.ovito_render._SIZE", (250, 250))
+    from hoomd_gala.integrations import ovito_render
+
+    small = functools.partial(ovito_render.render_particles, size=250)
+    monkeypatch.setattr(ovito_render, "render_particles", small)
     for options, names, listed in (
         (["--frame", "0"], {"hP2-Mg"}, ["hcp (hP2-Mg), 100.0%"]),
         (["--cut"], {"cF4-Cu"}, ["disordered, 87.5%", "fcc (cF4-Cu), 6.2%"]),

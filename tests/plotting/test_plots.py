@@ -13,7 +13,6 @@ from matplotlib.colors import to_rgb
 from hoomd_gala.cli import main
 from hoomd_gala.colors import COLORS
 from hoomd_gala.names import title
-from hoomd_gala.plotting import plots
 from hoomd_gala.plotting.plots import draw_names, draw_scaling
 from hoomd_gala.plotting.projection import principal_components, project
 
@@ -33,20 +32,6 @@ def plot(figure, *arguments):
 def rows_of(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that are written."""
-    written = []
-    write = plots.save_figure
-
-    def keep(path, figure):
-        written.append(figure)
-        write(path, figure)
-
-    monkeypatch.setattr(plots, "save_figure", keep)
-    return written
 
 
 def read(path, width, height):
