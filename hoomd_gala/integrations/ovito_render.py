@@ -12,8 +12,8 @@ from ovito.vis import TachyonRenderer, Viewport
 from ..errors import InputError
 from ..systems import lattice_vectors
 
-#: From where frames are seen, and the plane that cuts them open, as in the examples and studies.
-_CAMERA, _SIZE = (-0.45, 1, -0.35), (1000, 1000)
+#: From where frames are seen, and the plane that cuts them open, as in the examples.
+_CAMERA = (-0.45, 1, -0.35)
 
 
 def render_particles(
@@ -21,6 +21,8 @@ def render_particles(
     colors: NDArray[Any],
     radius: float,
     box: NDArray[Any] | Sequence[float],
+    size: int = 1000,
+    rays: int = 12,
 ) -> NDArray[np.uint8]:
     """Render particles in their box, on white.
 
@@ -34,6 +36,10 @@ def render_particles(
         Of all particles, in the unit of the positions.
     box : (6,)
         As HOOMD and GSD have it.
+    size : int
+        Rows and columns.
+    rays : int
+        Of each pixel; the time that a picture takes is in proportion.
 
     Returns
     -------
@@ -61,8 +67,9 @@ def render_particles(
     pipeline.add_to_scene()
     try:
         view = Viewport(type=Viewport.Type.Perspective, camera_dir=_CAMERA)
-        view.zoom_all(size=_SIZE)
-        image: Any = view.render_image(size=_SIZE, background=(1, 1, 1), renderer=TachyonRenderer())
+        view.zoom_all(size=(size, size))
+        renderer = TachyonRenderer(antialiasing_samples=rays)
+        image: Any = view.render_image(size=(size, size), background=(1, 1, 1), renderer=renderer)
     except RuntimeError as error:
         raise InputError(
             f"OVITO cannot render here ({str(error).splitlines()[0].rstrip('.')}); it needs a "

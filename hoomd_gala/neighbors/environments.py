@@ -358,6 +358,23 @@ def nearest_neighbors(positions: ArrayLike, box: ArrayLike, n: int = N_NEIGHBORS
     return PeriodicTree.build(positions, box).nearest(n=n)
 
 
+def nearest_distance(positions: ArrayLike, box: ArrayLike) -> float:
+    """Median distance of the particles of a periodic box to their nearest neighbors.
+
+    Parameters
+    ----------
+    positions, box
+        As :func:`nearest_neighbors` takes them.
+
+    Raises
+    ------
+    InputError
+        As :func:`nearest_neighbors` does.
+    """
+    bonds = nearest_neighbors(positions, box, n=1).bonds
+    return float(np.median(np.linalg.norm(bonds, axis=-1)))
+
+
 def mean_bond_length(bonds: Array) -> float:
     """Mean length of all bonds of a set of environments."""
     return float(np.linalg.norm(bonds, axis=-1).mean())

@@ -12,12 +12,12 @@ from ..errors import InputError
 from ..files.labels import frame_labels
 from ..files.trajectories import open_trajectory
 from ..names import title as titled
-from ..neighbors import nearest_neighbors
+from ..neighbors import nearest_distance
 from ..results import UNKNOWN_NAME, Fractions, class_indices
 from ..systems import lattice_vectors
 from .plots import new_figure, save_figure
 
-#: Radius of particles in units of the mean distance to the nearest neighbor.
+#: Radius of particles in units of the median distance to the nearest neighbor.
 _RADIUS = 0.5
 
 #: Length of the mean of exp(2πi x) over particles, from which on they are in one place.
@@ -103,19 +103,12 @@ def read_shown(
     return Shown(
         positions[visible],
         label_colors(label[visible], class_names),
-        _RADIUS * _nearest(positions, box),
+        # a single particle has a small one
+        _RADIUS * (nearest_distance(positions, box) if len(label) > 1 else 0.1 * box[:3].min()),
         box,
         {name: shares[name] for name in listed},
         f"timestep {frame.configuration.step}",
     )
-
-
-def _nearest(positions: NDArray[np.float64], box: NDArray[np.float64]) -> float:
-    """Median distance to the nearest neighbor; a single particle has a small one."""
-    if len(positions) < 2:
-        return 0.1 * float(box[:3].min())
-    bonds = nearest_neighbors(positions, box, n=1).bonds
-    return float(np.median(np.linalg.norm(bonds[:, 0], axis=-1)))
 
 
 def _centered(

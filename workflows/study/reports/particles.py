@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hoomd_gala.errors import InputError
 from study.reports.canvas import plt
 
 #: Pixels along a side, about as many as figures show, and rays of each. With OVITO's own twelve,
@@ -25,53 +26,17 @@ def render_particles(
     radius: float,
     box: NDArray[np.floating],
 ) -> NDArray[np.uint8]:
-    """Render particles of given (N, 3) colors in an orthorhombic box, (rows, columns, 3).
+    """Render particles of given (N, 3) colors in a box, (rows, columns, 3).
 
     By OVITO where it finds the graphics driver that it needs, otherwise by Matplotlib.
     """
+    from hoomd_gala.integrations.ovito_render import render_particles as render
+
     try:
-        return _render_ovito(positions, rgb, radius, box)
-    except RuntimeError as error:
-        print(f"OVITO cannot render ({str(error).splitlines()[0]}); Matplotlib draws instead.")
+        return render(positions, rgb, radius, box, _PIXELS, _RAYS)
+    except InputError as error:
+        print(f"{error} Matplotlib draws instead.")
         return render_discs(positions, rgb, radius)
-
-
-def _render_ovito(
-    positions: NDArray[np.float64],
-    rgb: NDArray[np.float64],
-    radius: float,
-    box: NDArray[np.floating],
-) -> NDArray[np.uint8]:
-    from ovito.data import DataCollection, Particles, SimulationCell
-    from ovito.pipeline import Pipeline, StaticSource
-    from ovito.vis import TachyonRenderer, Viewport
-
-    data = DataCollection()
-    cell = SimulationCell(pbc=(True, True, True))
-    cell[:, :3] = np.diag(box[:3])
-    cell[:, 3] = -box[:3] / 2
-    cell.vis.line_width = 0.04
-    particles = Particles()
-    particles.create_property("Position", data=positions)
-    particles.create_property("Color", data=rgb)
-    particles.vis.radius = radius
-    data.objects.append(cell)
-    data.objects.append(particles)
-    pipeline = Pipeline(source=StaticSource(data=data))
-    pipeline.add_to_scene()
-    try:
-        view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-0.45, 1, -0.35))
-        view.zoom_all(size=(_PIXELS, _PIXELS))
-        image = view.render_image(
-            size=(_PIXELS, _PIXELS),
-            background=(1, 1, 1),
-            renderer=TachyonRenderer(antialiasing_samples=_RAYS),
-        )
-    finally:
-        pipeline.remove_from_scene()
-    image = image.convertToFormat(image.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
 def render_discs(

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from hoomd_gala.colors import structure_color
 from hoomd_gala.files import decode_strings, open_trajectory
 from hoomd_gala.names import title as titled
-from hoomd_gala.neighbors.environments import nearest_neighbors
+from hoomd_gala.neighbors import nearest_distance
 from hoomd_gala.results import UNKNOWN_NAME
 from hoomd_gala.schema import LABEL, NAMES
 from study.reports.canvas import plt, save_figure, structure_handle
@@ -56,8 +56,7 @@ def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
     rgb = np.array([structure_color(name) for name in names])
     box = shown.configuration.box
     positions = centered(shown.particles.position, box[:3])
-    nearest = nearest_neighbors(positions, box, n=1).bonds
-    radius = 0.52 * float(np.median(np.linalg.norm(nearest, axis=-1)))
+    radius = 0.52 * nearest_distance(positions, box)
     images = []
     parts = (np.full(len(label), True), positions[:, 1] > 0)
     for visible in tqdm(parts, desc="render", unit="picture"):

@@ -13,6 +13,7 @@ from scipy.signal import find_peaks
 from scipy.spatial.transform import Rotation
 from scipy.special import sph_harm_y
 
+from hoomd_gala import neighbors
 from hoomd_gala.neighbors.environments import N_NEIGHBORS, PeriodicTree
 from hoomd_gala.systems import Array, System, lattice_vectors, plane_spacings
 
@@ -46,8 +47,7 @@ def _box(system: System) -> freud.box.Box:
 
 def nearest_distance(system: System) -> float:
     """Median distance to the nearest neighbor."""
-    bonds = PeriodicTree.build(system.positions, system.box).nearest(n=1).bonds
-    return float(np.median(np.linalg.norm(bonds, axis=-1)))
+    return neighbors.nearest_distance(system.positions, system.box)
 
 
 def rescaled(system: System, scale: float) -> System:
