@@ -35,8 +35,8 @@ def rows(model: str = "structures") -> dict[str, str]:
     merged = info.card["merged"]
     return {
         name: _row(name, [one for one in merged.get(name, ()) if one != name])
-        for name in info.class_names
-        if name not in (*info.withheld, DISORDERED)
+        for name in info.given_names
+        if name != DISORDERED
     }
 
 

@@ -54,10 +54,7 @@ def run(options: argparse.Namespace) -> None:
     if options.model is not None:
         find_model(options.model)
 
-    from ..files.models import ModelInfo, read_info
-
-    def named(info: ModelInfo) -> list[str]:
-        return [name for name in info.class_names if name not in info.withheld]
+    from ..files.models import read_info
 
     if options.model is not None:
         info = read_info(options.model)
@@ -66,17 +63,17 @@ def run(options: argparse.Namespace) -> None:
 
             if not info.class_names:
                 raise InputError(f"the model {options.model} names no structures to draw.")
-            drawn = [name for name in named(info) if name != DISORDERED]
+            drawn = [name for name in info.given_names if name != DISORDERED]
             draw_structures(options.output, drawn)
             print(f"{options.output}: {len(drawn)} structures")
         elif info.class_names:
-            print(table(named(info)))
+            print(table(info.given_names))
         else:
             print(f"{options.model} names no structures: it gives embeddings from {info.task}")
         return
     for name, path in shipped_models().items():
         info = read_info(path)
-        classes = named(info)
+        classes = info.given_names
         if not classes:
             print(f"{name}: embeddings from {info.task}")
             continue

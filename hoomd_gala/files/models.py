@@ -134,6 +134,11 @@ class ModelInfo:
         if self.asks_order and DISORDERED not in self.class_names:
             raise ValueError(f"it asks for order and has no class {DISORDERED!r}")
 
+    @property
+    def given_names(self) -> tuple[str, ...]:
+        """Classes that particles are given: all but those withheld."""
+        return tuple(name for name in self.class_names if name not in self.withheld)
+
     def length(self, shortest: Callable[[], float]) -> float | None:
         """Return the length that bonds of a system are divided by.
 

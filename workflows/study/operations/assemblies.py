@@ -16,7 +16,7 @@ from study.flow.jobs import (
     published,
     simulated,
 )
-from study.operations.simulations import names, run_simulation, title
+from study.operations.simulations import name_of, run_simulation, title
 
 #: Local environments of unit cells, in the study's job of kind "reference".
 SITES = "sites.npz"
@@ -129,9 +129,8 @@ def identify(job: Any) -> None:
 def tables(job: Any) -> list[tuple[Path, Path]]:
     """Files that go to the summary: the tables, and the evidence of each assembly."""
     found = published("assemblies.csv", "assemblies.png", "assemblies.md")(job)
-    folders = names(assemblies(job))
     for other in assemblies(job):
-        found += published("evidence.png", "course.csv", under=lambda it: folders[it.id])(other)
+        found += published("evidence.png", "course.csv", under=name_of)(other)
     return found
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from study.flow import studies
-from study.flow.jobs import FOLDER, OPERATIONS, Registered, is_current, siblings, summary_folder
+from study.flow.jobs import FOLDER, OPERATIONS, Registered, is_current, summary_folder
 from study.operations import summary  # with the modules of all operations
-from study.operations.simulations import names
+from study.operations.simulations import name_of
 
 #: Pictures and files of a summary in the order in which they are worth a look, and what they show.
 _WORTH_A_LOOK = {
@@ -37,7 +37,7 @@ def describe(job: Any) -> str:
     """Say what a job is of, in few words."""
     point = job.sp
     if "potential" in point:
-        return names(siblings(job))[str(job.id)]
+        return name_of(job)
     for keys in (("group", "name"), ("of", "seed"), ("part", "role"), ("task",)):
         if all(key in point for key in keys):
             return " ".join(str(point[key]) for key in keys if point[key])

@@ -8,7 +8,6 @@ from study.flow.jobs import (
     ON_CPU,
     OPERATIONS,
     kind,
-    of_kind,
     operation,
     study_jobs,
     summary_folder,
@@ -27,7 +26,7 @@ from study.operations import (  # noqa: F401  (their operations are registered)
     transfers,
     unseen,
 )
-from study.operations.simulations import names
+from study.operations.simulations import name_of
 
 #: All operations but the summary.
 _RESULTS = tuple(OPERATIONS)
@@ -61,8 +60,7 @@ def summarize(job: Any) -> None:
     folder = summary_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
     jobs = study_jobs(job)
-    kinds = {other.sp.kind for other in jobs if "potential" in other.sp}
-    named = {key: name for it in kinds for key, name in names(of_kind(job, it)).items()}
+    named = {other.id: name_of(other) for other in jobs if "potential" in other.sp}
     text = summary.write(jobs, folder, named)
     with replacing(folder / "summary.md") as part:
         part.write_text(text)

@@ -36,7 +36,7 @@ def write(jobs: Sequence[Any], folder: Path, names: Mapping[str, str]) -> str:
             classes = [*job.sp.structures, "disordered"]
             trainings.append(_training("structures", job.fn(CURVE), len(classes)))
             continue
-        if job.sp.kind == "disorder":
+        if job.id not in names:
             continue
         name = names[job.id]
         ran = job.doc.simulation

@@ -1,10 +1,12 @@
 """The two networks of a study, trained from files of its jobs."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hoomd_gala.files.cards import write_card
 from hoomd_gala.files.models import pick_device, save_model
@@ -15,7 +17,7 @@ from hoomd_gala.learning.fitting import fit
 from hoomd_gala.neighbors.environments import mean_bond_length
 from hoomd_gala.networks import CoreConfig
 from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
-from hoomd_gala.systems import as_system
+from hoomd_gala.systems import System, as_system
 from study.training import disorder
 from study.training.curves import write_curve
 from study.training.names import (
@@ -68,19 +70,9 @@ def structure_model(
         )
     ]
     share = parameters["n_disordered"] // max(1, len(fluids) + len(others))
-    for fluid in fluids:
-        with open_trajectory(fluid) as trajectory:
-            each = share // len(trajectory) + 1
-            frames += [
-                datasets.take(as_system(frame), disordered, each, rng) for frame in trajectory
-            ]
-    for other in others:
-        systems = disorder.read(other)
-        for system in systems:
-            fluid_like = np.flatnonzero(system.types)
-            each = share // len(systems) + 1
-            alike = system._replace(types=np.zeros_like(system.types))
-            frames.append(datasets.take(alike, disordered, each, rng, fluid_like))
+    for systems in itertools.chain(map(_fluid, fluids), map(_other, others)):
+        each = share // len(systems) + 1
+        frames += [datasets.take(one, disordered, each, rng, among) for one, among in systems]
     model, curve = fit(
         "frame-classification",
         datasets.join(frames),
@@ -109,6 +101,24 @@ def structure_model(
     )
     save_model(folder / MODEL, model)
     write_card(folder / MODEL_CARD, folder / MODEL)
+
+
+#: Systems, and which of their particles are disordered if not all are.
+_Disordered = list[tuple[System, NDArray[np.int64] | None]]
+
+
+def _fluid(path: Path) -> _Disordered:
+    """Systems of a trajectory all of whose particles are disordered."""
+    with open_trajectory(path) as trajectory:
+        return [(as_system(frame), None) for frame in trajectory]
+
+
+def _other(path: Path) -> _Disordered:
+    """Systems of other disorder, and the indices of the particles that have not crystallized."""
+    return [
+        (system._replace(types=np.zeros_like(system.types)), np.flatnonzero(system.types))
+        for system in disorder.read(path)
+    ]
 
 
 def frame_model(folder: Path, trajectory_path: Path, epochs: int, seed: int) -> None:
