@@ -110,3 +110,18 @@ def from_pymatgen(structure: Any) -> Sample:
         np.array([rank[str(site)] for site in occupied], np.int64),
         tuple(titles[name] for name in order),
     )
+
+
+def held_positions(thing: Any) -> Array | None:
+    """Positions (N, 3) as they are in what may hold a cell of any orientation; None of all else."""
+    if is_mdanalysis(thing):
+        positions = thing.atoms.positions
+    elif is_pymatgen(thing):
+        positions = thing.cart_coords
+    elif hasattr(thing, "cell") and hasattr(thing, "particles"):  # of OVITO
+        positions = thing.particles.positions
+    elif hasattr(thing, "cell") and hasattr(thing, "numbers"):  # of ASE
+        positions = thing.positions
+    else:
+        return None
+    return np.array(positions, np.float64)

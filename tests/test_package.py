@@ -24,7 +24,7 @@ ORDER = (
     {"neighbors"},
     {"networks"},
     {"files", "crystals"},
-    {"embedding", "decision"},
+    {"embedding", "decision", "denoising"},
     {"learning", "plotting"},
     {"analyzer", "clusters", "labeling", "sampling", "benchmark"},
     {"integrations"},
