@@ -72,6 +72,22 @@ def corrections_by(
     return found
 
 
+def denoiser(model: Model) -> Denoiser:
+    """Network of a model that says how bonds are to be corrected.
+
+    Raises
+    ------
+    InputError
+        If the model was trained on another task.
+    """
+    if not isinstance(model.network, Denoiser):
+        raise InputError(
+            f"the model was trained on {model.info.task}, which says nothing of displacements; "
+            'use the model "denoise".'
+        )
+    return model.network
+
+
 class Denoising:
     """Steps of denoising, with the weights that a model's network has now.
 
@@ -85,16 +101,11 @@ class Denoising:
     Raises
     ------
     InputError
-        If the model was trained on another task.
+        As :func:`denoiser` does.
     """
 
     def __init__(self, model: Model, device: torch.device) -> None:
-        network = model.network.to(device)
-        if not isinstance(network, Denoiser):
-            raise InputError(
-                f"the model was trained on {model.info.task}, which says nothing of displacements; "
-                'use Analyzer("denoise").'
-            )
+        network = denoiser(model).to(device)
         self.network, self.info, self.device = network, model.info, device
         self._on_cpu = Embedder(network, model.info.core.max_types) if embeds(network) else None
 

@@ -26,7 +26,7 @@ ORDER = (
     {"files", "crystals"},
     {"embedding", "decision", "denoising"},
     {"learning", "plotting"},
-    {"analyzer", "clusters", "labeling", "sampling", "benchmark"},
+    {"analyzer", "benchmark", "clusters", "copying", "denoised_copies", "labeling", "sampling"},
     {"integrations"},
     {"cli"},
 )

@@ -14,10 +14,10 @@ from typing import Any
 
 from .. import __version__
 from ..errors import InputError
-from . import bench, finetune, label, models, plot, train, view
+from . import bench, denoise, finetune, label, models, plot, train, view
 
 #: The commands, in the order of the help text.
-_COMMANDS = (label, view, train, finetune, plot, bench, models)
+_COMMANDS = (label, denoise, view, train, finetune, plot, bench, models)
 
 
 def _say(warning: Warning | str, *_: Any) -> None:
