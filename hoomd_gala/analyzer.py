@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from .decision import label_embeddings, surround, surround_embedded
@@ -31,7 +30,7 @@ from .selection import (
     over_bodies,
 )
 from .systems import Array, System, as_system
-from .systems_from import held_positions
+from .systems_from import held_positions, turned_back
 
 
 class Analyzer:
@@ -194,18 +193,32 @@ class Analyzer:
             system = host_system(device_system(positions, box, types, periodic))
         else:
             system = as_system(thing, types, periodic)
-        centers = frame_centers(positions)
+        moved = self.denoise_system(system, steps, frame_centers(positions))
+        held = held_positions(thing)
+        if held is None:
+            return np.asarray(system.positions + moved)
+        return held + turned_back(moved, system.positions, held)
+
+    def denoise_system(
+        self, system: System, steps: int = STEPS, centers: NDArray[np.int64] | None = None
+    ) -> Array:
+        """Displacements (N, 3) of the particles of a :class:`~hoomd_gala.systems.System`.
+
+        Parameters
+        ----------
+        system : System
+            In the host's memory.
+        steps : int
+            Number of steps, none or more.
+        centers : (N,) int, optional
+            Center of each particle's rigid body, as
+            :func:`~hoomd_gala.selection.rigid_centers` gives them.
+        """
         chosen = bodies_once(centers)
         some, _ = among_neighbors(system, Choice(None, chosen))
         with use(self.kernels):
             moved = self._denoising(some, steps) - some.positions
-        everyone = over_bodies(fill(moved, chosen, len(system.positions), 0), chosen, centers)
-        held = held_positions(thing)
-        if held is None:
-            return np.asarray(system.positions + everyone)
-        # a cell of any orientation was rotated to a box
-        turn, _ = Rotation.align_vectors(system.positions, held)
-        return np.asarray(held + turn.inv().apply(everyone))
+        return over_bodies(fill(moved, chosen, len(system.positions), 0), chosen, centers)
 
     @functools.cached_property
     def _denoising(self) -> Denoising:

@@ -125,3 +125,20 @@ def held_positions(thing: Any) -> Array | None:
     else:
         return None
     return np.array(positions, np.float64)
+
+
+def turned_back(vectors: Array, positions: Array, held: Array) -> Array:
+    """Vectors of a system as they are in what it was made of, whose cell was turned into a box.
+
+    Parameters
+    ----------
+    vectors : (N, 3)
+        In the orientation of the system.
+    positions, held : (N, 3)
+        Of the system, and as :func:`held_positions` gives them.
+    """
+    from scipy.spatial.transform import Rotation
+
+    turn, _ = Rotation.align_vectors(positions, held)
+    back: Array = turn.inv().apply(vectors)
+    return back

@@ -24,3 +24,6 @@ SOURCE_MODEL = "source.safetensors"
 #: What a training continues from, and its learning curve; with a name before it where a folder has
 #: several trainings.
 CHECKPOINT, CURVE = "checkpoint.pt", "learning_curve.csv"
+
+#: The network that takes thermal displacements out of positions, and its card.
+DENOISER, DENOISER_CARD = "denoise.safetensors", "denoise.json"
