@@ -7,6 +7,7 @@ from hoomd_gala.files.atomic import replacing
 from study.flow.jobs import ON_CPU, OPERATIONS, kind, operation, study_jobs, summary_folder
 from study.operations import (  # noqa: F401  (their operations are registered)
     assemblies,
+    denoise_model,
     disorder,
     embedding_map,
     grains,

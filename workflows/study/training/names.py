@@ -27,3 +27,5 @@ CHECKPOINT, CURVE = "checkpoint.pt", "learning_curve.csv"
 
 #: The network that takes thermal displacements out of positions, and its card.
 DENOISER, DENOISER_CARD = "denoise.safetensors", "denoise.json"
+#: What template matching finds before and after.
+DENOISE_TABLE = "denoising.csv"

@@ -1,0 +1,56 @@
+"""Table and card of the model that takes thermal displacements out of positions."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.files.atomic import write_table
+from hoomd_gala.files.cards import write_card
+from hoomd_gala.files.models import Model, load_model, save_model
+from study.comparison import denoising
+from study.training.names import DENOISE_TABLE, DENOISER, DENOISER_CARD
+
+
+def publish(folder: Path, groups: Sequence[str], about: Mapping[str, Any]) -> None:
+    """Measure a model, and write the table, the model with all that was measured, and its card.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the model is, and all of these go.
+    groups : sequence of str
+        Cases of :data:`study.comparison.denoising.CASES` to measure.
+    about : mapping
+        What the card says of the training.
+    """
+    analyzer = Analyzer(folder / DENOISER)
+    rows = [
+        denoising.row(analyzer, group, case)
+        for group in groups
+        for case in tqdm(denoising.CASES[group](), f"measure {group}", unit="case")
+    ]
+    write_table(folder / DENOISE_TABLE, rows)
+    model = load_model(folder / DENOISER)
+    metrics = dict(model.info.card["metrics"]) | summary(rows)
+    speed = denoising.seconds(Analyzer(folder / DENOISER, "cpu"), Analyzer("structures", "cpu"))
+    baselines = {"structures": {"labels / µs": speed.pop("labels / µs")}}
+    card = dict(about) | model.info.card | {"metrics": metrics | speed, "baselines": baselines}
+    save_model(folder / DENOISER, Model(model.network, dataclasses.replace(model.info, card=card)))
+    write_card(folder / DENOISER_CARD, folder / DENOISER)
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Worst agreement with what there is without displacements, of each group of cases."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if row["group"] == "liquid":
+            key, value = "liquid called crystalline, most", float(row["crystalline after"])
+            found[key] = max(found.get(key, 0.0), value)
+        else:
+            key, value = f"agreement, {row['group']}, least", float(row["agree after"])
+            found[key] = min(found.get(key, 1.0), value)
+    return found
