@@ -7,6 +7,7 @@ of mass stays where it is. After such a step particles see less disturbed surrou
 one can tell more.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -135,7 +136,7 @@ class Denoising:
         """Displacements (N, 3) of one step."""
         tree = PeriodicTree.build(system.positions, vacuum_box(system))
         length = self.info.length(lambda: tree.shortest_distance(torch.get_num_threads()))
-        types = torch.as_tensor(system.types)
+        types = torch.from_numpy(np.array(system.types, np.int64))
         total = len(types)
         moved = torch.zeros(total, 3, dtype=torch.float64)
         # particles near each other come together: they have neighbors in common
