@@ -154,7 +154,8 @@ class Denoising:
         units = bond_units(bonds, length)
         if self._on_cpu is not None:
             arrays = bonds.numpy(), types.numpy(), neighbor_types.numpy()
-            return torch.from_numpy(self._on_cpu.corrections(*arrays, length)) * units
+            found: Tensor = torch.from_numpy(self._on_cpu.corrections(*arrays, length)) * units
+            return found
         encoded = encode_types(types, neighbor_types, self.info.core.max_types)
         inputs = (part.to(self.device) for part in (bonds, encoded, torch.as_tensor(units)))
         return corrections_by(self.network, *inputs).cpu()

@@ -55,7 +55,7 @@ class _ModelName(Enum):
         """Check what somebody sets; whether there is such a model, loading it shows."""
         if not isinstance(value, str | os.PathLike):
             self.error(owner, name, value)
-        return os.fspath(value) or self.default_value
+        return os.fspath(value) or str(self.default_value)
 
 
 class _Labels(NamedTuple):
@@ -271,8 +271,9 @@ class DenoiseModifier(ModifierInterface):
         body = data.particles.get(BODY)
         centers = None if body is None else rigid_centers(body)
         start = system = as_system(data)
-        for step in range(self.steps):
-            yield step / self.steps
+        steps = int(self.steps)
+        for step in range(steps):
+            yield step / steps
             moved = self._analyzer[1].denoise_system(system, 1, centers)
             system = system._replace(positions=system.positions + moved)
         held = held_positions(data)

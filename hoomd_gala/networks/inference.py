@@ -203,14 +203,14 @@ def embedding_error(device: torch.device, tied: bool, pooled: bool) -> dict[str,
             if not pooled:
                 found.append(torch.as_tensor(embedder.corrections(*arrays, 0.5)))
         else:
-            inputs = (x.to(device) for x in (bonds, own, others))
-            found = [DeviceEmbedder(network.to(device), 2)(*inputs)]
+            tensors = (x.to(device) for x in (bonds, own, others))
+            found = [DeviceEmbedder(network.to(device), 2)(*tensors)]
         network.cpu().double()
         with kernels.use("reference"):
-            inputs = bonds.double(), encode_types(own, others, 2).double()
-            expected = [network.embed(*inputs)]
+            exact = bonds.double(), encode_types(own, others, 2).double()
+            expected = [network.embed(*exact)]
             if isinstance(network, Denoiser) and len(found) == 2:
-                expected.append(network.corrections(*inputs))
+                expected.append(network.corrections(*exact))
     errors = {"values": relative_error(found, expected)}
     if pooled:
         errors["values"] = max(errors["values"], surroundings_error(device)["values"])
