@@ -238,7 +238,7 @@ def row(analyzer: Analyzer, group: str, case: Case, steps: int = STEPS) -> dict[
     return result
 
 
-def seconds(analyzer: Analyzer, other: Analyzer, n_particles: int = 8000) -> dict[str, Any]:
+def seconds(analyzer: Analyzer, other: Analyzer, n_particles: int = 8000) -> dict[str, float]:
     """Time of a step, and of labels by another model, on one thread, per particle."""
     system = displace(crystal(unit_cell("cF4-Cu"), n_particles), 0.08, np.random.default_rng(1))
     threads = torch.get_num_threads()
@@ -257,7 +257,7 @@ def seconds(analyzer: Analyzer, other: Analyzer, n_particles: int = 8000) -> dic
         torch.set_num_threads(threads)
     step, labeled = np.median(times, axis=0) / len(system.positions)
     return {
-        "step / µs": round(1e6 * step, 1),
-        "labels / µs": round(1e6 * labeled, 1),
+        "step / µs": round(1e6 * float(step), 1),
+        "labels / µs": round(1e6 * float(labeled), 1),
         "ratio": round(float(np.median(times[:, 0] / times[:, 1])), 3),
     }
