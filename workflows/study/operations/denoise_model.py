@@ -6,7 +6,14 @@ from typing import Any
 from study.flow.jobs import ON_CPU, every, has, kind, of_kind, operation, published, threads
 from study.flow.studies import LEARNED
 from study.operations.shipped_model import disorder_of, has_disorder, timed
-from study.training.names import DENOISE_TABLE, DENOISER, DENOISER_CARD, OTHERS, SAMPLES
+from study.training.names import (
+    DENOISE_TABLE,
+    DENOISER,
+    DENOISER_CARD,
+    DENOISER_TEXT,
+    OTHERS,
+    SAMPLES,
+)
 
 #: Parts of the data that simulated disorder is in.
 _WITH_DISORDER = ("pieces", "disordered")
@@ -72,7 +79,7 @@ def train_denoiser(job: Any) -> None:
     kind("denoise_model"),
     has(DENOISER),
     post=has(DENOISE_TABLE, DENOISER_CARD),
-    publishes=published(DENOISER, DENOISE_TABLE, DENOISER_CARD),
+    publishes=published(DENOISER, DENOISE_TABLE, DENOISER_CARD, DENOISER_TEXT),
 )
 def measure_denoiser(job: Any) -> None:
     """Measure what template matching finds before and after, and write the card."""

@@ -35,22 +35,30 @@ def publish(folder: Path, groups: Sequence[str], about: Mapping[str, Any]) -> No
     ]
     write_table(folder / DENOISE_TABLE, rows)
     model = load_model(folder / DENOISER)
-    metrics = dict(model.info.card["metrics"]) | summary(rows)
     speed = denoising.seconds(Analyzer(folder / DENOISER, "cpu"), Analyzer("structures", "cpu"))
-    baselines = {"structures": {"labels / µs": speed.pop("labels / µs")}}
-    card = dict(about) | model.info.card | {"metrics": metrics | speed, "baselines": baselines}
+    metrics = dict(model.info.card["metrics"]) | summary(rows, "after") | speed
+    baselines = {"positions left as they are": summary(rows, "before")}
+    card = dict(about) | model.info.card | {"metrics": metrics, "baselines": baselines}
     save_model(folder / DENOISER, Model(model.network, dataclasses.replace(model.info, card=card)))
     write_card(folder / DENOISER_CARD, folder / DENOISER)
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Worst agreement with what there is without displacements, of each group of cases."""
+def summary(rows: Sequence[Mapping[str, Any]], when: str) -> dict[str, float]:
+    """Worst agreement with what there is without displacements, of each group of cases.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of :func:`study.comparison.denoising.row`.
+    when : str
+        ``"before"`` or ``"after"``.
+    """
     found: dict[str, float] = {}
     for row in rows:
         if row["group"] == "liquid":
-            key, value = "liquid called crystalline, most", float(row["crystalline after"])
+            key, value = "liquid called crystalline, most", float(row[f"crystalline {when}"])
             found[key] = max(found.get(key, 0.0), value)
         else:
-            key, value = f"agreement, {row['group']}, least", float(row["agree after"])
+            key, value = f"agreement, {row['group']}, least", float(row[f"agree {when}"])
             found[key] = min(found.get(key, 1.0), value)
     return found

@@ -27,5 +27,7 @@ CHECKPOINT, CURVE = "checkpoint.pt", "learning_curve.csv"
 
 #: The network that takes thermal displacements out of positions, and its card.
 DENOISER, DENOISER_CARD = "denoise.safetensors", "denoise.json"
+#: The card as people read it.
+DENOISER_TEXT = "denoise.md"
 #: What template matching finds before and after.
 DENOISE_TABLE = "denoising.csv"
