@@ -22,7 +22,7 @@ COMMON = ["cF4-Cu", "cI2-W"]
 @pytest.fixture
 def plan(monkeypatch):
     """Few cells, and one system of disorder."""
-    cells = {name: unit_cell(name) for name in (*COMMON, "cP8-Cr3Si")}
+    cells = {name: unit_cell(name) for name in (*COMMON, "cP8-Cr3Si", "cF8-C")}
     monkeypatch.setattr(denoising, "unit_cells", lambda: cells)
     rng = np.random.default_rng(1)
     points = System(
@@ -32,7 +32,9 @@ def plan(monkeypatch):
     quenched = points._replace(types=(~solid).astype(np.int64))
     monkeypatch.setattr(denoising.disorder, "read", lambda path: [quenched])
     other = UnitCell("0", 1, unit_cell("cP1-Po").system)
-    return denoising.Plan(COMMON, {"common": 0.1, "other": 0.08}, [other], [("mixture", None)])
+    return denoising.Plan(
+        COMMON, {"common": 0.1, "other": 0.08}, [other], ["cF8-C"], [("mixture", None)]
+    )
 
 
 def test_every_part_says_where_particles_belong(plan, tmp_path):
@@ -54,6 +56,13 @@ def test_every_part_says_where_particles_belong(plan, tmp_path):
             else:
                 assert pair.judged.all()
                 assert shortest > 0.6
+
+
+def test_nothing_is_learned_from_cells_that_are_left_out(plan):
+    learned = [len(pair.judged) for pair in denoising.cells(plan, 1, np.random.default_rng(1))]
+    assert len(learned) == 1
+    everything = plan._replace(left_out=[])
+    assert len(list(denoising.cells(everything, 1, np.random.default_rng(1)))) == 2
 
 
 def test_crystals_go_where_they_were_and_their_melt_stays():
@@ -140,10 +149,16 @@ def test_table_and_card(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "_N_PARTICLES", 300)
     monkeypatch.setattr(comparison, "CRYSTALLINE", ("cF4-Cu",))
     monkeypatch.setattr(comparison, "seconds", lambda *_: {"time of a step / µs": 1.0})
-    reports.publish(tmp_path, ["perfect crystal"], {"command": "none"})
+    reports.publish(tmp_path, ["perfect crystal"], ["cP8-Cr3Si"], {"command": "none"})
     rows = read_table(tmp_path / DENOISE_TABLE)
     assert [row["case"] for row in rows][:2] == ["cF4-Cu, Gaussian 0.06", "cF4-Cu, springs 0.06"]
+    assert [row["case"] for row in rows][-1] == "cP8-Cr3Si, springs 0.1"
     for row in rows:
+        assert row["displacement before"] == row["displacement after"]
+        level = float(row["case"].rpartition(" ")[2])
+        assert float(row["displacement before"]) == pytest.approx(level, rel=0.3)
+        if row["group"] == comparison.LEFT_OUT:
+            continue
         # a network that moves nothing changes nothing
         assert row["agree before"] == row["agree after"]
         assert row["crystalline still"] == "1.0"
@@ -151,6 +166,7 @@ def test_table_and_card(tmp_path, monkeypatch):
     least = min(float(row["agree after"]) for row in rows)
     assert card["metrics"]["agreement, perfect crystal, least"] == least
     assert card["metrics"]["time of a step / µs"] == 1
+    assert card["metrics"]["displacement left, left-out crystal, most"] == 1
     baseline = card["baselines"]["positions left as they are"]
     assert baseline["agreement, perfect crystal, least"] == least
     assert (tmp_path / DENOISER_CARD).is_file()

@@ -5,7 +5,7 @@ displaced, or the minimum of the energy that a simulated one belongs to.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.crystals.springs import displace_together
 from hoomd_gala.crystals.stackings import stack
 from hoomd_gala.denoising import STEPS
-from hoomd_gala.systems import System, as_system
+from hoomd_gala.neighbors.environments import PeriodicTree
+from hoomd_gala.systems import System, as_system, lattice_vectors
 from study.simulation.coexistence import element_coexistence
 from study.simulation.dynamics import Dynamics
 from study.simulation.forces import BOLTZMANN, ELEMENTS, interaction
@@ -76,6 +77,12 @@ def _displaced(name: str, still: System, levels: tuple[float, ...] = _LEVELS) ->
 def perfect_crystals() -> Iterator[Case]:
     """Yield crystals that template matching knows, displaced in both ways."""
     for name in CRYSTALLINE:
+        yield from _displaced(name, crystal(unit_cell(name), _N_PARTICLES))
+
+
+def left_out_crystals(names: Sequence[str]) -> Iterator[Case]:
+    """Yield crystals that the model has not learned from, for which there are no templates."""
+    for name in names:
         yield from _displaced(name, crystal(unit_cell(name), _N_PARTICLES))
 
 
@@ -179,7 +186,10 @@ def _quenched(name: str, potential: Mapping[str, Any], samples: Iterator[Sample]
         yield Case(f"{name}, {sample.name}".removesuffix(", "), sample.system, still)
 
 
-#: All cases by what they are of.
+#: Group of :func:`left_out_crystals`.
+LEFT_OUT = "left-out crystal"
+
+#: All other cases by what they are of.
 CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "perfect crystal": perfect_crystals,
     "vacancy": vacancies,
@@ -211,6 +221,21 @@ def line_length(system: System) -> float:
     return round(float(data.attributes["DislocationAnalysis.total_line_length"]), 2)
 
 
+def displacement(system: System, still: System) -> float:
+    """How large displacements are in each direction, in units of the shortest distance.
+
+    Found from the changes of bonds, of which a displacement that neighbors share is none; of
+    independent ones, the variance is half of that of the bonds.
+    """
+    found = PeriodicTree.build(still.positions, still.box).nearest()
+    moved = system.positions - still.positions
+    lattice = lattice_vectors(still.box)
+    change = moved[found.neighbors] - moved[:, None]
+    change -= np.round(change @ np.linalg.inv(lattice)) @ lattice
+    shortest = np.linalg.norm(found.bonds[:, 0], axis=-1).mean()
+    return float(np.sqrt((change**2).mean() / 2) / shortest)
+
+
 def row(analyzer: Analyzer, group: str, case: Case, steps: int = STEPS) -> dict[str, Any]:
     """Compare what is found in a case before and after denoising, and without displacements.
 
@@ -218,7 +243,8 @@ def row(analyzer: Analyzer, group: str, case: Case, steps: int = STEPS) -> dict[
     -------
     dict
         ``crystalline``: shares of particles that template matching names; ``agree``: shares named
-        as they are without displacements; for dislocations, the ``length`` of lines.
+        as they are without displacements; ``displacement``: how large displacements are; for
+        dislocations, the ``length`` of lines.
     """
     positions = analyzer.denoise(case.hot.positions, case.hot.box, steps=steps)
     after = case.hot._replace(positions=positions)
@@ -233,6 +259,7 @@ def row(analyzer: Analyzer, group: str, case: Case, steps: int = STEPS) -> dict[
         result[f"crystalline {key}"] = _share(np.isin(label, CRYSTALLINE))
     for key in ("before", "after"):
         result[f"agree {key}"] = _share(named[key] == named["still"])
+        result[f"displacement {key}"] = round(displacement(found[key], case.still), 4)
     for key, system in found.items():
         result[f"length {key}"] = line_length(system) if group == "dislocation" else ""
     return result

@@ -316,6 +316,7 @@ class DenoiseTraining(_Table):
     """The model that takes thermal displacements out of positions, and its training."""
 
     common: Names
+    left_out: Names
     noise: DenoiseNoise
     n_random: Count
     width: Size

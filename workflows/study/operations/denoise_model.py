@@ -55,6 +55,7 @@ def sample_pairs(job: Any) -> None:
         list(model.sp.common),
         dict(model.sp.noise),
         read_cells(Path(model.fn(OTHERS))),
+        list(model.sp.left_out),
         disorder_of(job, LEARNED),
     )
     rng = np.random.default_rng([model.sp.seed, list(denoising.PARTS).index(job.sp.part)])
@@ -96,6 +97,7 @@ def measure_denoiser(job: Any) -> None:
             "by random springs, from zero, with vacancies and interstitials, with surfaces, in "
             "grains and beside their melt",
             "displacements / shortest distance": dict(job.sp.noise),
+            "left out": list(job.sp.left_out),
             "disordered": "fluids, glasses, networks, salts, chains, packings, points, which are "
             "to stay as they are",
         },
@@ -103,4 +105,4 @@ def measure_denoiser(job: Any) -> None:
         "seconds": dict(job.doc.get("seconds", {})),
         "machine": "; ".join(sorted(set(job.doc.get("machines", {}).values()))),
     }
-    denoising.publish(Path(job.path), list(job.sp.measured), about)
+    denoising.publish(Path(job.path), list(job.sp.measured), list(job.sp.left_out), about)

@@ -15,7 +15,9 @@ from study.comparison import denoising
 from study.training.names import DENOISE_TABLE, DENOISER, DENOISER_CARD
 
 
-def publish(folder: Path, groups: Sequence[str], about: Mapping[str, Any]) -> None:
+def publish(
+    folder: Path, groups: Sequence[str], left_out: Sequence[str], about: Mapping[str, Any]
+) -> None:
     """Measure a model, and write the table, the model with all that was measured, and its card.
 
     Parameters
@@ -24,14 +26,18 @@ def publish(folder: Path, groups: Sequence[str], about: Mapping[str, Any]) -> No
         Where the model is, and all of these go.
     groups : sequence of str
         Cases of :data:`study.comparison.denoising.CASES` to measure.
+    left_out : sequence of str
+        Unit cells that it has not learned from, to measure.
     about : mapping
         What the card says of the training.
     """
     analyzer = Analyzer(folder / DENOISER)
+    cases = {group: denoising.CASES[group]() for group in groups}
+    cases[denoising.LEFT_OUT] = denoising.left_out_crystals(left_out)
     rows = [
         denoising.row(analyzer, group, case)
-        for group in groups
-        for case in tqdm(denoising.CASES[group](), f"measure {group}", unit="case")
+        for group, some in cases.items()
+        for case in tqdm(some, f"measure {group}", unit="case")
     ]
     write_table(folder / DENOISE_TABLE, rows)
     model = load_model(folder / DENOISER)
@@ -58,6 +64,12 @@ def summary(rows: Sequence[Mapping[str, Any]], when: str) -> dict[str, float]:
         if row["group"] == "liquid":
             key, value = "liquid called crystalline, most", float(row[f"crystalline {when}"])
             found[key] = max(found.get(key, 0.0), value)
+        elif row["group"] == denoising.LEFT_OUT:
+            key, value = (
+                "displacement left, left-out crystal, most",
+                (float(row[f"displacement {when}"]) / float(row["displacement before"])),
+            )
+            found[key] = max(found.get(key, 0.0), round(value, 4))
         else:
             key, value = f"agreement, {row['group']}, least", float(row[f"agree {when}"])
             found[key] = min(found.get(key, 1.0), value)

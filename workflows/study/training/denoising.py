@@ -194,6 +194,8 @@ class Plan(NamedTuple):
         "other" cells.
     others : sequence of UnitCell
         Random cells.
+    left_out : sequence of str
+        Unit cells that nothing is learned from.
     disorder : sequence of (str, Path)
         Kinds and trajectories of :mod:`~.disorder`.
     """
@@ -201,6 +203,7 @@ class Plan(NamedTuple):
     common: Sequence[str]
     noise: Mapping[str, float]
     others: Sequence[UnitCell]
+    left_out: Sequence[str]
     disorder: Sequence[tuple[str, Path]]
 
 
@@ -220,10 +223,10 @@ def commons(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]:
 
 
 def cells(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]:
-    """Yield all other crystals of the database."""
+    """Yield all other crystals of the database but those left out."""
     for _ in range(n):
         for name in unit_cells():
-            if name not in plan.common:
+            if name not in (*plan.common, *plan.left_out):
                 still = still_crystal(_perfect(name), rng)
                 yield _heated(still, samples.random_amount(plan.noise["other"], rng), rng)
 
