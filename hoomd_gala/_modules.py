@@ -15,6 +15,7 @@ PUBLIC = (
     "clusters",
     "colors",
     "crystals",
+    "denoised_copies",
     "errors",
     "files",
     "integrations",

@@ -1,5 +1,6 @@
-"""Inference: positions in, labels out."""
+"""Inference: positions in, labels or positions without thermal displacements out."""
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .decision import label_embeddings, surround, surround_embedded
+from .denoising import Denoising
 from .embedding import Embedded, SystemEmbedder
+from .errors import InputError
 from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
+from .files.shipped import DENOISE_STEPS
 from .neighbors.device_arrays import device_system, host_system
 from .networks import Context, FrameClassifier
 from .networks.kernels import use
 from .results import UNKNOWN, Result, unlabeled
-from .selection import among_neighbors, bodies_once, choose, frame_centers
-from .systems import System, as_system
+from .selection import (
+    Choice,
+    among_neighbors,
+    bodies_once,
+    choose,
+    fill,
+    frame_centers,
+    over_bodies,
+)
+from .systems import Array, System, as_system
+from .systems_from import held_positions, turned_back
 
 
 class Analyzer:
@@ -133,6 +146,84 @@ class Analyzer:
         if particles is not None or bodies is None or centers is None:
             return result
         return of_everyone(result, bodies, centers)
+
+    def denoise(
+        self,
+        positions: Any,
+        box: Any = None,
+        types: ArrayLike | None = None,
+        steps: int = DENOISE_STEPS,
+        periodic: Any = None,
+    ) -> Array:
+        """Take thermal displacements out of positions.
+
+        Each step moves every particle by what all environments that it takes part in say. What is
+        crystalline gets close to its lattice, strained as it is; vacancies, stacking faults, grain
+        boundaries, surfaces and disorder stay. Needs a model of the task ``denoising``; the shipped
+        one is ``denoise``.
+
+        Parameters
+        ----------
+        positions, box, types, periodic
+            As :meth:`analyze` takes them.
+        steps : int
+            Number of steps, none or more.
+
+        Returns
+        -------
+        (N, 3) float64
+            Positions in the order, orientation and unit in which they were given, not wrapped: each
+            differs by the displacement alone from what it was. The center of mass stays where it
+            is. Rigid bodies of a GSD frame or HOOMD snapshot move with their centers, whose
+            neighbors are other centers and free particles.
+
+        Raises
+        ------
+        InputError
+            As :meth:`analyze` does, and for a model of another task.
+
+        Examples
+        --------
+        >>> analyzer = hoomd_gala.Analyzer("denoise")
+        >>> quiet = analyzer.denoise(positions, box)
+        """
+        if steps < 0:
+            raise InputError(f"steps is {steps}; give the number of steps, 0 or more.")
+        thing = positions if box is None else (box, positions)
+        if hasattr(positions, "__cuda_array_interface__"):
+            system = host_system(device_system(positions, box, types, periodic))
+        else:
+            system = as_system(thing, types, periodic)
+        moved = self.denoise_system(system, steps, frame_centers(positions))
+        held = held_positions(thing)
+        if held is None:
+            return np.asarray(system.positions + moved)
+        return held + turned_back(moved, system.positions, held)
+
+    def denoise_system(
+        self, system: System, steps: int = DENOISE_STEPS, centers: NDArray[np.int64] | None = None
+    ) -> Array:
+        """Displacements (N, 3) of the particles of a :class:`~hoomd_gala.systems.System`.
+
+        Parameters
+        ----------
+        system : System
+            In the host's memory.
+        steps : int
+            Number of steps, none or more.
+        centers : (N,) int, optional
+            Center of each particle's rigid body, as
+            :func:`~hoomd_gala.selection.rigid_centers` gives them.
+        """
+        chosen = bodies_once(centers)
+        some, _ = among_neighbors(system, Choice(None, chosen))
+        with use(self.kernels):
+            moved = self._denoising(some, steps) - some.positions
+        return over_bodies(fill(moved, chosen, len(system.positions), 0), chosen, centers)
+
+    @functools.cached_property
+    def _denoising(self) -> Denoising:
+        return Denoising(self.model, self.device)
 
     def analyze_system(
         self,

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from . import __version__
 from .clusters import find_clusters
+from .copying import Frame, blamed, chosen_frames, counted, gone_on_with, kept, read_frame
 from .errors import InputError, NoEnvironmentsError
 from .files.atomic import check_free, check_new, sha256
 from .files.labels import (
@@ -34,7 +35,6 @@ from .files.outputs import Output, append_all, check_format, open_gsd, open_outp
 from .files.resuming import Copy, Line, checksum, making, making_whole
 from .files.shipped import find_model
 from .files.sources import (
-    Source,
     Stored,
     find_files,
     is_open,
@@ -197,7 +197,7 @@ def label_files(
     paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
-        chosen = _chosen_frames(sources, frames)
+        chosen = chosen_frames(sources, frames)
         _check_types(chosen, [*(types or ()), *(neighbors or ())])
 
         from .analyzer import Analyzer
@@ -224,72 +224,18 @@ def label_files(
             if not analyzer.class_names:
                 raise InputError(f"the model {model} names no structures that could form clusters.")
             class_indices(analyzer.class_names, structure)
-        starts = [line.start for line in _gone_on_with(copy, chosen)]
-        with _kept(copy, target):
+        starts = [line.start for line in gone_on_with(copy, chosen)]
+        with kept(copy, target, "labeled"):
             label = partial(_label, analyzer, types, neighbors, clusters)
             with open_output(copy.part, target, quantities, keep_types, starts) as output:
                 return _copy_labeled(copy, output, label, chosen, workers, analyzer.class_names)
 
 
-def _gone_on_with(copy: Copy, chosen: Sequence["_Frame"]) -> list[Line]:
-    """Lines of frames that an earlier process has begun to write and that need not come again."""
-    why = copy.anew
-    if why is None and len(copy.earlier) > len(chosen):
-        why = "there were more frames"
-    earlier = [] if why else copy.earlier
-    shown = {"desc": "check", "unit": "frame", "leave": False, "disable": not earlier}
-    for frame, line in tqdm([*zip(chosen, earlier, strict=False)], **shown):
-        if checksum(_read(frame)[1]) != line.checksum:
-            why = f"frame {frame.number} of {frame.source.path} is another now"
-            break
-    if why is None:
-        return copy.earlier
-    warnings.warn(f"{copy.part} is begun anew: {why}.", stacklevel=4)
-    copy.discard()
-    return []
-
-
-@contextmanager
-def _kept(copy: Copy, target: Path) -> Iterator[None]:
-    """Decide what becomes of frames that were written when something happens.
-
-    A bad frame would stop the same command again, so that those before it are all there is. After
-    anything else it can go on.
-    """
-    try:
-        yield
-    except InputError as error:
-        said = _said_of(copy.written, f"labeled in {target}.")
-        copy.finish(target)
-        raise InputError(f"{error}{said}") from None
-    except BrokenPipeError:  # of what is printed
-        copy.finish(target)
-        raise
-    except (OSError, KeyboardInterrupt) as error:
-        said = _said_of(copy.written, f"in {copy.part}; the same command goes on after it.")
-        if not copy.written and not copy.earlier:
-            copy.discard()
-        if isinstance(error, OSError):
-            raise InputError(f"{target} cannot be written ({error}).{said}") from None
-        raise KeyboardInterrupt(said.strip().replace("The", "the", 1)) from None
-    except BaseException:
-        copy.finish(target)
-        raise
-    copy.finish(target)
-
-
-def _said_of(count: int, where: str) -> str:
-    if not count:
-        return ""
-    before = "frame before is" if count == 1 else f"{count} frames before are"
-    return f" The {before} {where}"
-
-
 def _copy_labeled(
     copy: Copy,
     output: Output,
-    label: Callable[[tuple["_Frame", Stored]], "_Labeled"],
-    chosen: Sequence["_Frame"],
+    label: Callable[[tuple[Frame, Stored]], "_Labeled"],
+    chosen: Sequence[Frame],
     workers: int,
     class_names: tuple[str, ...],
 ) -> Labeling:
@@ -300,7 +246,7 @@ def _copy_labeled(
         fractions = Fractions.from_array(class_names, output.fractions)
     last: _Labeled | None = None
     if lines:
-        tqdm.write(f"going on after {_frames(len(lines))} in {copy.part}", file=sys.stderr)
+        tqdm.write(f"going on after {counted(len(lines))} in {copy.part}", file=sys.stderr)
     bar = {"total": len(chosen), "initial": len(lines), "desc": "label", "unit": "frame"}
     with _in_order(label, chosen[len(lines) :], workers) as labeled:
         for one in tqdm(labeled, **bar):
@@ -308,7 +254,7 @@ def _copy_labeled(
             total = 0 if one.refused else len(one.result.label)
             lines.append(Line(checksum(one.stored), output.size, total, one.refused))
             copy.note(lines[-1])
-            with _blamed(one.frame):
+            with blamed(one.frame):
                 output.write(one.stored, one.result, one.particles, one.clusters, output.done)
             copy.written = output.done
             if one.clusters is not None:
@@ -329,7 +275,7 @@ def _copy_labeled(
     )
 
 
-def _say_of_refused(copy: Copy, chosen: Sequence["_Frame"], lines: Sequence[Line]) -> None:
+def _say_of_refused(copy: Copy, chosen: Sequence[Frame], lines: Sequence[Line]) -> None:
     """Warn of frames that could not be labeled; if there are no others, that is an error."""
     refused = [k for k, line in enumerate(lines) if line.refused]
     why = ""
@@ -341,27 +287,16 @@ def _say_of_refused(copy: Copy, chosen: Sequence["_Frame"], lines: Sequence[Line
         raise InputError(why or "there are no particles in any frame that could be labeled.")
     if refused:
         warnings.warn(
-            f"{_frames(len(refused))} of {len(lines)} cannot be labeled; all particles are unknown "
+            f"{counted(len(refused))} of {len(lines)} cannot be labeled; all particles are unknown "
             f"there. {'The first is ' if len(refused) > 1 else ''}{why}",
             stacklevel=5,
         )
 
 
-def _frames(count: int) -> str:
-    return f"{count} frame" + "s" * (count != 1)
-
-
-class _Frame(NamedTuple):
-    """A frame of a file that is open."""
-
-    source: Source
-    number: int
-
-
 class _Labeled(NamedTuple):
     """A frame with the labels of some of its particles, or of all."""
 
-    frame: _Frame
+    frame: Frame
     stored: Stored
     result: Result
     particles: NDArray[np.int64] | None
@@ -370,24 +305,13 @@ class _Labeled(NamedTuple):
     refused: str | None = None
 
 
-def _chosen_frames(sources: Sequence[Source], frames: slice | None) -> list[_Frame]:
-    for source in sources:
-        if not source.total:
-            raise InputError(f"{source.path} has no frames.")
-    everything = [_Frame(source, index) for source in sources for index in range(source.total)]
-    chosen = everything if frames is None else everything[frames]
-    if not chosen:
-        raise InputError(f"there are {len(everything)} frames, and none in the requested range.")
-    return chosen
-
-
-def _check_types(frames: Iterable[_Frame], wanted: Sequence[str]) -> None:
+def _check_types(frames: Iterable[Frame], wanted: Sequence[str]) -> None:
     """Refuse names of types that no frame has; mostly the first one has all of them."""
     missing, known = dict.fromkeys(wanted), dict[str, None]()
     for frame in frames:
         if not missing:
             return
-        names, _ = named_types(_read(frame)[1].data)
+        names, _ = named_types(read_frame(frame)[1].data)
         known |= dict.fromkeys(names)
         missing = {name: None for name in missing if name not in known}
     if missing:
@@ -396,30 +320,16 @@ def _check_types(frames: Iterable[_Frame], wanted: Sequence[str]) -> None:
         )
 
 
-@contextmanager
-def _blamed(frame: _Frame) -> Iterator[None]:
-    """Say of an error with which frame it came."""
-    try:
-        yield
-    except (InputError, RuntimeError) as error:
-        raise InputError(f"frame {frame.number} of {frame.source.path}: {error}") from None
-
-
-def _read(frame: _Frame) -> tuple[_Frame, Stored]:
-    with _blamed(frame):
-        return frame, frame.source.read(frame.number)
-
-
 def _label(
     analyzer: "Analyzer",
     types: Sequence[str] | None,
     neighbors: Sequence[str] | None,
     clusters: bool | str | Sequence[str],
-    read: tuple[_Frame, Stored],
+    read: tuple[Frame, Stored],
 ) -> _Labeled:
     frame, stored = read
     types = neighbors if types is None else types
-    with _blamed(frame):
+    with blamed(frame):
         some = {
             name: particles_of_types(stored.data, names)
             for name, names in (("particles", types), ("neighbors", neighbors))
@@ -461,7 +371,7 @@ def _threads() -> int:
 
 @contextmanager
 def _in_order(
-    label: Callable[[tuple[_Frame, Stored]], _Labeled], frames: Sequence[_Frame], workers: int
+    label: Callable[[tuple[Frame, Stored]], _Labeled], frames: Sequence[Frame], workers: int
 ) -> Iterator[Iterator[_Labeled]]:
     """Read and label frames, several at the same time, and give them in their order.
 
@@ -470,7 +380,7 @@ def _in_order(
     need neither a model nor compiled kernels of their own.
     """
     if workers == 1 or not frames:
-        yield (label(_read(frame)) for frame in frames)
+        yield (label(read_frame(frame)) for frame in frames)
         return
     import torch
 
@@ -485,16 +395,16 @@ def _in_order(
 
 def _ahead(
     pool: ThreadPoolExecutor,
-    label: Callable[[tuple[_Frame, Stored]], _Labeled],
-    frames: Iterator[_Frame],
+    label: Callable[[tuple[Frame, Stored]], _Labeled],
+    frames: Iterator[Frame],
     workers: int,
 ) -> Iterator[_Labeled]:
     # kernels are compiled and compared on first use, which is enough once
-    yield label(_read(next(frames)))
+    yield label(read_frame(next(frames)))
     waiting: deque[Future[_Labeled]] = deque()
     for frame in frames:
         try:
-            waiting.append(pool.submit(label, _read(frame)))
+            waiting.append(pool.submit(label, read_frame(frame)))
         except InputError as error:  # its turn comes after the frames before it
             waiting.append(Future())
             waiting[-1].set_exception(error)

@@ -110,3 +110,35 @@ def from_pymatgen(structure: Any) -> Sample:
         np.array([rank[str(site)] for site in occupied], np.int64),
         tuple(titles[name] for name in order),
     )
+
+
+def held_positions(thing: Any) -> Array | None:
+    """Positions (N, 3) as they are in what may hold a cell of any orientation; None of all else."""
+    if is_mdanalysis(thing):
+        positions = thing.atoms.positions
+    elif is_pymatgen(thing):
+        positions = thing.cart_coords
+    elif hasattr(thing, "cell") and hasattr(thing, "particles"):  # of OVITO
+        positions = thing.particles.positions
+    elif hasattr(thing, "cell") and hasattr(thing, "numbers"):  # of ASE
+        positions = thing.positions
+    else:
+        return None
+    return np.array(positions, np.float64)
+
+
+def turned_back(vectors: Array, positions: Array, held: Array) -> Array:
+    """Vectors of a system as they are in what it was made of, whose cell was turned into a box.
+
+    Parameters
+    ----------
+    vectors : (N, 3)
+        In the orientation of the system.
+    positions, held : (N, 3)
+        Of the system, and as :func:`held_positions` gives them.
+    """
+    from scipy.spatial.transform import Rotation
+
+    turn, _ = Rotation.align_vectors(positions, held)
+    back: Array = turn.inv().apply(vectors)
+    return back

@@ -36,9 +36,9 @@ ORDER = (
     {"neighbors"},
     {"networks"},
     {"files", "crystals"},
-    {"embedding", "decision"},
+    {"embedding", "decision", "denoising"},
     {"learning", "plotting"},
-    {"analyzer", "clusters", "labeling", "sampling", "benchmark"},
+    {"analyzer", "benchmark", "clusters", "copying", "denoised_copies", "labeling", "sampling"},
     {"integrations"},
     {"cli"},
 )

@@ -15,12 +15,12 @@ from typing import Any
 
 from .. import __version__
 from ..errors import InputError
-from . import bench, doctor, finetune, label, models, plot, train, view
+from . import bench, denoise, doctor, finetune, label, models, plot, train, view
 from .arguments import HelpFormatter, add_choice, listing
 
 #: The commands by what they are for, in the order of the help text.
 _COMMANDS = {
-    "label and look": (label, view, plot),
+    "label and look": (label, denoise, view, plot),
     "models": (models,),
     "train your own": (train, finetune),
     "this machine": (doctor, bench),

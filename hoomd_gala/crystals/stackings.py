@@ -61,7 +61,9 @@ def stack(stacking: NDArray[np.int64], side: int, diamond: bool) -> System:
     return system._replace(positions=system.positions * scale)
 
 
-def random_stacking(cubic: int, hexagonal: int, diamond: bool, rng: np.random.Generator) -> System:
+def random_stacking(
+    cubic: int, hexagonal: int, diamond: bool, rng: np.random.Generator, side: int = _SIDE
+) -> System:
     """Layers in random cubic and hexagonal stacking, of spheres or of diamond.
 
     A layer is cubic if the layers above and below it differ, else hexagonal, as template matching
@@ -75,6 +77,8 @@ def random_stacking(cubic: int, hexagonal: int, diamond: bool, rng: np.random.Ge
         Put the two particles of the diamond structure on each site, one above the other.
     rng : numpy.random.Generator
         Of the sequence.
+    side : int
+        Particles along each side of a layer.
 
     Returns
     -------
@@ -82,6 +86,6 @@ def random_stacking(cubic: int, hexagonal: int, diamond: bool, rng: np.random.Ge
         Its ``types`` are the labels.
     """
     stacking = _sequence(rng)
-    system = stack(stacking, _SIDE, diamond)
+    system = stack(stacking, side, diamond)
     labels = np.where(is_cubic(stacking), cubic, hexagonal)
     return system._replace(types=labels[system.types])

@@ -4,6 +4,7 @@ Boxes of GSD files have their first vector along x and their center at the origi
 turned and moved for them, with velocities.
 """
 
+import copy
 from typing import Any
 
 import gsd.hoomd
@@ -115,6 +116,44 @@ def _add_bonds(bonds: Any, source: Any, place: NDArray[np.int64]) -> None:
     listed = {kind.id: kind.name or str(kind.id) for kind in kinds.types}
     ids, bonds.typeid = np.unique(np.asarray(kinds), return_inverse=True)
     bonds.types = [listed.get(i, str(i)) for i in ids.tolist()]
+
+
+def with_positions(stored: Stored, positions: ArrayLike) -> Stored:
+    """Copy a frame with other positions of its particles; all else stays.
+
+    Parameters
+    ----------
+    stored : Stored
+        With N particles.
+    positions : (N, 3)
+        As they are, or some way off. Particles of a GSD frame that have crossed the boundary of its
+        box meanwhile are put in on the other side, and their image says so.
+    """
+    data = stored.data
+    if isinstance(data, gsd.hoomd.Frame):
+        return stored._replace(data=_moved_frame(data, np.asarray(positions, np.float64)))
+    if hasattr(data, "numbers"):
+        atoms = ase_atoms(data)
+        atoms.positions = positions
+        return stored._replace(data=atoms)
+    copied = data.clone()
+    copied.particles_.positions_[...] = positions
+    return stored._replace(data=copied)
+
+
+def _moved_frame(frame: gsd.hoomd.Frame, positions: NDArray[np.float64]) -> gsd.hoomd.Frame:
+    before = np.asarray(frame.particles.position)
+    lattice = lattice_vectors(frame.configuration.box)
+    inverse = np.linalg.inv(lattice)
+    cells = (np.floor(points @ inverse + 0.5) for points in (before, positions))
+    crossed = np.subtract(*cells)
+    moved, particles = copy.copy(frame), copy.copy(frame.particles)
+    moved.particles = particles
+    particles.position = (positions + crossed @ lattice).astype(before.dtype)
+    if crossed.any():
+        images = 0 if particles.image is None else np.asarray(particles.image)
+        particles.image = (images - crossed).astype(np.int32)
+    return moved
 
 
 def ovito_data(data: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Labeled copies of frames, in the format that a file's ending says."""
+"""Copies of frames, with labels or without, in the format that a file's ending says."""
 
 import json
 import re
@@ -42,7 +42,7 @@ TEXT_FORMATS = {
 
 
 class Output(Protocol):
-    """A file of labeled frames that is open for more.
+    """A file of frames that is open for more.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Output(Protocol):
     def write(
         self,
         stored: Stored,
-        result: Result,
+        result: Result | None,
         particles: NDArray[np.int64] | None,
         clusters: Clusters | None,
         step: int,
@@ -72,8 +72,8 @@ class Output(Protocol):
         ----------
         stored : Stored
             The frame.
-        result : Result
-            Its labels.
+        result : Result, optional
+            Its labels; the frame is written as it is if not given.
         particles : (m,) int, optional
             Which particles these are of; all if not given.
         clusters : Clusters, optional
@@ -175,20 +175,24 @@ class _TextOutput:
     def write(
         self,
         stored: Stored,
-        result: Result,
+        result: Result | None,
         particles: NDArray[np.int64] | None,
         clusters: Clusters | None,
         step: int,
     ) -> None:
-        columns = _columns(result, particles, stored.n_particles, self.quantities)
+        columns: dict[str, NDArray[Any]] = {}
+        class_names: tuple[str, ...] = ()
+        if result is not None:
+            columns = _columns(result, particles, stored.n_particles, self.quantities)
+            class_names = result.class_names
         if clusters is not None:
             columns["cluster"] = clusters.ids
         # ASE writes all that it has read
         by_ase = self.format == "xyz" and hasattr(stored.data, "numbers") and has_ase()
         if has_ovito() and not by_ase:
-            _export(self.frame, self.format, stored.data, columns, result.class_names, step)
+            _export(self.frame, self.format, stored.data, columns, class_names, step)
         else:
-            _write_by_ase(self.frame, stored.data, columns, result.class_names)
+            _write_by_ase(self.frame, stored.data, columns, class_names)
         with open(self.frame, "rb") as frame, open(self.part, "r+b") as file:
             file.seek(self.size)
             shutil.copyfileobj(frame, file)
@@ -233,7 +237,7 @@ class _GsdOutput:
         except InputError:  # killed before it was a GSD file
             return
         self.step = int(last.configuration.step)
-        self.fractions = last.log[FRACTIONS]
+        self.fractions = last.log.get(FRACTIONS)
         if OWN_TYPES in last.log:
             self.types = [class_of_title(name) for name in last.particles.types]
         self.file = gsd.hoomd.open(self.part, "r+")
@@ -242,7 +246,7 @@ class _GsdOutput:
     def write(
         self,
         stored: Stored,
-        result: Result,
+        result: Result | None,
         particles: NDArray[np.int64] | None,
         clusters: Clusters | None,
         step: int,
@@ -253,8 +257,9 @@ class _GsdOutput:
             particles = place if particles is None else place[particles]
             if clusters is not None:
                 clusters = clusters._replace(ids=fill(clusters.ids, place, len(place), -1))
-        add_labels(frame, result, particles, self.quantities, clusters)
-        if not self.keep_types and result.class_names:
+        if result is not None:
+            add_labels(frame, result, particles, self.quantities, clusters)
+        if result is not None and not self.keep_types and result.class_names:
             self.types = types_so_far(self.types, frame)
             # before there is a particle, there is no type
             structures_as_types(frame, self.types or [UNKNOWN_NAME])
@@ -336,7 +341,7 @@ def _export(
         if column in table:
             del table[column]
         table.create_property(column, data=values)
-    if name == "xyz":
+    if name == "xyz" and columns:
         for column in ("structure", "Color"):
             if column in table:
                 del table[column]
@@ -403,11 +408,11 @@ def _write_by_ase(
         for name in atoms.calc.results:
             atoms.info.pop(name, None)
             atoms.arrays.pop(name, None)
-    names = np.array([UNKNOWN_NAME, *class_names])
-    more = {
-        "structure": names[columns["label"] - UNKNOWN],
-        "color": label_colors(columns["label"], class_names),
-    }
+    more = {}
+    if columns:
+        names = np.array([UNKNOWN_NAME, *class_names])
+        more["structure"] = names[columns["label"] - UNKNOWN]
+        more["color"] = label_colors(columns["label"], class_names)
     for name, values in (*columns.items(), *more.items()):
         atoms.arrays.pop(name, None)
         atoms.new_array(name, values)

@@ -9,6 +9,10 @@ from ..errors import InputError
 _INSTALLED = Path(__file__).parents[1] / "weights"
 _CHECKOUT = Path(__file__).parents[2] / "models"
 
+#: The one that takes thermal displacements out of positions, and how many steps it does this in
+#: unless somebody says otherwise: more change little.
+DENOISE, DENOISE_STEPS = "denoise", 8
+
 
 def shipped_models() -> dict[str, Path]:
     """Models that come with hoomd-gala, by name."""

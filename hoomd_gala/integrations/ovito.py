@@ -1,4 +1,4 @@
-"""The OVITO adapter: a modifier that names and colors structures in a pipeline."""
+"""The OVITO adapter: modifiers that name and color structures, and take heat out of positions."""
 
 import os
 from collections.abc import Generator, Mapping
@@ -11,13 +11,14 @@ from ovito.data import DataCollection, DataTable
 from ovito.pipeline import ModifierInterface
 from ovito.traits import Color as ColorTrait
 from ovito.traits import FilePath
-from traits.api import Bool, ComparisonMode, Dict, Enum, Str, observe
+from traits.api import Bool, ComparisonMode, Dict, Enum, Range, Str, observe
 
 from ..analyzer import Analyzer
 from ..clusters import find_clusters
 from ..colors import COLORS, Color, structure_color, structure_colors
 from ..errors import InputError
-from ..files.models import read_info, shipped_models
+from ..files.models import read_info
+from ..files.shipped import DENOISE, DENOISE_STEPS, shipped_models
 from ..names import STRUCTURES, find_class, title
 from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
@@ -30,6 +31,7 @@ from ..selection import (
     rigid_centers,
 )
 from ..systems import System, as_system
+from ..systems_from import held_positions, turned_back
 
 #: Choice of a model: the labels that a file holds, or else the default model.
 AUTO, DEFAULT_MODEL = "auto", "structures"
@@ -53,7 +55,7 @@ class _ModelName(Enum):
         """Check what somebody sets; whether there is such a model, loading it shows."""
         if not isinstance(value, str | os.PathLike):
             self.error(owner, name, value)
-        return os.fspath(value) or AUTO
+        return os.fspath(value) or str(self.default_value)
 
 
 class _Labels(NamedTuple):
@@ -217,6 +219,67 @@ class ClassifierModifier(ModifierInterface):
             # positions may be OVITO's own memory
             self._latest = system._replace(positions=system.positions.copy()), labels
         return self._latest[1]
+
+
+class DenoiseModifier(ModifierInterface):
+    """Takes thermal displacements out of the positions of whatever a pipeline loads.
+
+    Put before template matching, common neighbor analysis or dislocation extraction, which then see
+    crystals without the noise; vacancies, faults, boundaries and disorder stay. Positions alone
+    change. Rigid bodies in a GSD file move with their centers, which are each other's neighbors.
+
+    Parameters
+    ----------
+    model : str or path
+        A model of the task ``denoising``: a shipped one's name, or a model file.
+    model_file : str
+        A model file, in place of ``model``.
+    device : str
+        Where the network runs; ``"auto"`` is the GPU where there is one.
+    steps : int
+        Steps of denoising; see :meth:`hoomd_gala.Analyzer.denoise`.
+
+    Raises
+    ------
+    InputError
+        When the pipeline is evaluated, for a model that does not exist or is of another task, and
+        for data that :class:`hoomd_gala.Analyzer` refuses.
+
+    Examples
+    --------
+    >>> pipeline = ovito.io.import_file("run.gsd")
+    >>> pipeline.modifiers.append(hoomd_gala.ovito.DenoiseModifier())
+    >>> pipeline.modifiers.append(ovito.modifiers.PolyhedralTemplateMatchingModifier())
+    >>> data = pipeline.compute()
+    """
+
+    model = _ModelName(DENOISE, [DENOISE], label="Model")
+    model_file = FilePath("", label="Model file", ovito_placeholder="‹the one above›")
+    device = Str("auto", label="Device")
+    steps = Range(0, 1000, DENOISE_STEPS, label="Steps")
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._analyzer: tuple[tuple[str, str], Analyzer] | None = None
+
+    def modify(self, data: DataCollection, **_: Any) -> Generator[str | float]:
+        """Move the particles of a frame; called by OVITO, which shows what it yields."""
+        yield "Taking out thermal displacements"
+        wanted = (self.model_file or self.model, self.device)
+        if self._analyzer is None or self._analyzer[0] != wanted:
+            self._analyzer = wanted, Analyzer(*wanted)
+        body = data.particles.get(BODY)
+        centers = None if body is None else rigid_centers(body)
+        start = system = as_system(data)
+        steps = int(self.steps)
+        for step in range(steps):
+            yield step / steps
+            moved = self._analyzer[1].denoise_system(system, 1, centers)
+            system = system._replace(positions=system.positions + moved)
+        held = held_positions(data)
+        assert held is not None
+        moved = turned_back(system.positions - start.positions, start.positions, held)
+        data.particles_.positions_[...] = held + moved
 
 
 def _are_equal(one: System, other: System) -> bool:

@@ -458,21 +458,28 @@ def shortest_distance(lengths: NDArray[Any], total: Total | None = None) -> floa
         shortest = longer
 
 
-def scale_bonds(bonds: Bonds, length_scale: float | None = None) -> Bonds:
-    """Bonds as networks take them: in units of twice a length.
+def bond_units(bonds: Any, length_scale: float | None = None) -> Any:
+    """Units of the bonds that networks see: twice a length.
 
     Parameters
     ----------
     bonds : (m, n, 3)
-        Bond vectors, an array or a tensor on any device, in double precision.
+        Bond vectors, an array or a tensor on any device.
     length_scale : float, optional
         That length; each environment's own mean bond length if not given.
+
+    Returns
+    -------
+    float, or (m, 1, 1) of what the bonds are
     """
     if length_scale is None:
         # what arrays and tensors have in common
         lengths = ((bonds * bonds).sum(-1) ** 0.5).mean(-1)
-        units: Any = 2 * lengths.clip(float(np.finfo(float).tiny))[:, None, None]
-    else:
-        units = 2 * length_scale
-    scaled: Bonds = bonds / units
+        return 2 * lengths.clip(float(np.finfo(float).tiny))[:, None, None]
+    return 2 * length_scale
+
+
+def scale_bonds(bonds: Bonds, length_scale: float | None = None) -> Bonds:
+    """Bonds as networks take them, in double precision; see :func:`bond_units`."""
+    scaled: Bonds = bonds / bond_units(bonds, length_scale)
     return scaled

@@ -18,8 +18,12 @@ class Denoiser(Network):
         super().__init__(config)
         self.correct = VectorAttention(config.width, config.hidden)
 
+    def corrections(self, bonds: Tensor, types: Tensor) -> Tensor:
+        """(B, n, 3) vectors that corrected bonds differ by from those that are given."""
+        vectors, values = self.core(bonds, types)
+        corrections: Tensor = self.correct(pair_products(vectors), values)
+        return corrections
+
     def forward(self, bonds: Tensor, types: Tensor) -> Tensor:
         """Return corrected bonds: see the class."""
-        vectors, values = self.core(bonds, types)
-        corrected: Tensor = bonds + self.correct(pair_products(vectors), values)
-        return corrected
+        return bonds + self.corrections(bonds, types)

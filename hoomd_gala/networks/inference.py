@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from . import kernels
 from .attention import perceptron
 from .core import CoreConfig, Network, encode_types
+from .denoiser import Denoiser
 from .frame_classifier import Context, FrameClassifier
 from .kernels import BlockWeights, NetworkWeights
 from .kernels.choice import takes_compiled
@@ -45,7 +46,8 @@ def network_weights(network: Network) -> NetworkWeights:
         norm = network.norm
         return NetworkWeights(table, blocks, network.pool.weights(), norm.weight, norm.bias)
     zeros = torch.zeros_like(table[0])
-    return NetworkWeights(table, blocks, None, zeros, zeros)
+    head = network.correct.weights() if isinstance(network, Denoiser) else None
+    return NetworkWeights(table, blocks, None, zeros, zeros, head)
 
 
 class _Compiled:
@@ -78,6 +80,17 @@ class Embedder(_Compiled):
         """(B, width) embeddings of environments: bonds (B, n, 3), types (B,) and (B, n)."""
         embedding: Array = self._embed(bonds, types, neighbor_types, length_scale)
         return embedding
+
+    def corrections(
+        self,
+        bonds: NDArray[np.float64],
+        types: NDArray[np.int64],
+        neighbor_types: NDArray[np.int64],
+        length_scale: float | None,
+    ) -> Array:
+        """(B, n, 3) corrections, in units of scaled bonds, by a :class:`~.Denoiser`'s head."""
+        found: Array = self._embed.corrections(bonds, types, neighbor_types, length_scale)
+        return found
 
 
 class DeviceEmbedder(_Compiled):
@@ -178,21 +191,27 @@ def embedding_error(device: torch.device, tied: bool, pooled: bool) -> dict[str,
     config = CoreConfig(max_types=2, width=WIDTH, hidden=UNITS, blocks=1, tied=tied)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay what they were
         torch.default_generator.manual_seed(1)
-        network = FrameClassifier(config, 2) if pooled else Network(config)
+        network = FrameClassifier(config, 2) if pooled else Denoiser(config)
         bonds = 0.5 * torch.randn(CLOUDS, POINTS, 3)
         types = torch.randint(2, (CLOUDS, 1 + POINTS))
     own, others = types[:, 0], types[:, 1:]
     with torch.no_grad():
         if device.type == "cpu":
             arrays = bonds.double().numpy(), own.numpy(), others.numpy()
-            found = torch.as_tensor(Embedder(network, 2)(*arrays, 0.5))
+            embedder = Embedder(network, 2)
+            found = [torch.as_tensor(embedder(*arrays, 0.5))]
+            if not pooled:
+                found.append(torch.as_tensor(embedder.corrections(*arrays, 0.5)))
         else:
-            inputs = (x.to(device) for x in (bonds, own, others))
-            found = DeviceEmbedder(network.to(device), 2)(*inputs)
+            tensors = (x.to(device) for x in (bonds, own, others))
+            found = [DeviceEmbedder(network.to(device), 2)(*tensors)]
         network.cpu().double()
         with kernels.use("reference"):
-            expected = network.embed(bonds.double(), encode_types(own, others, 2).double())
-    errors = {"values": relative_error([found], [expected])}
+            exact = bonds.double(), encode_types(own, others, 2).double()
+            expected = [network.embed(*exact)]
+            if isinstance(network, Denoiser) and len(found) == 2:
+                expected.append(network.corrections(*exact))
+    errors = {"values": relative_error(found, expected)}
     if pooled:
         errors["values"] = max(errors["values"], surroundings_error(device)["values"])
     return errors

@@ -57,6 +57,24 @@ def test_embeddings_equal_those_of_the_network(task, config, n, length_scale):
     np.testing.assert_allclose(found, expected, atol=3e-5 * scale)
 
 
+@pytest.mark.parametrize("length_scale", [None, 1.3])
+@pytest.mark.parametrize(
+    ("config", "n"),
+    [
+        (CoreConfig(1, 32, 32, 2, True), 20),
+        (CoreConfig(2, 14, 10, 2, True), 7),
+        (CoreConfig(3, 12, 20, 1, False), 16),
+    ],
+)
+def test_corrections_equal_those_of_the_network(config, n, length_scale):
+    network, bonds, types, others = make("denoising", config, n)
+    found = Embedder(network, config.max_types).corrections(bonds, types, others, length_scale)
+    encoded = encode_types(torch.as_tensor(types), torch.as_tensor(others), config.max_types)
+    scaled = torch.as_tensor(scale_bonds(bonds, length_scale))
+    expected = network.double().corrections(scaled, encoded.double()).numpy()
+    np.testing.assert_allclose(found, expected, atol=3e-5 * max(1, abs(expected).max()))
+
+
 def test_embeddings_depend_neither_on_threads_nor_on_company():
     network, bonds, types, others = make(*SIZES[0], clouds=70)
     embedder = Embedder(network, 1)

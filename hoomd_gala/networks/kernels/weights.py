@@ -75,6 +75,8 @@ class NetworkWeights(NamedTuple):
         Of the layer that pools a cloud into its embedding; the mean of the values if there is none.
     norm, norm_bias : (width,)
         Of the layer norm after pooling.
+    head : LayerWeights, optional
+        Of the layer that makes corrections of bonds, if there is one.
     """
 
     table: Tensor
@@ -82,6 +84,7 @@ class NetworkWeights(NamedTuple):
     pool: LayerWeights | None
     norm: Tensor
     norm_bias: Tensor
+    head: LayerWeights | None = None
 
     @property
     def max_types(self) -> int:

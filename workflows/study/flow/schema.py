@@ -306,6 +306,44 @@ class Samples(_Table):
     n: Count
 
 
+class DenoiseNoise(_Table):
+    """Highest displacements in each direction, in units of the shortest distance."""
+
+    common: Level
+    other: Level
+
+
+class DenoiseTraining(_Table):
+    """The model that takes thermal displacements out of positions, and its training."""
+
+    common: Names
+    left_out: Names
+    noise: DenoiseNoise
+    n_random: Count
+    width: Size
+    hidden: Size
+    blocks: Size
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Meta(ge=1e-9, le=10)]
+    validation_fraction: Annotated[float, Meta(gt=0, lt=1)]
+    measured: Names
+    seed: Seed
+
+
+class DenoiseModel(Struct):
+    """The same, in as far as jobs are made of it: numbers of samples by part."""
+
+    samples: Annotated[dict[Name, Count], Meta(min_length=1)]
+
+
+class DenoiseSamples(_Table):
+    """A part of the samples that it learns from."""
+
+    part: Name
+    n: Count
+
+
 class Disorder(_Table):
     """A system of the disorder that shipped models learn from."""
 
@@ -317,6 +355,8 @@ class Disorder(_Table):
 #: the kind of job.
 KINDS: dict[str, type[Struct]] = {
     "assembly": Assembly,
+    "denoise_model": DenoiseTraining,
+    "denoise_samples": DenoiseSamples,
     "disorder": Disorder,
     "embedding_map": EmbeddingMap,
     "fluid": Fluid,
@@ -354,6 +394,7 @@ class File(_Table):
     cluster: Cluster
     structure_model: StructureModel | None = None
     shipped_model: ShippedModel | None = None
+    denoise_model: DenoiseModel | None = None
     disorder: dict[Name, Annotated[int, Meta(ge=0, le=10_000)]] | None = None
     protocol: _Part | None = None
     systems: list[_Part] = []

@@ -177,6 +177,12 @@ def _jobs(study: dict[str, Any]) -> Iterator[_Job]:
         yield _Job("structure_model", "structure_model", study["structure_model"])
     if "shipped_model" in study:
         yield from _shipped_jobs(dict(study["shipped_model"]))
+    if "denoise_model" in study:
+        model = dict(study["denoise_model"])
+        for part, n in model.pop("samples").items():
+            values = {"part": part, "n": n}
+            yield _Job("denoise_model.samples", "denoise_samples", values)
+        yield _Job("denoise_model", "denoise_model", model)
     yield from _each(study, "systems", "system", protocol)
     yield from _quality_jobs(study)
     yield from _paper_jobs(study, protocol)

@@ -25,3 +25,10 @@ SOURCE_MODEL = "source.safetensors"
 #: several trainings.
 CHECKPOINT, CURVE = "checkpoint.pt", "learning_curve.csv"
 FRAME_CHECKPOINT, FRAME_CURVE = f"frames_{CHECKPOINT}", f"frames_{CURVE}"
+
+#: The network that takes thermal displacements out of positions, and its card.
+DENOISER, DENOISER_CARD = "denoise.safetensors", "denoise.json"
+#: The card as people read it.
+DENOISER_TEXT = "denoise.md"
+#: What template matching finds before and after.
+DENOISE_TABLE = "denoising.csv"

@@ -95,11 +95,14 @@ class Embedder:
         vector = _stacked([_layer(layer) for layer in first])
         none = tuple(array[:0] for array in vector)
         invariant = _stacked([_layer(layer) for layer in second[0]]) if second else none
-        pool = none if weights.pool is None else _stacked([_layer(weights.pool)])
+        pool, head = (
+            none if layer is None else _stacked([_layer(layer)])
+            for layer in (weights.pool, weights.head)
+        )
         norm = np.stack((_array(weights.norm), _array(weights.norm_bias)))
         perceptrons = _stacked([_perceptron(block) for block in weights.blocks])
         table = _array(weights.table)
-        self._arrays = (table, vector, invariant, perceptrons, pool, norm)
+        self._arrays = (table, vector, invariant, perceptrons, pool, norm, head)
         self._max_types = weights.max_types
         self.width = table.shape[1]
 
@@ -111,11 +114,37 @@ class Embedder:
         length_scale: float | None,
     ) -> Array:
         """(B, width) embeddings of environments: bonds (B, n, 3), types (B,) and (B, n)."""
+        out = np.empty((len(bonds), self.width), np.float32)
+        nothing = np.empty((0, *bonds.shape[1:]), np.float32)
+        self._run(bonds, types, neighbor_types, length_scale, out, nothing)
+        return out
+
+    def corrections(
+        self,
+        bonds: NDArray[np.float64],
+        types: NDArray[np.int64],
+        neighbor_types: NDArray[np.int64],
+        length_scale: float | None,
+    ) -> Array:
+        """(B, n, 3) corrections by the head, in units of scaled bonds, of environments as above."""
+        found = np.empty(bonds.shape, np.float32)
+        nothing = np.empty((0, self.width), np.float32)
+        self._run(bonds, types, neighbor_types, length_scale, nothing, found)
+        return found
+
+    def _run(
+        self,
+        bonds: NDArray[np.float64],
+        types: NDArray[np.int64],
+        neighbor_types: NDArray[np.int64],
+        length_scale: float | None,
+        out: Array,
+        corrections: Array,
+    ) -> None:
         kernels = announced("embed")
         codes = np.zeros((0, 0), np.int32)
         if self._max_types > 1:
             codes = (types[:, None] * self._max_types + neighbor_types).astype(np.int32)
-        out = np.empty((len(bonds), self.width), np.float32)
         share_out(
             lambda blocks: kernels.embed(
                 kernels.SETTINGS,
@@ -125,12 +154,12 @@ class Embedder:
                 codes,
                 *self._arrays,
                 out,
+                corrections,
                 blocks,
             ),
             -(-len(bonds) // kernels.LANES),
             torch.get_num_threads(),
         )
-        return out
 
 
 def surroundings(own: Array, other: Array, neighbors: NDArray[np.int32]) -> Array:

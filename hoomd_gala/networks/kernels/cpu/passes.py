@@ -587,8 +587,8 @@ def _apply_layer(
 
 
 @part
-def _update_vectors(size: int, r: Array, out: Array, row: int, weights: Array) -> None:
-    """Add to the vectors the sum of their covariants."""
+def _add_covariants(size: int, r: Array, out: Array, row: int, weights: Array, to: Array) -> None:
+    """Add to vectors, which may be r itself, the sum of the covariants of r."""
     width = r.shape[1]
     dual, own, other = spread(weights, 0), spread(weights, 1), spread(weights, 2)
     for p in range(0, size, LANES):
@@ -597,9 +597,10 @@ def _update_vectors(size: int, r: Array, out: Array, row: int, weights: Array) -
         scale = multiply(own, load(out, at))
         a, b, c = load(out, at + width), load(out, at + 2 * width), load(out, at + 3 * width)
         d, e, f = _cross(x, y, z, a, b, c)
-        store(r, width + p, add(x, _sum3(dual, d, scale, x, other, a)))
-        store(r, 2 * width + p, add(y, _sum3(dual, e, scale, y, other, b)))
-        store(r, 3 * width + p, add(z, _sum3(dual, f, scale, z, other, c)))
+        one, two, three = load(to, width + p), load(to, 2 * width + p), load(to, 3 * width + p)
+        store(to, width + p, add(one, _sum3(dual, d, scale, x, other, a)))
+        store(to, 2 * width + p, add(two, _sum3(dual, e, scale, y, other, b)))
+        store(to, 3 * width + p, add(three, _sum3(dual, f, scale, z, other, c)))
 
 
 @part
@@ -644,10 +645,12 @@ def embed(
     perceptrons: Any,
     pool: Any,
     norm: Array,
+    head: Any,
     out: Array,
+    corrections: Array,
     blocks: tuple[int, int],
 ) -> None:
-    """Embeddings of environments: a whole core and the pooling layer.
+    """Embeddings of environments, a whole core and the pooling layer, or corrections of bonds.
 
     Parameters
     ----------
@@ -670,8 +673,12 @@ def embed(
         Weights of the perceptrons on the values.
     norm : (2, width)
         Scale and shift of the last normalization.
+    head : tuple
+        Weights of the layer that makes corrections, as of the vector layers.
     out : (B, width)
-        Written.
+        Written: embeddings, unless corrections are asked for.
+    corrections : (B, n, 3)
+        Written: what the head makes, in units of scaled bonds. Empty if not asked for.
     blocks : (int, int)
         First block of clouds to do, and the one to stop before.
     """
@@ -698,6 +705,7 @@ def embed(
     hidden_rows = operand(middle, wide, False)
     untied, pooled = len(invariant_layers[0]) > 0, len(pool[0]) > 0
     weights = np.zeros(wide, np.float32)
+    made_vectors = np.zeros((4, wide), np.float32)
     begin(settings)
     for block in range(blocks[0], blocks[1]):
         start = block * LANES
@@ -717,7 +725,7 @@ def embed(
         for b in range(len(vector_layers[0])):
             _norms(r, norms)
             _apply_layer(size, r, norms, v, vector_layers, b, room, two_room)
-            _update_vectors(size, r, sums, 1 + h + width, vector_layers[8][b])
+            _add_covariants(size, r, sums, 1 + h + width, vector_layers[8][b], r)
             if untied:
                 _norms(r, norms)
                 _apply_layer(size, r, norms, v, invariant_layers, b, room, one_room)
@@ -739,6 +747,13 @@ def embed(
                 for p in range(0, size, LANES):
                     at = k * wide + p
                     store(v, at, add(load(v, at), add(bias, load(made, at))))
+        if len(corrections):
+            _norms(r, norms)
+            _apply_layer(size, r, norms, v, head, 0, room, two_room)
+            _clear(made_vectors)
+            _add_covariants(size, r, sums, 1 + h + width, head[8][0], made_vectors)
+            _unpack(made_vectors[1:], corrections, start)
+            continue
         if pooled:
             _norms(r, norms)
             _apply_layer(size, r, norms, v, pool, 0, room, one_room)

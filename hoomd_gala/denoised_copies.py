@@ -1,0 +1,149 @@
+"""Copies of trajectories without thermal displacements.
+
+torch is imported when particles are moved, after everything that needs no model has been checked.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from . import __version__
+from .copying import Frame, blamed, chosen_frames, counted, gone_on_with, kept, read_frame
+from .errors import NoEnvironmentsError
+from .files.atomic import check_free, sha256
+from .files.conversion import with_positions
+from .files.outputs import Output, check_format, open_output
+from .files.resuming import Copy, Line, checksum, making
+from .files.shipped import DENOISE, DENOISE_STEPS, find_model
+from .files.sources import Stored, find_files, open_source
+from .neighbors import PeriodicTree, vacuum_box
+from .systems import as_system
+from .systems_from import held_positions
+
+if TYPE_CHECKING:
+    from .analyzer import Analyzer
+
+_Path = str | os.PathLike[str]
+
+
+def denoise_trajectory(
+    source: _Path | Sequence[_Path],
+    target: _Path,
+    model: _Path = DENOISE,
+    device: str = "auto",
+    steps: int = DENOISE_STEPS,
+    frames: slice | None = None,
+    topology: _Path | None = None,
+    restart: bool = False,
+) -> float:
+    """Copy trajectories without thermal displacements in any frame; all else stays as it is.
+
+    Parameters
+    ----------
+    source, target, device, frames, topology, restart
+        As :func:`~hoomd_gala.labeling.label_trajectory` takes them.
+    model : str or path
+        A model of the task ``denoising``: a shipped one's name, or a file.
+    steps : int
+        Steps of denoising, see :meth:`~hoomd_gala.analyzer.Analyzer.denoise`.
+
+    Returns
+    -------
+    float
+        Displacement in each direction that was taken out of the last frame, root mean square, in
+        units of the shortest distance; NaN if nothing was.
+
+    Raises
+    ------
+    InputError, KeyboardInterrupt
+        As :func:`~hoomd_gala.labeling.label_trajectory` does.
+
+    Warns
+    -----
+    UserWarning
+        If some of the frames have no environments, which are copied as they are: two dimensions, or
+        too few particles without periodic boundaries.
+    """
+    target = Path(target)
+    check_format(target)
+    check_free(target)
+    file = find_model(model)
+    paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
+    with ExitStack() as opened:
+        sources = [opened.enter_context(open_source(path, topology)) for path in paths]
+        chosen = chosen_frames(sources, frames)
+
+        from .analyzer import Analyzer
+        from .denoising import denoiser
+        from .files.models import pick_device
+
+        settings = {
+            "version": __version__,
+            "model": sha256(file),
+            "device": str(pick_device(device)),
+            "steps": steps,
+        }
+        copy = opened.enter_context(making(target, settings, restart))
+        analyzer = Analyzer(model, device)
+        denoiser(analyzer.model)
+        starts = [line.start for line in gone_on_with(copy, chosen)]
+        with kept(copy, target, "denoised"), open_output(copy.part, target, starts=starts) as out:
+            return _copy_denoised(copy, out, analyzer, steps, chosen)
+
+
+def _copy_denoised(
+    copy: Copy, output: Output, analyzer: "Analyzer", steps: int, chosen: Sequence[Frame]
+) -> float:
+    """Denoise frames and write them, and return what was taken out of the last one."""
+    lines = copy.begin(output.done)
+    if lines:
+        tqdm.write(f"going on after {counted(len(lines))} in {copy.part}", file=sys.stderr)
+    level = np.nan
+    bar = {"total": len(chosen), "initial": len(lines), "desc": "denoise", "unit": "frame"}
+    for frame in tqdm(chosen[len(lines) :], **bar):
+        _, stored = read_frame(frame)
+        with blamed(frame):
+            made, level, why = _denoised(stored, analyzer, steps)
+            lines.append(Line(checksum(stored), output.size, 0 if why else stored.n_particles, why))
+            copy.note(lines[-1])
+            output.write(made, None, None, None, output.done)
+        copy.written = output.done
+    _say_of_refused(chosen, lines)
+    return level
+
+
+def _denoised(stored: Stored, analyzer: "Analyzer", steps: int) -> tuple[Stored, float, str | None]:
+    """Return a frame to write, what was taken out of it, and why nothing was."""
+    try:
+        positions = analyzer.denoise(stored.data, steps=steps)
+    except NoEnvironmentsError as error:
+        return stored, np.nan, str(error)
+    data = stored.data
+    before = held_positions(data)
+    if before is None:
+        before = np.asarray(data.particles.position, np.float64)
+    made = with_positions(stored, positions)
+    system = as_system(made.data)
+    shortest = PeriodicTree.build(system.positions, vacuum_box(system)).shortest_distance()
+    return made, float(np.sqrt(((positions - before) ** 2).mean()) / shortest), None
+
+
+def _say_of_refused(chosen: Sequence[Frame], lines: Sequence[Line]) -> None:
+    """Warn of frames that are as they were."""
+    refused = [k for k, line in enumerate(lines) if line.refused]
+    if not refused:
+        return
+    frame = chosen[refused[0]]
+    warnings.warn(
+        f"{counted(len(refused))} of {len(lines)} cannot be denoised, and are as they were. "
+        f"{'The first is ' if len(refused) > 1 else ''}frame {frame.number} of "
+        f"{frame.source.path}: {lines[refused[0]].refused}",
+        stacklevel=4,
+    )
