@@ -1,5 +1,7 @@
 """Copies of trajectories without thermal displacements, from the command line."""
 
+import inspect
+
 import ase.io
 import gsd.hoomd
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.cli import main
+from hoomd_gala.cli import main, make_parser
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.denoised_copies import denoise_trajectory
 from hoomd_gala.errors import InputError
@@ -89,6 +91,13 @@ def test_only_positions_change(run, model, tmp_path, capsys):
         assert after.log.keys() == before.log.keys()
         np.testing.assert_array_equal(after.log["energy"], before.log["energy"])
     assert crossed
+
+
+def test_command_line_and_python_have_the_same_defaults():
+    options = make_parser().parse_args(["denoise", "run.gsd", "quiet.gsd"])
+    for name, parameter in inspect.signature(denoise_trajectory).parameters.items():
+        if parameter.default is not inspect.Parameter.empty:
+            assert getattr(options, name) == parameter.default, name
 
 
 def test_a_stopped_copy_goes_on(run, model, tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ import argparse
 import math
 from pathlib import Path
 
-from ..files.shipped import DENOISE, DENOISE_STEPS
 from .arguments import DEFAULT, Commands, add_command, add_device, frame_range, whole
 
 SUMMARY = "take thermal displacements out of a trajectory"
@@ -45,15 +44,11 @@ def add(commands: Commands) -> None:
         "dump; must not exist",
     )
     denoise.add_argument(
-        "--steps",
-        type=whole,
-        default=DENOISE_STEPS,
-        metavar="N",
-        help=f"steps of denoising {DEFAULT}",
+        "--steps", type=whole, default=8, metavar="N", help=f"steps of denoising {DEFAULT}"
     )
     denoise.add_argument(
         "--model",
-        default=DENOISE,
+        default="denoise",
         help=f"a shipped model's name or a model file, of the task denoising {DEFAULT}",
     )
     add_device(denoise)

@@ -69,13 +69,14 @@ def run(options: argparse.Namespace) -> None:
         elif info.class_names:
             print(table(info.given_names))
         else:
-            print(f"{options.model} names no structures: it gives embeddings from {info.task}")
+            given = _given(options.model, info.task)
+            print(f"{options.model} names no structures: it gives {given}")
         return
     for name, path in shipped_models().items():
         info = read_info(path)
         classes = info.given_names
         if not classes:
-            print(f"{name}: embeddings from {info.task}")
+            print(f"{name}: {_given(name, info.task)}")
             continue
         known = [title(one) for one in classes if one in STRUCTURES][:_SHOWN]
         print(f"{name}: {len(classes)} classes" + (f": {', '.join(known)}, …" if known else ""))
@@ -83,6 +84,15 @@ def run(options: argparse.Namespace) -> None:
         print("no model is shipped; give the path of a model file instead")
     else:
         print("hoomd-gala models MODEL lists the structures that a model names.")
+
+
+def _given(model: str, task: str) -> str:
+    """Say what a model without classes is for."""
+    from ..files.shipped import DENOISE
+
+    if model == DENOISE:
+        return "positions without thermal displacements, by hoomd-gala denoise"
+    return f"embeddings from {task}"
 
 
 def table(class_names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import hoomd_gala
 from hoomd_gala import cli
 from hoomd_gala.cli import main, make_parser
 
-COMMANDS = ["label", "view", "plot", "models", "train", "finetune", "doctor", "bench"]
+COMMANDS = ["label", "denoise", "view", "plot", "models", "train", "finetune", "doctor", "bench"]
 FIGURES = ["fractions", "frame", "embedding", "curve"]
 
 
