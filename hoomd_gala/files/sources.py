@@ -239,7 +239,7 @@ def _open_by_ovito(path: Path, topology: str | os.PathLike[str] | None) -> Sourc
     try:
         if topology is None:
             with _standard_error() as said:
-                pipeline = import_file(str(path))
+                pipeline = _imported(path)
                 total = pipeline.num_frames
         else:
             pipeline = import_file(os.fspath(topology))
@@ -270,6 +270,20 @@ def _open_by_ovito(path: Path, topology: str | os.PathLike[str] | None) -> Sourc
         return Stored(data, {})
 
     return Source(path, total, read)
+
+
+def _imported(path: Path) -> Any:
+    """Let OVITO open a file, and look for frames in all of it from the beginning.
+
+    Left to itself, it looks for more once it has seen in the first frame that there are some; now
+    and then a file of three then had one.
+    """
+    from ovito.io import import_file
+
+    try:
+        return import_file(str(path), multiple_frames=True)
+    except KeyError:  # of readers that do not have this parameter
+        return import_file(str(path))
 
 
 def _complete(path: Path, total: int, why: str | None) -> int:
