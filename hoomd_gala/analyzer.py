@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -187,8 +188,8 @@ class Analyzer:
         >>> analyzer = hoomd_gala.Analyzer("denoise")
         >>> quiet = analyzer.denoise(positions, box)
         """
-        if steps < 0:
-            raise InputError(f"steps is {steps}; give the number of steps, 0 or more.")
+        if not isinstance(steps, Integral) or steps < 0:
+            raise InputError(f"steps is {steps!r}; give the number of steps, 0 or more.")
         thing = positions if box is None else (box, positions)
         if hasattr(positions, "__cuda_array_interface__"):
             system = host_system(device_system(positions, box, types, periodic))

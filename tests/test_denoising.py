@@ -135,8 +135,9 @@ def test_threads_change_nothing(analyzer, sample):
 def test_what_cannot_be_denoised_is_said_in_a_sentence(analyzer, sample):
     with pytest.raises(InputError, match=r'frame-classification.*"denoise"'):
         Analyzer("structures", "cpu").denoise(sample.positions, sample.box)
-    with pytest.raises(InputError, match="steps is -1"):
-        analyzer.denoise(sample.positions, sample.box, steps=-1)
+    for steps in (-1, 2.5, "2"):
+        with pytest.raises(InputError, match=f"steps is {steps!r}"):
+            analyzer.denoise(sample.positions, sample.box, steps=steps)
     bad = sample.positions.copy()
     bad[3, 0] = np.nan
     with pytest.raises(InputError, match="index 3"):

@@ -42,6 +42,8 @@ def test_the_version_is_in_one_place():
     assert "version" not in about["project"]
     path = ROOT / about["tool"]["hatch"]["version"]["path"]
     assert f'__version__ = "{hoomd_gala.__version__}"' in path.read_text()
+    # what cannot read it has to say the same
+    assert f"\nversion: {hoomd_gala.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_ci_covers_the_versions_of_python_that_are_declared():

@@ -276,6 +276,20 @@ def labels() -> None:
         )
 
 
+def denoising() -> None:
+    """A step that takes thermal displacements out, beside labeling."""
+    system = displace(crystal(unit_cell("cF4-Cu"), 8192), 0.08, np.random.default_rng(1))
+    denoise, structures = Analyzer("denoise", "cpu"), Analyzer("structures", "cpu")
+    compare(
+        {
+            "a step of denoise": lambda: denoise.denoise_system(system, 1),
+            "labels by structures": lambda: structures.analyze_system(system),
+        },
+        len(system.positions),
+        "thermal displacements",
+    )
+
+
 def clusters() -> None:
     """Clusters of labeled particles, beside labeling them."""
     system = displace(crystal(unit_cell("cI2-W"), 1_000_000), 0.05, np.random.default_rng(1))
@@ -295,7 +309,8 @@ def main() -> None:
     """Run all comparisons, or those that are named."""
     torch.set_num_threads(1)
     parts = {
-        part.__name__: part for part in (networks, layers, backward, neighbors, labels, clusters)
+        part.__name__: part
+        for part in (networks, layers, backward, neighbors, labels, denoising, clusters)
     }
     for name in sys.argv[1:] or parts:
         print(f"float32 matrix products: {matrix_rate() / 1e9:.0f} GFLOP/s")
