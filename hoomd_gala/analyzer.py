@@ -213,8 +213,8 @@ class Analyzer:
         steps : int
             Number of steps, none or more.
         centers : (N,) int, optional
-            Center of each particle's rigid body, as
-            :func:`~hoomd_gala.selection.rigid_centers` gives them.
+            Center of each particle's rigid body, as ``hoomd_gala.selection.rigid_centers`` has
+            them.
         """
         chosen = bodies_once(centers)
         some, _ = among_neighbors(system, Choice(None, chosen))

@@ -52,7 +52,7 @@ def denoise_trajectory(
     model : str or path
         A model of the task ``denoising``: a shipped one's name, or a file.
     steps : int
-        Steps of denoising, see :meth:`~hoomd_gala.analyzer.Analyzer.denoise`.
+        Steps of denoising, see :meth:`~hoomd_gala.Analyzer.denoise`.
 
     Returns
     -------

@@ -134,6 +134,21 @@ def test_pictures_of_a_run_that_freezes(growing, tmp_path):
     assert share_of_green(pixels[450:]) > 0.05
 
 
+def test_denoise_positions(tmp_path):
+    before, after, last = run("denoise_positions.py", tmp_path).strip().splitlines()
+    assert last == "wrote denoised.png"
+    found = [[int(part.split()[-1]) for part in line.split(",")] for line in (before, after)]
+    assert found[0][2] > 0.95 * sum(found[0])
+    # two layers of hcp, and at most twelve particles beside each of ten vacancies
+    assert 340 < found[1][1] <= 392
+    assert 0 < found[1][2] <= 120
+    pixels = image.imread(tmp_path / "denoised.png")[..., :3]
+    half = pixels.shape[1] // 2
+    hot, quiet = (share_of_green(part) for part in (pixels[:, :half], pixels[:, half:]))
+    assert hot < 0.001
+    assert quiet > 0.2
+
+
 def test_ovito_desktop(growing, tmp_path):
     written = run("ovito_desktop.py", tmp_path, growing)
     assert written.strip().endswith("wrote ovito-desktop.png")

@@ -15,6 +15,7 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model, shipped_models
 from hoomd_gala.learning.datasets import parse_range, trajectory_frames
 from hoomd_gala.learning.few_shot import Labeled, few_shot
+from hoomd_gala.learning.tasks import TASKS
 from hoomd_gala.neighbors.environments import nearest_neighbors, shortest_distance
 from hoomd_gala.networks import CoreConfig, make_network
 from hoomd_gala.systems import make_system
@@ -45,9 +46,6 @@ def test_no_shipped_model_depends_on_the_unit_of_length(name, bcc):
         chosen = analyzer.analyze_system(other, some)
         atol = 1e-4 * np.abs(expected.embedding).max()
         np.testing.assert_allclose(chosen.embedding, expected.embedding[some], atol=atol)
-
-
-TASKS = sorted(name for name in shipped_models() if not name.startswith("structures"))
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -42,6 +42,9 @@ _TRIED = [kind for kind in TEMPLATES if kind not in ("GRAPHENE", "ICO")]
 #: Displacements of perfect crystals, in units of the shortest distance, and their particles.
 _LEVELS, _N_PARTICLES = (0.06, 0.1), 2000
 
+#: Particles of simulated crystals, of pair and of three-body potentials, which take long.
+_N_SIMULATED, _N_THREE_BODY = 1000, 500
+
 #: Potential whose liquid is looked at, its density, and temperatures, the lowest about freezing.
 _LENNARD_JONES = {"form": "pair", "expression": "4*(x^-12-x^-6)", "cutoff": 2.5}
 _LIQUID_DENSITY, _LIQUID_KT = 0.88, (0.8, 1.2)
@@ -110,10 +113,10 @@ def hot_crystals() -> Iterator[Case]:
         ("Finnis-Sinclair", "Mo", "cI2-W"),
     ):
         fractions = [0.5, 0.8, 0.95]
-        samples = element(form, symbol, structure, fractions, _RUN, _DT, _N_PARTICLES, 1)
+        samples = element(form, symbol, structure, fractions, _RUN, _DT, _N_SIMULATED, 1)
         yield from _quenched(symbol, {"form": form, "symbol": symbol}, samples)
     silicon = {"form": "Stillinger-Weber", "three_body": 21.0}
-    samples = model(silicon, "cF8-C", 0.455, [0.03, 0.05, 0.065], _RUN, 0.005, _N_PARTICLES, 1)
+    samples = model(silicon, "cF8-C", 0.455, [0.03, 0.05, 0.065], _RUN, 0.005, _N_THREE_BODY, 1)
     yield from _quenched("Stillinger-Weber silicon", silicon, samples)
 
 
