@@ -360,13 +360,13 @@ def test_modifier_shows_labels_that_the_file_holds(labeled, tmp_path):
     np.testing.assert_array_equal(data.particles.colors, label_colors(label, names))
 
 
-def test_the_modifier_is_found_where_ovito_looks_for_modifiers():
+def test_the_modifiers_are_found_where_ovito_looks_for_modifiers():
     from importlib.metadata import entry_points
 
-    from hoomd_gala.integrations.ovito import ClassifierModifier
+    from hoomd_gala.integrations.ovito import ClassifierModifier, DenoiseModifier
 
-    [entry] = [
+    entries = [
         one for one in entry_points(group="OVITO.Modifier") if one.value.startswith("hoomd_gala.")
     ]
-    assert entry.load() is ClassifierModifier
-    assert "hoomd-gala" in entry.name
+    assert {entry.load() for entry in entries} == {ClassifierModifier, DenoiseModifier}
+    assert all("hoomd-gala" in entry.name for entry in entries)

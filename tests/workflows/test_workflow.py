@@ -151,7 +151,8 @@ def check_results(folder, engine):
         seen = {name: structure_color(name) for name in set(labels.tolist())}
         check_colors(job / "last_frame.png", seen.values(), least=1e-5)
         # a legend alone covers less
-        assert (pixels(job / "last_frame.png") < 0.95).any(axis=-1).mean() > 0.1
+        # particles fill a part of the picture, the smaller the system the less
+        assert (pixels(job / "last_frame.png") < 0.95).any(axis=-1).mean() > 0.05
         # a structure that is frequent at any time is seen in the fractions
         frequent = [n for n in (*names, "unknown") if max(float(row[n]) for row in rows) > 0.1]
         check_colors(job / "structures.png", map(structure_color, frequent), least=1e-3)
@@ -379,9 +380,10 @@ def test_state_points_are_flat_and_unlike():
     for name in studies.names():
         points = studies.state_points(name)
         assert len({str(sorted(point.items())) for point in points}) == len(points)
-        # filters are for simulations; the shipped model has tables of counts, and systems that
+        # filters are for simulations; shipped models have tables of numbers, and systems that
         # models are measured on have potentials of many parameters
-        flat = [p for p in points if p["kind"] not in ("shipped_model", "quality_system")]
+        tables = ("shipped_model", "denoise_model", "quality_system")
+        flat = [p for p in points if p["kind"] not in tables]
         assert not any(isinstance(value, dict) for point in flat for value in point.values())
 
 
