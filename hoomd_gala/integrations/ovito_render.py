@@ -55,7 +55,9 @@ def render_particles(
     cell: Any = SimulationCell(pbc=(True, True, True))
     cell[:, :3] = lattice.T
     cell[:, 3] = -lattice.sum(axis=0) / 2
-    cell.vis.line_width = 0.003 * float(np.linalg.norm(lattice, axis=1).mean())
+    # in a small box, lines that go with the particles
+    edge = float(np.linalg.norm(lattice, axis=1).mean())
+    cell.vis.line_width = max(0.003 * edge, 0.08 * radius)
     cell.vis.rendering_color = (0.4, 0.4, 0.4)
     particles: Any = Particles()
     particles.create_property("Position", data=positions)
