@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from . import __version__
@@ -105,34 +106,40 @@ def _copy_denoised(
     lines = copy.begin(output.done)
     if lines:
         tqdm.write(f"going on after {counted(len(lines))} in {copy.part}", file=sys.stderr)
-    level = np.nan
+    last: tuple[Stored, NDArray[np.float64]] | None = None
     bar = {"total": len(chosen), "initial": len(lines), "desc": "denoise", "unit": "frame"}
     for frame in tqdm(chosen[len(lines) :], **bar):
         _, stored = read_frame(frame)
         with blamed(frame):
-            made, level, why = _denoised(stored, analyzer, steps)
+            positions, why = _denoised(stored, analyzer, steps)
+            made = stored if positions is None else with_positions(stored, positions)
             lines.append(Line(checksum(stored), output.size, 0 if why else stored.n_particles, why))
             copy.note(lines[-1])
             output.write(made, None, None, None, output.done)
         copy.written = output.done
+        last = None if positions is None else (stored, positions)
     _say_of_refused(chosen, lines)
-    return level
+    return np.nan if last is None else _level(*last)
 
 
-def _denoised(stored: Stored, analyzer: "Analyzer", steps: int) -> tuple[Stored, float, str | None]:
-    """Return a frame to write, what was taken out of it, and why nothing was."""
+def _denoised(
+    stored: Stored, analyzer: "Analyzer", steps: int
+) -> tuple[NDArray[np.float64] | None, str | None]:
+    """Return positions (N, 3) without displacements, or why there are none."""
     try:
-        positions = analyzer.denoise(stored.data, steps=steps)
+        return analyzer.denoise(stored.data, steps=steps), None
     except NoEnvironmentsError as error:
-        return stored, np.nan, str(error)
-    data = stored.data
-    before = held_positions(data)
+        return None, str(error)
+
+
+def _level(stored: Stored, positions: NDArray[np.float64]) -> float:
+    """Root mean square in each direction of what was taken out, over the shortest distance."""
+    before = held_positions(stored.data)
     if before is None:
-        before = np.asarray(data.particles.position, np.float64)
-    made = with_positions(stored, positions)
-    system = as_system(made.data)
+        before = np.asarray(stored.data.particles.position, np.float64)
+    system = as_system(with_positions(stored, positions).data)
     shortest = PeriodicTree.build(system.positions, vacuum_box(system)).shortest_distance()
-    return made, float(np.sqrt(((positions - before) ** 2).mean()) / shortest), None
+    return float(np.sqrt(((positions - before) ** 2).mean()) / shortest)
 
 
 def _say_of_refused(chosen: Sequence[Frame], lines: Sequence[Line]) -> None:

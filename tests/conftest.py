@@ -24,7 +24,7 @@ from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.learning import datasets
 from hoomd_gala.learning.fitting import fit
 from hoomd_gala.learning.training import TrainingConfig
-from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit, make_network
+from hoomd_gala.networks import CoreConfig, Denoiser, FrameClassifier, inherit, make_network
 from hoomd_gala.systems import System, make_system
 
 HAS_HOOMD = importlib.util.find_spec("hoomd") is not None
@@ -205,6 +205,18 @@ def embedding_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     info = ModelInfo(core, (), task="denoising")
     save_model(path, Model(make_network("denoising", core), info))
+    return path
+
+
+@pytest.fixture(scope="session")
+def denoiser_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of a network for denoising that has learned nothing."""
+    torch.manual_seed(1)
+    core = CoreConfig(width=16, hidden=16, blocks=1, tied=True)
+    network = Denoiser(core).requires_grad_(False)
+    network.correct.covariant_weights.copy_(torch.tensor([1.0, 2.0, -2.0]))
+    path = tmp_path_factory.mktemp("denoiser") / "small.safetensors"
+    save_model(path, Model(network, ModelInfo(core, (), task="denoising")))
     return path
 
 

@@ -6,28 +6,13 @@ import ase.io
 import gsd.hoomd
 import numpy as np
 import pytest
-import torch
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main, make_parser
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.denoised_copies import denoise_trajectory
 from hoomd_gala.errors import InputError
-from hoomd_gala.files.models import Model, ModelInfo, save_model
-from hoomd_gala.networks import CoreConfig, Denoiser
 from hoomd_gala.systems import lattice_vectors
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """File of a network that has learned nothing."""
-    torch.manual_seed(1)
-    core = CoreConfig(width=16, hidden=16, blocks=1, tied=True)
-    network = Denoiser(core).requires_grad_(False)
-    network.correct.covariant_weights.copy_(torch.tensor([1.0, 2.0, -2.0]))
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    save_model(path, Model(network, ModelInfo(core, (), task="denoising")))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +53,13 @@ def unwrapped(frame):
     return frame.particles.position + frame.particles.image @ lattice
 
 
-def test_only_positions_change(run, model, tmp_path, capsys):
+def test_only_positions_change(run, denoiser_path, tmp_path, capsys):
     target = tmp_path / "quiet.gsd"
-    assert main(["denoise", str(run), str(target), "--model", str(model), "--steps", "2"]) == 0
+    assert (
+        main(["denoise", str(run), str(target), "--model", str(denoiser_path), "--steps", "2"]) == 0
+    )
     assert "of the shortest distance" in capsys.readouterr().out
-    analyzer = Analyzer(model, "cpu")
+    analyzer = Analyzer(denoiser_path, "cpu")
     crossed = 0
     for before, after in zip(read(run), read(target), strict=True):
         expected = analyzer.denoise(before, steps=2) - before.particles.position
@@ -100,9 +87,9 @@ def test_command_line_and_python_have_the_same_defaults():
             assert getattr(options, name) == parameter.default, name
 
 
-def test_a_stopped_copy_goes_on(run, model, tmp_path, monkeypatch):
+def test_a_stopped_copy_goes_on(run, denoiser_path, tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole.gsd", tmp_path / "stopped.gsd"
-    denoise_trajectory(run, whole, model, "cpu", steps=2)
+    denoise_trajectory(run, whole, denoiser_path, "cpu", steps=2)
     original, calls = Analyzer.denoise, []
 
     def stop(self, *arguments, **options):
@@ -113,29 +100,29 @@ def test_a_stopped_copy_goes_on(run, model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Analyzer, "denoise", stop)
     with pytest.raises(KeyboardInterrupt, match="2 frames before are in"):
-        denoise_trajectory(run, stopped, model, "cpu", steps=2)
+        denoise_trajectory(run, stopped, denoiser_path, "cpu", steps=2)
     assert not stopped.exists()
     # another number of steps is another copy
     with pytest.warns(UserWarning, match="another steps"):
-        denoise_trajectory(run, stopped, model, "cpu", steps=1)
+        denoise_trajectory(run, stopped, denoiser_path, "cpu", steps=1)
     stopped.unlink()
     calls.clear()
     with pytest.raises(KeyboardInterrupt):
-        denoise_trajectory(run, stopped, model, "cpu", steps=2)
-    denoise_trajectory(run, stopped, model, "cpu", steps=2)
+        denoise_trajectory(run, stopped, denoiser_path, "cpu", steps=2)
+    denoise_trajectory(run, stopped, denoiser_path, "cpu", steps=2)
     assert len(calls) == 4
     for one, other in zip(read(whole), read(stopped), strict=True):
         np.testing.assert_array_equal(one.particles.position, other.particles.position)
 
 
 @pytest.mark.parametrize("ending", ["xyz", "lammpstrj"])
-def test_text_formats(run, model, tmp_path, ending):
+def test_text_formats(run, denoiser_path, tmp_path, ending):
     target = tmp_path / f"quiet.{ending}"
-    denoise_trajectory(run, target, model, "cpu", steps=2, frames=slice(1, 2))
+    denoise_trajectory(run, target, denoiser_path, "cpu", steps=2, frames=slice(1, 2))
     form = {"xyz": "extxyz", "lammpstrj": "lammps-dump-text"}[ending]
     found = ase.io.read(target, format=form)
     frame = read(run)[1]
-    expected = Analyzer(model, "cpu").denoise(frame, steps=2)
+    expected = Analyzer(denoiser_path, "cpu").denoise(frame, steps=2)
     lattice = lattice_vectors(frame.configuration.box)
     # origins of boxes differ between formats
     apart = (found.positions - found.positions[0] - expected + expected[0]) @ np.linalg.inv(lattice)
@@ -143,14 +130,14 @@ def test_text_formats(run, model, tmp_path, ending):
     # nothing was named
     assert "structure" not in found.arrays
     again = tmp_path / f"again.{ending}"
-    denoise_trajectory(target, again, model, "cpu", steps=1)
+    denoise_trajectory(target, again, denoiser_path, "cpu", steps=1)
     twice = ase.io.read(again, format=form)
-    expected = Analyzer(model, "cpu").denoise(found, steps=1)
+    expected = Analyzer(denoiser_path, "cpu").denoise(found, steps=1)
     apart = (twice.positions - expected) @ np.linalg.inv(lattice)
     np.testing.assert_allclose(apart - apart[0] - np.round(apart - apart[0]), 0, atol=1e-4)
 
 
-def test_frames_without_environments_stay(model, tmp_path):
+def test_frames_without_environments_stay(denoiser_path, tmp_path):
     path, target = tmp_path / "flat.gsd", tmp_path / "quiet.gsd"
     rng = np.random.default_rng(5)
     with gsd.hoomd.open(path, "w") as file:
@@ -162,7 +149,7 @@ def test_frames_without_environments_stay(model, tmp_path):
             frame.particles.position = rng.uniform(-2.5, 2.5, (60, 3)) * [1, 1, dimensions - 2]
             file.append(frame)
     with pytest.warns(UserWarning, match="1 frame of 2 cannot be denoised, and are as they were"):
-        denoise_trajectory(path, target, model, "cpu")
+        denoise_trajectory(path, target, denoiser_path, "cpu")
     first, _ = read(target)
     np.testing.assert_array_equal(first.particles.position, read(path)[0].particles.position)
 

@@ -121,6 +121,43 @@ def add_device(command: Any) -> None:
     )
 
 
+def add_input(command: Any) -> None:
+    """Add the trajectories that a command copies."""
+    command.add_argument(
+        "input",
+        metavar="IN",
+        nargs="+",
+        help="files, or quoted patterns such as 'dump.*', whose files are taken in the order of "
+        "the numbers in their names",
+    )
+
+
+def add_frames(command: Any) -> None:
+    """Add ``--frames`` and ``--topology``: what of these it copies, and how it is read."""
+    command.add_argument(
+        "--frames",
+        type=frame_range,
+        metavar="RANGE",
+        help="which of all frames of the input, a Python index or slice: 10:100:5 (default: all; "
+        "write --frames=-10: with a sign in front)",
+    )
+    command.add_argument(
+        "--topology",
+        type=Path,
+        metavar="FILE",
+        help="where the particles of a trajectory of positions only, such as XTC, are described",
+    )
+
+
+def add_restart(command: Any) -> None:
+    """Add ``--restart``."""
+    command.add_argument(
+        "--restart",
+        action="store_true",
+        help="begin at the first frame, also where the same command was interrupted before",
+    )
+
+
 def add_task(command: argparse.ArgumentParser, text: str, required: bool) -> None:
     """Add ``--task`` and ``--output``."""
     command.add_argument("--task", required=required, choices=TASK_NAMES, metavar="NAME", help=text)

@@ -4,7 +4,16 @@ import argparse
 import math
 from pathlib import Path
 
-from .arguments import DEFAULT, Commands, add_command, add_device, frame_range, whole
+from .arguments import (
+    DEFAULT,
+    Commands,
+    add_command,
+    add_device,
+    add_frames,
+    add_input,
+    add_restart,
+    whole,
+)
 
 SUMMARY = "take thermal displacements out of a trajectory"
 
@@ -29,13 +38,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     denoise = add_command(commands, "denoise", SUMMARY, _DESCRIPTION, _MORE)
     denoise.set_defaults(run=run)
-    denoise.add_argument(
-        "input",
-        metavar="IN",
-        nargs="+",
-        help="files, or quoted patterns such as 'dump.*', whose files are taken in the order of "
-        "the numbers in their names",
-    )
+    add_input(denoise)
     denoise.add_argument(
         "output",
         metavar="OUT",
@@ -52,24 +55,8 @@ def add(commands: Commands) -> None:
         help=f"a shipped model's name or a model file, of the task denoising {DEFAULT}",
     )
     add_device(denoise)
-    denoise.add_argument(
-        "--frames",
-        type=frame_range,
-        metavar="RANGE",
-        help="which of all frames of the input, a Python index or slice: 10:100:5 (default: all; "
-        "write --frames=-10: with a sign in front)",
-    )
-    denoise.add_argument(
-        "--topology",
-        type=Path,
-        metavar="FILE",
-        help="where the particles of a trajectory of positions only, such as XTC, are described",
-    )
-    denoise.add_argument(
-        "--restart",
-        action="store_true",
-        help="begin at the first frame, also where the same command was interrupted before",
-    )
+    add_frames(denoise)
+    add_restart(denoise)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from ..results import DISORDERED, UNKNOWN_NAME, Fractions
 from ..schema import QUANTITIES
-from .arguments import DEFAULT, Commands, add_command, add_device, frame_range, names, positive
+from .arguments import (
+    DEFAULT,
+    Commands,
+    add_command,
+    add_device,
+    add_frames,
+    add_input,
+    add_restart,
+    names,
+    positive,
+)
 from .terminal import WORDS, fraction_lines, paragraph, steps
 
 SUMMARY = "name every particle of a trajectory, in a copy of it"
@@ -48,26 +58,8 @@ def add(commands: Commands) -> None:
     label = add_command(commands, "label", SUMMARY, _DESCRIPTION, _MORE)
     label.set_defaults(run=run)
     source = label.add_argument_group("what to read")
-    source.add_argument(
-        "input",
-        metavar="IN",
-        nargs="+",
-        help="files, or quoted patterns such as 'dump.*', whose files are taken in the order of "
-        "the numbers in their names",
-    )
-    source.add_argument(
-        "--frames",
-        type=frame_range,
-        metavar="RANGE",
-        help="which of all frames of the input, a Python index or slice: 10:100:5 (default: all; "
-        "write --frames=-10: with a sign in front)",
-    )
-    source.add_argument(
-        "--topology",
-        type=Path,
-        metavar="FILE",
-        help="where the particles of a trajectory of positions only, such as XTC, are described",
-    )
+    add_input(source)
+    add_frames(source)
     chosen = label.add_argument_group("which particles")
     chosen.add_argument(
         "--types",
@@ -130,11 +122,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="leave the particle types of a GSD file as they are",
     )
-    target.add_argument(
-        "--restart",
-        action="store_true",
-        help="begin at the first frame, also where the same command was interrupted before",
-    )
+    add_restart(target)
 
 
 def run(options: argparse.Namespace) -> None:

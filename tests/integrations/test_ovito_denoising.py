@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from ovito.modifiers import AffineTransformationModifier
 from ovito.pipeline import Pipeline, StaticSource
 
@@ -11,21 +10,7 @@ from hoomd_gala.crystals import crystal, displace, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import make_frame
 from hoomd_gala.files.conversion import ovito_data
-from hoomd_gala.files.models import Model, ModelInfo, save_model
 from hoomd_gala.integrations.ovito import BODY, DenoiseModifier
-from hoomd_gala.networks import CoreConfig, Denoiser
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """File of a network that has learned nothing."""
-    torch.manual_seed(1)
-    core = CoreConfig(width=16, hidden=16, blocks=1, tied=True)
-    network = Denoiser(core).requires_grad_(False)
-    network.correct.covariant_weights.copy_(torch.tensor([1.0, 2.0, -2.0]))
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    save_model(path, Model(network, ModelInfo(core, (), task="denoising")))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -40,39 +25,41 @@ def compute(data, modifier):
     return pipeline.compute()
 
 
-def test_positions_are_those_of_the_analyzer(model, frame):
+def test_positions_are_those_of_the_analyzer(denoiser_path, frame):
     data = ovito_data(frame)
     before = np.array(data.particles.positions)
     data.particles_.create_property("Velocity", data=np.ones_like(before))
-    found = compute(data, DenoiseModifier(model=model, device="cpu", steps=3))
-    expected = Analyzer(model, "cpu").denoise(frame, steps=3)
+    found = compute(data, DenoiseModifier(model=denoiser_path, device="cpu", steps=3))
+    expected = Analyzer(denoiser_path, "cpu").denoise(frame, steps=3)
     np.testing.assert_allclose(found.particles.positions, expected, atol=1e-5)
     assert np.abs(expected - before).max() > 1e-3
     np.testing.assert_array_equal(found.particles.velocities, 1)
     # the file given by its own trait comes first, and no step is none
-    found = compute(data, DenoiseModifier(model_file=str(model), steps=0))
+    found = compute(data, DenoiseModifier(model_file=str(denoiser_path), steps=0))
     np.testing.assert_allclose(found.particles.positions, before, atol=1e-6)
 
 
-def test_cells_in_any_orientation(model, frame):
+def test_cells_in_any_orientation(denoiser_path, frame):
     turn = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
     pipeline = Pipeline(source=StaticSource(data=ovito_data(frame)))
     pipeline.modifiers.append(
         AffineTransformationModifier(transformation=np.column_stack((turn, [1.0, 2.0, 3.0])))
     )
     data = pipeline.compute()
-    found = compute(data, DenoiseModifier(model=model, steps=2)).particles.positions
-    expected = Analyzer(model, "cpu").denoise(frame, steps=2)
+    found = compute(data, DenoiseModifier(model=denoiser_path, steps=2)).particles.positions
+    expected = Analyzer(denoiser_path, "cpu").denoise(frame, steps=2)
     np.testing.assert_allclose(found, expected @ turn.T + [1, 2, 3], atol=1e-4)
 
 
-def test_constituents_move_with_their_center(model, frame):
+def test_constituents_move_with_their_center(denoiser_path, frame):
     data = ovito_data(frame)
     body = np.full(frame.particles.N, -1)
     body[[3, 10]] = 3
     data.particles_.create_property(BODY, data=body)
     before = np.array(data.particles.positions)
-    moved = compute(data, DenoiseModifier(model=model, steps=2)).particles.positions - before
+    moved = (
+        compute(data, DenoiseModifier(model=denoiser_path, steps=2)).particles.positions - before
+    )
     np.testing.assert_allclose(moved[10], moved[3], atol=1e-6)
 
 

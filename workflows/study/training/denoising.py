@@ -32,6 +32,7 @@ from hoomd_gala.files.models import Model, ModelInfo, pick_device, save_model
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Data
 from hoomd_gala.learning.training import split, train
+from hoomd_gala.neighbors import nearest_distance
 from hoomd_gala.neighbors.environments import N_NEIGHBORS, PeriodicTree, bond_units
 from hoomd_gala.networks import CoreConfig, Denoiser, encode_types
 from hoomd_gala.systems import Array, System, lattice_vectors
@@ -241,8 +242,8 @@ def random_cells(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]
 
 def pieces(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]:
     """Yield boxes of several pieces."""
-    # what condenses in a part of its box has no density to be scaled by
-    melts = [s for kind, s in _read_disorder(plan) if kind not in ("molecules", "points")]
+    files = samples.with_density(plan.disorder)
+    melts = [system for _, frames in disorder.read_all(files) for system in frames]
     for _ in range(n):
         still = still_pieces(plan.common, melts, rng)
         yield _heated(still, samples.random_amount(plan.noise["common"], rng), rng)
@@ -250,15 +251,10 @@ def pieces(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]:
 
 def disordered(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]:
     """Yield n frames of each system of the disorder, some of them displaced, which are to stay."""
-    by_system: dict[int, list[System]] = {}
-    for number, (_, path) in enumerate(tqdm(plan.disorder, desc="read disorder", unit="file")):
-        by_system[number] = disorder.read(path)
-    for frames in by_system.values():
+    for _, frames in disorder.read_all(plan.disorder):
         for i in rng.permutation(len(frames))[:n]:
             system = frames[i]
-            tree = PeriodicTree.build(system.positions, system.box)
-            bonds = tree.nearest(n=1).bonds
-            scale = 1 / float(np.median(np.linalg.norm(bonds, axis=-1)))
+            scale = 1 / nearest_distance(system.positions, system.box)
             positions = system.positions * scale
             if rng.random() < 0.3:
                 positions = positions + rng.normal(
@@ -273,12 +269,6 @@ def disordered(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]:
                 system.types == 1,
                 OF_DISORDER,
             )
-
-
-def _read_disorder(plan: Plan) -> Iterator[tuple[str, System]]:
-    for kind, path in tqdm(plan.disorder, desc="read disorder", unit="file"):
-        for system in disorder.read(path):
-            yield kind, system
 
 
 #: Parts of the data by name.

@@ -9,7 +9,7 @@ random points; and gases of clusters that do not touch. Systems are small, and q
 that few crystallize; particles that did are no examples of disorder (see :func:`solid_like`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -438,6 +438,12 @@ def read(path: Path) -> list[System]:
     with open_trajectory(path) as frames:
         systems = [as_system(frame) for frame in frames]
     return [system._replace(types=(~solid_like(system)).astype(np.int64)) for system in systems]
+
+
+def read_all(files: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, list[System]]]:
+    """Read several, each with its kind."""
+    for kind, path in tqdm(files, desc="read disorder", unit="file"):
+        yield kind, read(path)
 
 
 def solid_like(system: System) -> NDArray[np.bool_]:

@@ -25,7 +25,7 @@ from hoomd_gala.crystals.springs import displace_together
 from hoomd_gala.crystals.stackings import random_stacking
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.learning.datasets import Frames
-from hoomd_gala.neighbors.environments import PeriodicTree
+from hoomd_gala.neighbors import PeriodicTree, nearest_distance
 from hoomd_gala.systems import Array, System, lattice_vectors
 from study.training import disorder
 from study.training.kinds import IGNORED, Kinds, known_lattices, known_sites, label_sites
@@ -405,13 +405,16 @@ def rest(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
             yield unnamed_crystal(cell, own, random_amount(noise, rng), rng)
 
 
+def with_density(files: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """Leave out disorder that condenses in a part of its box: it has no density to be scaled by."""
+    return [(kind, path) for kind, path in files if kind not in ("molecules", "points")]
+
+
 def patchworks(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
     """Boxes of several pieces."""
     melts: dict[str, list[System]] = {}
-    for kind, system in _read_disorder(plan):
-        # what condenses in a part of its box has no density to be scaled by
-        if kind not in ("molecules", "points"):
-            melts.setdefault(kind, []).append(system)
+    for kind, systems in disorder.read_all(with_density(plan.disorder)):
+        melts.setdefault(kind, []).extend(systems)
     for _ in range(n):
         sample, group = pieces(plan, melts, rng)
         yield roughen(heat(sample, random_amount(plan.noise[group], rng), rng), rng)
@@ -422,20 +425,12 @@ def disordered(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]
 
     Otherwise a network learns that an environment with close contacts is crystalline.
     """
-    for _, system in _read_disorder(plan):
+    for system in (one for _, systems in disorder.read_all(plan.disorder) for one in systems):
         labeled = system._replace(types=disordered_labels(system, plan.kinds))
-        bonds = PeriodicTree.build(system.positions, system.box).nearest(n=1).bonds
-        distance = float(np.median(np.linalg.norm(bonds, axis=-1)))
+        distance = nearest_distance(system.positions, system.box)
         for i in range(n):
             moved = displace(labeled, rng.uniform(0, 0.12) * distance, rng) if i else labeled
             yield roughen(moved, rng)
-
-
-def _read_disorder(plan: Plan) -> Iterator[tuple[str, System]]:
-    """Disorder with its kind."""
-    for kind, path in tqdm(plan.disorder, desc="read disorder", unit="file"):
-        for system in disorder.read(path):
-            yield kind, system
 
 
 #: Parts of the data by name.
