@@ -1,6 +1,8 @@
 """Colors of structures, the same everywhere: OVITO's where it has one."""
 
 import colorsys
+import itertools
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 
@@ -28,6 +30,12 @@ COLORS = {
     "tP30-CrFe": (0.8, 1.0, 0.7),
     UNKNOWN_NAME: (0.55, 0.55, 0.55),
 }
+
+#: What particles and pictures are in front of.
+_BACKGROUNDS: tuple[Color, ...] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+#: Euclidean distance in red, green and blue that derived colors keep from those above.
+DISTINCT = 0.3
 
 #: Structures in the order that gives them about the colors above in OVITO, which colors the types
 #: of a GSD file by number, with nine colors: white, red, blue, yellow, magenta, green, pale green,
@@ -86,10 +94,21 @@ def structure_types(
 
 
 def structure_color(name: str) -> Color:
-    """Red, green and blue of a structure; if it has no color, one is derived from its name."""
+    """Red, green and blue of a structure; if it has no color, one is derived from its name.
+
+    Derived colors are at least :data:`DISTINCT` from :data:`COLORS`, white and black: what is rare
+    must not look like fcc.
+    """
     if name in COLORS:
         return COLORS[name]
-    number = zlib.crc32(name.encode())
+    taken = (*COLORS.values(), *_BACKGROUNDS)
+    tries = (_hashed(name if i == 0 else f"{name} {i}") for i in itertools.count())
+    return next(it for it in tries if min(math.dist(it, one) for one in taken) >= DISTINCT)
+
+
+def _hashed(text: str) -> Color:
+    """Red, green and blue that look random, but are always those of a text."""
+    number = zlib.crc32(text.encode())
     # saturated enough to stand out from white and gray on black as on white
     return colorsys.hsv_to_rgb(
         number % 360 / 360, 0.55 + 0.1 * (number // 360 % 4), 0.75 + 0.1 * (number // 1440 % 3)

@@ -20,7 +20,9 @@ def cached(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     Notes
     -----
     On a full disk, numba raises after it has compiled a function and while it caches it. That the
-    call goes on cannot be had by numba's documented interface: ``_cache`` is its own.
+    call goes on cannot be had by numba's documented interface: ``_cache`` is its own. What is
+    documented, ``NUMBA_CACHE_DIR`` and classes of cache locators, says where a cache is, before
+    anything is written.
     """
     try:
         made = njit(cache=True, **options)(function)

@@ -54,22 +54,19 @@ if TYPE_CHECKING:
 _Path = str | os.PathLike[str]
 
 
-class Labeling(NamedTuple):
-    """What there is to say of the last frame of files that were labeled.
+class Labeling(Fractions):
+    """Fractions in the last frame of files that were labeled, and what else there is to say of it.
 
     Attributes
     ----------
-    fractions : dict of str to float
-        Of structures, by class.
     source : Path
-        File that it is from.
+        File that the frame is from.
     types : tuple of str
         Names of the types that its particles have; empty where an earlier call has labeled it.
     is_open : bool
         Whether it has no periodic boundaries at all, as far as this call has seen it.
     """
 
-    fractions: dict[str, float]
     source: Path
     types: tuple[str, ...] = ()
     is_open: bool = False
@@ -89,7 +86,7 @@ def label_trajectory(
     neighbors: Sequence[str] | None = None,
     clusters: bool | str | Sequence[str] = False,
     restart: bool = False,
-) -> dict[str, float]:
+) -> Labeling:
     """Copy trajectories with labels in every frame.
 
     Parameters
@@ -138,8 +135,8 @@ def label_trajectory(
 
     Returns
     -------
-    dict
-        Fraction of particles of each structure in the last frame.
+    Labeling
+        Fraction of particles of each structure in the last frame, by name.
 
     Raises
     ------
@@ -156,39 +153,6 @@ def label_trajectory(
         If some of the frames have no environments, of which all particles are unknown: two
         dimensions, or too few particles without periodic boundaries.
     """
-    return label_files(
-        source,
-        target,
-        model,
-        device,
-        keep_types,
-        quantities,
-        frames,
-        workers,
-        topology,
-        types,
-        neighbors,
-        clusters,
-        restart,
-    ).fractions
-
-
-def label_files(
-    source: _Path | Sequence[_Path],
-    target: _Path,
-    model: _Path,
-    device: str,
-    keep_types: bool,
-    quantities: Sequence[str],
-    frames: slice | None,
-    workers: int,
-    topology: _Path | None,
-    types: Sequence[str] | None,
-    neighbors: Sequence[str] | None,
-    clusters: bool | str | Sequence[str],
-    restart: bool,
-) -> Labeling:
-    """Do as :func:`label_trajectory`, and return what there is to say of it."""
     target = Path(target)
     check_format(target)
     check_free(target)
@@ -241,9 +205,10 @@ def _copy_labeled(
 ) -> Labeling:
     """Label frames and write them, and say what the last one is."""
     lines = copy.begin(output.done)
-    fractions: dict[str, float] = {}
+    # of an earlier call, where this one has nothing to label
+    found = Labeling()
     if output.fractions is not None:
-        fractions = Fractions.from_array(class_names, output.fractions)
+        found = Labeling.from_array(class_names, output.fractions)
     last: _Labeled | None = None
     if lines:
         tqdm.write(f"going on after {counted(len(lines))} in {copy.part}", file=sys.stderr)
@@ -265,14 +230,14 @@ def _copy_labeled(
                 )
     _say_of_refused(copy, chosen, lines)
     if last is None:
-        return Labeling(fractions, chosen[-1].source.path)
+        found.source = chosen[-1].source.path
+        return found
+    found = Labeling(last.result.fractions)
+    found.source = last.frame.source.path
     names, types = named_types(last.stored.data)
-    return Labeling(
-        last.result.fractions,
-        last.frame.source.path,
-        tuple(names[k] for k in np.unique(types)),
-        is_open(last.stored.data),
-    )
+    found.types = tuple(names[k] for k in np.unique(types))
+    found.is_open = is_open(last.stored.data)
+    return found
 
 
 def _say_of_refused(copy: Copy, chosen: Sequence[Frame], lines: Sequence[Line]) -> None:
@@ -289,7 +254,7 @@ def _say_of_refused(copy: Copy, chosen: Sequence[Frame], lines: Sequence[Line]) 
         warnings.warn(
             f"{counted(len(refused))} of {len(lines)} cannot be labeled; all particles are unknown "
             f"there. {'The first is ' if len(refused) > 1 else ''}{why}",
-            stacklevel=5,
+            stacklevel=4,
         )
 
 

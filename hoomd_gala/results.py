@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -46,12 +46,12 @@ class Fractions(dict[str, float]):
     """
 
     @classmethod
-    def from_array(cls, class_names: Iterable[str], values: NDArray[np.float64]) -> "Fractions":
+    def from_array(cls, class_names: Iterable[str], values: NDArray[np.float64]) -> Self:
         """Fractions from an array of C + 1 numbers, the last of which is the unknown fraction."""
         return cls(zip((*class_names, UNKNOWN_NAME), values.tolist(), strict=True))
 
     @classmethod
-    def of_labels(cls, class_names: Sequence[str], label: NDArray[np.int32]) -> "Fractions":
+    def of_labels(cls, class_names: Sequence[str], label: NDArray[np.int32]) -> Self:
         """Fractions of (N,) labels; all are zero if there are none."""
         n_classes = len(class_names)
         counts = np.bincount(np.where(label == UNKNOWN, n_classes, label), minlength=n_classes + 1)

@@ -46,6 +46,19 @@ def test_the_version_is_in_one_place():
     assert f"\nversion: {hoomd_gala.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
+def test_the_citation_is_that_of_the_package():
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "CITATION.cff").read_text()
+    for key, value in {
+        "title": about["name"],
+        "license": about["license"],
+        "repository-code": about["urls"]["Issues"].removesuffix("/issues"),
+        "  - name": about["authors"][0]["name"],
+    }.items():
+        assert f"{key}: {value}\n" in text
+    assert set(re.findall(r"^  - ([\w -]+)$", text, re.M)) <= set(about["keywords"])
+
+
 def test_ci_covers_the_versions_of_python_that_are_declared():
     about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = re.findall(r":: (3\.\d+)", "\n".join(about["classifiers"]))

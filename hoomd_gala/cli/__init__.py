@@ -6,6 +6,7 @@ errors in the arguments do not load torch.
 
 import argparse
 import contextlib
+import functools
 import os
 import shlex
 import sys
@@ -71,9 +72,15 @@ def _complete(parser: argparse.ArgumentParser) -> None:
             argcomplete.autocomplete(parser)  # and nothing else in this process
 
 
-def _say(warning: Warning | str, *_: Any) -> None:
-    """Print a warning without the line of code that it comes from."""
-    print(f"hoomd-gala: {warning}", file=sys.stderr)
+def _say(said: set[str], warning: Warning | str, *_: Any) -> None:
+    """Print a warning without the line of code that it comes from, unless it was said before.
+
+    Python forgets what it has warned of whenever something changes its filters, as numba does while
+    it compiles.
+    """
+    if str(warning) not in said:
+        print(f"hoomd-gala: {warning}", file=sys.stderr)
+    said.add(str(warning))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,7 +112,7 @@ def _run(arguments: Sequence[str]) -> int:
         options = parser.parse_args(arguments)
         options.line = shlex.join(["hoomd-gala", *arguments])
         with warnings.catch_warnings():
-            warnings.showwarning = _say  # type: ignore[assignment]
+            warnings.showwarning = functools.partial(_say, set())
             code: int | None = options.run(options)
             return code or 0
     except InputError as error:

@@ -83,14 +83,14 @@ def run(options: argparse.Namespace) -> None:
     """Measure and print."""
     from ..files.atomic import check_new, write_table
     from ..files.shipped import find_model
-    from ..plotting.plots import FORMATS, draw_scaling, new_figure
+    from ..plotting.plots import FORMATS, check_matplotlib, draw_scaling
 
     find_model(options.model)
     output = None
     if options.output is not None:
         output = check_new(options.output, FORMATS, "picture")
         check_new(output.with_suffix(".csv"), ".csv", "table")
-        new_figure()  # a missing Matplotlib is better noticed now
+        check_matplotlib()
 
     import torch
 

@@ -127,9 +127,9 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Label, and print the structures of the last frame and what can be done with them."""
-    from ..labeling import label_files
+    from ..labeling import label_trajectory
 
-    labeled = label_files(
+    labeled = label_trajectory(
         options.input,
         options.output,
         options.model,
@@ -147,8 +147,8 @@ def run(options: argparse.Namespace) -> None:
     if labeled.is_open:
         print(f"{labeled.source} has no periodic boundaries")
     chosen = options.types is not None or options.neighbors is not None
-    hints = advice(labeled.fractions, () if chosen else labeled.types)
-    lines = summary(options.output, options.model, labeled.fractions, options.keep_types, hints)
+    hints = advice(labeled, () if chosen else labeled.types)
+    lines = summary(options.output, options.model, labeled, options.keep_types, hints)
     print("\n".join(lines))
 
 

@@ -175,13 +175,13 @@ def plot_fractions(options: argparse.Namespace) -> None:
     """Draw fractions of structures against time, or write them as a table."""
     from ..files.atomic import check_new, write_table
     from ..plotting.fractions import default_picture, draw_course, read_course
-    from ..plotting.plots import FORMATS, new_figure
+    from ..plotting.plots import FORMATS, check_matplotlib
 
     check_gsd(options.input)
     output = options.output or default_picture(options.input)
     output = check_new(output, (*FORMATS, ".csv"), "picture or table")
     if output.suffix != ".csv":
-        new_figure()  # a missing Matplotlib is better noticed now
+        check_matplotlib()
     course = read_course(options.input)
     if output.suffix == ".csv":
         write_table(output, course.rows())
@@ -200,7 +200,7 @@ def plot_frame(options: argparse.Namespace) -> None:
     """
     from ..files.atomic import check_new
     from ..files.sources import has_ovito
-    from ..plotting.plots import FORMATS, new_figure
+    from ..plotting.plots import FORMATS, check_matplotlib
 
     check_gsd(options.input)
     output = check_new(options.output, FORMATS, "picture")
@@ -208,7 +208,7 @@ def plot_frame(options: argparse.Namespace) -> None:
         raise InputError(
             'frames are rendered by OVITO, which is not installed: pip install "hoomd-gala[ovito]".'
         )
-    new_figure()  # a missing Matplotlib is better noticed now
+    check_matplotlib()
     from ..plotting.frames import draw_frame, read_shown
 
     shown = read_shown(options.input, options.frame, options.cut, options.only_solid)
@@ -229,7 +229,7 @@ def plot_embedding(options: argparse.Namespace) -> None:
     """
     from ..files.atomic import check_new, write_table
     from ..files.shipped import find_model
-    from ..plotting.plots import FORMATS, draw_names, draw_values, new_figure
+    from ..plotting.plots import FORMATS, check_matplotlib, draw_names, draw_values
 
     output = check_new(options.output, FORMATS, "picture")
     table = check_new(output.with_suffix(".csv"), ".csv", "table")
@@ -238,7 +238,7 @@ def plot_embedding(options: argparse.Namespace) -> None:
     check_samples(options)
     if options.model is not None:
         find_model(options.model)
-    new_figure()  # a missing Matplotlib is better noticed now
+    check_matplotlib()
     from ..plotting.projection import project
 
     embedding, columns = _samples(options)

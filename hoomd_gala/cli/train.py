@@ -134,13 +134,13 @@ def train_and_write(
     from ..learning.sources import inherited_core
     from ..learning.tasks import TASKS
     from ..networks import CoreConfig
-    from ..plotting.plots import draw_curve, new_figure
+    from ..plotting.plots import check_matplotlib, draw_curve
     from ..results import UNKNOWN_BELOW
     from ..threads import spare_threads
 
     device = pick_device(options.device)
     torch.set_num_threads(spare_threads(torch.get_num_threads()))
-    new_figure()  # a missing Matplotlib is better noticed now than after hours
+    check_matplotlib()
     model = None if start is None else load_model(start)
     source = _source(options, None if model is None else model.info)
     max_types = 1 if options.blind else source.frames.max_types

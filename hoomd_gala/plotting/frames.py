@@ -93,7 +93,7 @@ def read_shown(
     if not len(label):
         raise InputError(f"{where} has no particles.")
     visible = solid if only_solid else np.full(len(label), True)
-    positions = _centered(positions, box, solid if solid.any() else visible)
+    positions = centered(positions, box, solid if solid.any() else visible)
     if cut:
         visible = visible & (positions[:, 1] > 0)
     seen = set(label[visible].tolist())
@@ -111,12 +111,23 @@ def read_shown(
     )
 
 
-def _centered(
-    positions: NDArray[np.float64], box: NDArray[np.float64], chosen: NDArray[np.bool_]
+def centered(
+    positions: NDArray[np.floating],
+    box: NDArray[np.floating],
+    chosen: NDArray[np.bool_] | slice = slice(None),
 ) -> NDArray[np.float64]:
     """Positions in the box, shifted so that what is in one place, as a droplet, is in its center.
 
     A droplet on the boundary would be seen in parts, and cut open beside its middle.
+
+    Parameters
+    ----------
+    positions : (N, 3) float
+        Cartesian coordinates.
+    box : (6,) float
+        Lx, Ly, Lz, xy, xz, yz.
+    chosen : (N,) bool, optional
+        Particles that are looked for in one place; all if not given.
     """
     lattice = lattice_vectors(box)
     fractional = positions @ np.linalg.inv(lattice)

@@ -29,6 +29,17 @@ def new_figure(**options: Any) -> Any:
     return Figure(layout="constrained", **options)
 
 
+def check_matplotlib() -> None:
+    """Notice that Matplotlib is missing before there is something to draw, which may take hours.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    new_figure()
+
+
 #: What figures can be written as.
 FORMATS = (".png", ".pdf", ".svg")
 

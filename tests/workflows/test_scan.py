@@ -24,10 +24,17 @@ def test_a_scan_simulates_identifies_and_tabulates(tmp_path):
     assert 20 <= int(assembly["bulk particles"]) < int(assembly["particles"])
     # the order that all bonds have in common is less than that of single particles
     assert 0 < float(assembly["Q6"]) < float(assembly["q6"]) < 1
-    header, _, line = (summary / "assemblies.md").read_text().splitlines()
+    header, _, line, _, over_seeds = (summary / "assemblies.md").read_text().splitlines()
     assert header.count("|") == line.count("|") == 8
     assert line.startswith("| OPP k=6.25 phi=0.62 | ")
     assert assembly["nearest cell"] in line
+    assert over_seeds.startswith("One seed of each system")
+    (together,) = read_table(summary / "assemblies-seeds.csv")
+    assert together["seeds"] == "1"
+    assert float(together["freezing, kT"]) == pytest.approx(
+        float(assembly["freezing, kT"]), abs=6e-4
+    )
+    assert together["freezing, kT, standard deviation"] == ""
     lowest = read_table(summary / "lattice_energies.csv")
     assert [(row["potential"], row["k or epsilon"], row["phi or r0"]) for row in lowest] == [
         ("opp", "6.0", "0.5"), ("opp", "7.0", "0.5"), ("ljg", "0.0", "1.0"),

@@ -200,8 +200,9 @@ def test_summary_has_chances_and_pictures_by_name(smoke):
     folder /= "summary/smoke"
     text = (folder / "summary.md").read_text()
     # two structures and disorder; ten frames
-    assert re.search(r"^\| structures \| 3 \| 0\.\d+ \| 0\.333 \|$", text, re.M)
-    assert re.search(r"^\| frames of OPP k=6.25 phi=0.62 \| 10 \| 0\.\d+ \| 0\.100 \|$", text, re.M)
+    assert re.search(r"^\| structures \| 3 \| 0\.\d+ \(one seed\) \| 0\.333 \|$", text, re.M)
+    frames = r"^\| frames of OPP k=6.25 phi=0.62 \| 10 \| 0\.\d+ \(one seed\) \| 0\.100 \|$"
+    assert re.search(frames, text, re.M)
     listed = re.findall(r"^- (?![^/\n]*: )(.*)$", text, re.M)
     assert sorted(listed) == sorted(
         str(path.relative_to(folder))
@@ -212,8 +213,8 @@ def test_summary_has_chances_and_pictures_by_name(smoke):
 
 
 def test_few_particles_are_too_few_to_tell():
-    assert summary.agreement(0.4, 5) == "2 of 5: too few to tell"
-    assert summary.agreement(0.4, 500) == "0.400"
+    assert summary.agreement([0.4], [5])["agreement"] == "2 of 5: too few to tell"
+    assert summary.agreement([0.4], [500])["agreement"] == "0.400"
 
 
 def test_finished_study_has_nothing_left_to_do(smoke):

@@ -16,10 +16,13 @@ from study.flow.jobs import (
     published,
     simulated,
 )
-from study.operations.simulations import name_of, run_simulation, title
+from study.operations.simulations import name_of, run_simulation, system_of, title
 
 #: Local environments of unit cells, in the study's job of kind "reference".
 SITES = "sites.npz"
+
+#: What all assemblies are, one by one, and those together that differ in the seed only.
+_TABLES = ("assemblies.csv", "assemblies-seeds.csv", "assemblies.png", "assemblies.md")
 
 
 def assemblies(job: Any) -> list[Any]:
@@ -128,7 +131,7 @@ def identify(job: Any) -> None:
 
 def tables(job: Any) -> list[tuple[Path, Path]]:
     """Files that go to the summary: the tables, and the evidence of each assembly."""
-    found = published("assemblies.csv", "assemblies.png", "assemblies.md")(job)
+    found = published(*_TABLES)(job)
     for other in assemblies(job):
         found += published("evidence.png", "course.csv", under=name_of)(other)
     return found
@@ -137,7 +140,7 @@ def tables(job: Any) -> list[tuple[Path, Path]]:
 @operation(
     kind("reference"),
     every("assembly", has("evidence.json")),
-    post=has("assemblies.csv", "assemblies.png", "assemblies.md"),
+    post=has(*_TABLES),
     directives=ON_CPU,
     publishes=tables,
     of=assemblies,
@@ -148,16 +151,18 @@ def tabulate_assemblies(job: Any) -> None:
     The table also has the labels of the shipped model for the same particles while still warm.
     """
     from hoomd_gala.files.atomic import replacing
-    from study.comparison import shipped_labels
+    from study.comparison import seeds, shipped_labels
     from study.reports import assemblies as table
     from study.reports import evidence as report
     from study.simulation import protocol
     from study.solids import evidence
 
     rows, shown = [], []
+    alike: dict[str, list[dict[str, Any]]] = {}
     for other in sorted(assemblies(job), key=title):
         numbers = evidence.read(Path(other.fn("evidence.json")))
         view = numbers.pop("view")
+        alike.setdefault(system_of(other), []).append(numbers)
         warm, solid = solid_states(other)
         labels = shipped_labels.label(warm)
         shown.append(report.Shown(f"{title(other)}: {numbers['verdict']}", solid, labels, view))
@@ -180,5 +185,7 @@ def tabulate_assemblies(job: Any) -> None:
         )
     report.draw_overview(Path(job.fn("assemblies.png")), shown)
     write_table(Path(job.fn("assemblies.csv")), rows)
+    over_seeds = [seeds.assembly(system, same) for system, same in alike.items()]
+    write_table(Path(job.fn("assemblies-seeds.csv")), over_seeds)
     with replacing(job.fn("assemblies.md")) as part:
-        part.write_text(table.table(rows))
+        part.write_text(f"{table.table(rows)}\n{table.over_seeds(over_seeds)}")

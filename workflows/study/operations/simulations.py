@@ -25,10 +25,17 @@ def title(job: Any) -> str:
     return protocol.pair_potential(job.sp).name
 
 
-def names(jobs: Sequence[Any]) -> dict[str, str]:
+def names(jobs: Sequence[Any], leave_out: Sequence[str] = ()) -> dict[str, str]:
     """Names of simulated systems by the id of their jobs: titles, and in what those alike differ.
 
     They name folders, and lines of tables.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        All that have to be told apart.
+    leave_out : sequence of str
+        Keys of state points that names are without. Jobs that differ in these alone have one name.
     """
     alike: dict[str, list[Any]] = {}
     for job in jobs:
@@ -37,6 +44,7 @@ def names(jobs: Sequence[Any]) -> dict[str, str]:
     for name, same in alike.items():
         keys = sorted({key for job in same for key in job.sp})
         differ = [key for key in keys if len({str(job.sp.get(key)) for job in same}) > 1]
+        differ = [key for key in differ if key not in leave_out]
         for job in same:
             own = (f"{key}={job.sp[key]}" for key in differ if key in job.sp)
             found[str(job.id)] = " ".join([name, *own])
@@ -46,6 +54,11 @@ def names(jobs: Sequence[Any]) -> dict[str, str]:
 def name_of(job: Any) -> str:
     """Name of a simulated system that no other of its kind in the study has."""
     return names(siblings(job))[job.id]
+
+
+def system_of(job: Any) -> str:
+    """Name that a simulated system has in common with those that differ in the seed only."""
+    return names(siblings(job), leave_out=("seed",))[job.id]
 
 
 #: Key of a job's document with when its simulation began, and the seconds that it ran before.

@@ -27,7 +27,7 @@ from study.operations import (  # noqa: F401  (their operations are registered)
     transfers,
     unseen,
 )
-from study.operations.simulations import name_of
+from study.operations.simulations import name_of, system_of
 
 #: All operations but the summary.
 _RESULTS = tuple(OPERATIONS)
@@ -61,8 +61,9 @@ def summarize(job: Any) -> None:
     folder = summary_folder(job)
     folder.mkdir(parents=True, exist_ok=True)
     jobs = study_jobs(job)
-    named = {other.id: name_of(other) for other in jobs if "potential" in other.sp}
-    text = summary.write(jobs, folder, named)
+    simulated = [other for other in jobs if "potential" in other.sp]
+    named = {other.id: name_of(other) for other in simulated}
+    text = summary.write(jobs, folder, named, {it.id: system_of(it) for it in simulated})
     with replacing(folder / "summary.md") as part:
         part.write_text(text)
     print(f"\n{text}\nThis summary: {os.path.relpath(folder / 'summary.md')}", flush=True)

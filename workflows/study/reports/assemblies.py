@@ -1,8 +1,9 @@
-"""Markdown table of the evidence of all assemblies."""
+"""Markdown tables of the evidence of all assemblies, one by one and over seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from study.comparison.seeds import DEVIATION, SEEDS
 from study.comparison.shipped_labels import COLUMN
 from study.reports.markdown import markdown
 from study.solids.evidence import ICOSAHEDRAL_DEGREES, OTHER_DEGREES
@@ -31,6 +32,21 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             for row in rows
         ]
     )
+
+
+def over_seeds(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown table of rows of :func:`study.comparison.seeds.assembly`, with several."""
+    several = [row for row in rows if row[SEEDS] > 1]
+    if not several:
+        return "One seed of each system: how much these numbers vary with it is not known.\n"
+    shown = ("condensation, kT", "freezing, kT", "bulk particles", "energy of the bulk", "distance")
+    lines = [
+        {key: row[key] for key in ("system", SEEDS, "identified as")}
+        | {key: f"{row[key]} ± {row[f'{key}, {DEVIATION}']}" for key in shown}
+        for row in several
+    ]
+    about = "Mean over seeds ± standard deviation of a single one; all other systems have one seed."
+    return f"{about}\n\n{markdown(lines)}"
 
 
 def _other(row: Mapping[str, Any]) -> str:

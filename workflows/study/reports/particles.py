@@ -11,15 +11,6 @@ from study.reports.canvas import plt
 _PIXELS, _RAYS = 750, 4
 
 
-def centered(positions: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Positions in an orthorhombic box, (N, 3), shifted to center the condensed phase."""
-    angles = 2 * np.pi * positions / edges
-    middle = np.angle(np.exp(1j * angles).mean(axis=0)) / (2 * np.pi)
-    fractional = positions / edges - middle
-    shifted: NDArray[np.float64] = (fractional - np.round(fractional)) * edges
-    return shifted
-
-
 def render_particles(
     positions: NDArray[np.float64],
     rgb: NDArray[np.float64],

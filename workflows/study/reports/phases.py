@@ -11,10 +11,11 @@ from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.files.trajectories import open_trajectory
+from hoomd_gala.plotting.frames import centered
 from hoomd_gala.systems import System, as_system
 from study.reports.canvas import plt, save_figure
 from study.reports.evidence import bond_diagram, draw_diagram
-from study.reports.particles import centered, render_particles
+from study.reports.particles import render_particles
 from study.solids.changes import PHASES
 from study.solids.order import condensed, nearest_distance, shells
 from study.solids.phases import Changes
@@ -125,7 +126,7 @@ def draw_snapshots(path: Path, trajectory: Path, analyzer: Analyzer, chosen: Seq
         label = analyzer.analyze_system(system).label
         rgb = np.asarray(colormaps["viridis"](label / max(total - 1, 1)))[:, :3]
         radius = 0.5 * nearest_distance(system)
-        points = centered(system.positions, system.box[:3])
+        points = centered(system.positions, system.box)
         axes[0, column].imshow(render_particles(points, rgb, radius, system.box))
         axes[0, column].set_axis_off()
         axes[0, column].set_title(f"{phase}, timestep {frame.configuration.step}")

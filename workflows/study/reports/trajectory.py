@@ -9,10 +9,11 @@ from hoomd_gala.colors import structure_color
 from hoomd_gala.files import decode_strings, open_trajectory
 from hoomd_gala.names import title as titled
 from hoomd_gala.neighbors import nearest_distance
+from hoomd_gala.plotting.frames import centered
 from hoomd_gala.results import UNKNOWN_NAME
 from hoomd_gala.schema import LABEL, NAMES
 from study.reports.canvas import plt, save_figure, structure_handle
-from study.reports.particles import centered, render_particles
+from study.reports.particles import render_particles
 from study.simulation.protocol import Protocol
 
 
@@ -55,7 +56,7 @@ def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
     label = shown.log[LABEL] % len(names)  # -1 is the last: unknown
     rgb = np.array([structure_color(name) for name in names])
     box = shown.configuration.box
-    positions = centered(shown.particles.position, box[:3])
+    positions = centered(shown.particles.position, box)
     radius = 0.52 * nearest_distance(positions, box)
     images = []
     parts = (np.full(len(label), True), positions[:, 1] > 0)

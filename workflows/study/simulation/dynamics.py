@@ -9,7 +9,7 @@ from openmm import unit
 
 from hoomd_gala.systems import Array, System
 from study.simulation.forces import Interaction
-from study.simulation.openmm_units import GAS_CONSTANT, pick_platform, reduced_vectors
+from study.simulation.openmm_units import GAS_CONSTANT, advance, pick_platform, reduced_vectors
 
 
 class Dynamics:
@@ -72,5 +72,5 @@ class Dynamics:
     def run(self, kT: float, steps: int) -> System:
         """Move for a number of timesteps at a temperature, in units of energy."""
         self._integrator.setTemperature(kT / GAS_CONSTANT)
-        self._integrator.step(steps)
+        advance(self._integrator, steps)
         return self._now()

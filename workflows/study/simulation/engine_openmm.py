@@ -16,7 +16,7 @@ from hoomd_gala.files.trajectories import append_frame, read_frame
 from hoomd_gala.integrations.openmm import ClassifierReporter, make_openmm_frame
 from hoomd_gala.systems import Array, System
 from study.simulation import restarts
-from study.simulation.openmm_units import GAS_CONSTANT, pick_platform, reduced_vectors
+from study.simulation.openmm_units import GAS_CONSTANT, advance, pick_platform, reduced_vectors
 from study.simulation.protocol import SOLID_DT, SOLID_GAMMA, Protocol
 
 #: Timesteps between changes of the thermostat's temperature.
@@ -158,7 +158,7 @@ def solid(
 
     def equilibrate(kT: float, steps: int) -> Array:
         integrator.setTemperature(kT / GAS_CONSTANT)
-        integrator.step(steps)
+        advance(integrator, steps)
         positions = context.getState(getPositions=True).getPositions(asNumpy=True)
         return np.asarray(positions.value_in_unit(unit.nanometer))
 

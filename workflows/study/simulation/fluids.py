@@ -13,7 +13,7 @@ from hoomd_gala.results import DISORDERED
 from hoomd_gala.systems import Array, System
 from study.simulation.dynamics import Dynamics
 from study.simulation.forces import BOLTZMANN, ELEMENTS, Interaction, interaction, pair
-from study.simulation.openmm_units import pick_platform
+from study.simulation.openmm_units import advance, pick_platform
 from study.simulation.samples import Sample, uniform
 
 #: Soft spheres that push random points apart before a potential that diverges takes over.
@@ -275,7 +275,7 @@ def water(
     length = edge.value_in_unit(unit.nanometer)
     box = np.array([length] * 3 + [0.0] * 3)
     for _ in range(n_frames):
-        integrator.step(steps)
+        advance(integrator, steps)
         state = context.getState(getPositions=True)
         found: Array = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
         kinds: NDArray[np.int64] = np.zeros(n_particles, np.int64)

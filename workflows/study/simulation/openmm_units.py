@@ -23,6 +23,22 @@ def pick_platform(threads: int) -> tuple[openmm.Platform, dict[str, str]]:
     return openmm.Platform.getPlatformByName("CPU"), {"Threads": str(threads)}
 
 
+#: Timesteps that OpenMM takes at a time. It hears no Ctrl-C while it takes them.
+_AT_ONCE = 100
+
+
+def advance(integrator: openmm.Integrator, steps: int) -> None:
+    """Take a number of timesteps, and let Ctrl-C end it between them.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C.
+    """
+    for done in range(0, steps, _AT_ONCE):
+        integrator.step(min(_AT_ONCE, steps - done))
+
+
 def reduced_vectors(box: Array) -> Array:
     """Lattice vectors of a box as OpenMM wants them: the shortest ones of the same lattice."""
     a, b, c = lattice_vectors(box)
