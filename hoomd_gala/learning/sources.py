@@ -114,7 +114,7 @@ def inherited_core(name: str, core: CoreConfig, max_types: int, frozen: bool) ->
     core : CoreConfig
         Size of that model.
     max_types : int
-        Types of particles in the data.
+        Types of particles in the data; a core that sees their relations takes any number.
     frozen : bool
         Whether the core will not learn.
 
@@ -123,6 +123,8 @@ def inherited_core(name: str, core: CoreConfig, max_types: int, frozen: bool) ->
     InputError
         If a frozen core would have to distinguish more types than it has learned to.
     """
+    if core.relations:
+        return core
     if frozen and max_types > core.max_types:
         raise InputError(
             f"{name} knows {core.max_types} type(s) of particles and the data have {max_types}; "

@@ -33,7 +33,7 @@ def same(ours, theirs, part):
 
 
 def outputs(network, environments, max_types):
-    data = to_tensors(environments, max_types, None)
+    data = to_tensors(environments, CoreConfig(max_types), None)
     with torch.inference_mode():
         return network.core(data["bonds"], data["types"])[1]
 
