@@ -32,6 +32,11 @@ class CoreConfig:
     relations : bool
         Types are seen as :func:`relate_types` numbers them: which particles are of one type, and
         not of which.
+
+    Raises
+    ------
+    ValueError
+        If relations are to be seen and there are no two types to tell apart.
     """
 
     # the bounds hold for model files: many times what is of use, and made in no time
@@ -41,6 +46,10 @@ class CoreConfig:
     blocks: Annotated[int, Meta(ge=1, le=64)] = 3
     tied: bool = False
     relations: bool = False
+
+    def __post_init__(self) -> None:
+        if self.relations and self.max_types == 1:
+            raise ValueError("it sees relations of types and max_types is 1, not 2 or more")
 
     def seen(self, types: Tensor, neighbor_types: Tensor) -> tuple[Tensor, Tensor]:
         """Types (B,) and those of neighbors (B, n), from near to far, as the network sees them."""
