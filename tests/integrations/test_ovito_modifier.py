@@ -79,7 +79,8 @@ def test_the_model_auto_is_decided_for_each_system(bcc, both_models, tmp_path, c
     with gsd.hoomd.open(path, "w") as trajectory:
         for step, types in enumerate((several, one, several)):
             trajectory.append(make_frame(bcc._replace(types=types), step, "AB"))
-    pipeline = pipeline_with(path, ClassifierModifier())
+    modifier = ClassifierModifier()
+    pipeline = pipeline_with(path, modifier)
     for frame, name in enumerate(("compounds", "structures", "compounds")):
         shown = types_of(pipeline.compute(frame).particles["Structure Type"])
         assert list(shown.values())[1:] == [title(one) for one in Analyzer(name).class_names]
@@ -87,7 +88,7 @@ def test_the_model_auto_is_decided_for_each_system(bcc, both_models, tmp_path, c
         assert capsys.readouterr().err.count(f"the model is {name}, as the particles are") == 1
     # of particles of one type alone
     pipeline.modifiers.insert(0, ExpressionSelectionModifier(expression="ParticleType == 0"))
-    pipeline.modifiers[1].only_selected = True
+    modifier.only_selected = True
     shown = types_of(pipeline.compute(0).particles["Structure Type"])
     assert list(shown.values())[1:] == [title(one) for one in Analyzer("structures").class_names]
 
