@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -17,7 +18,7 @@ from .embedding import Embedded, SystemEmbedder
 from .errors import InputError
 from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
-from .files.shipped import DENOISE_STEPS
+from .files.shipped import AUTO, COMPOUNDS, DENOISE_STEPS, STRUCTURES, auto_model, said_of_auto
 from .neighbors.device_arrays import device_system, host_system
 from .networks import Context, FrameClassifier
 from .networks.kernels import use
@@ -44,7 +45,9 @@ class Analyzer:
     Parameters
     ----------
     model : str, path or Model
-        A shipped model's name, a model file, or a model.
+        A shipped model's name, a model file, or a model. With ``"auto"`` the first system that is
+        labeled decides: ``"compounds"`` if those of its particles that may be neighbors are of
+        several types, ``"structures"`` otherwise, which is said on the standard error.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
     kernels : str, optional
@@ -67,9 +70,61 @@ class Analyzer:
     ) -> None:
         self.device = pick_device(device)
         self.kernels = kernels
-        self.model = model if isinstance(model, Model) else load_model(model)
-        with use(kernels):
-            self.embedder = SystemEmbedder(self.model, self.device)
+        self._loaded: tuple[Model, SystemEmbedder] | None = None
+        if model != AUTO:
+            self._load(model)
+
+    def _load(self, model: str | os.PathLike[str] | Model) -> None:
+        loaded = model if isinstance(model, Model) else load_model(model)
+        with use(self.kernels):
+            self._loaded = loaded, SystemEmbedder(loaded, self.device)
+
+    def decide(self, types: Any) -> None:
+        """Load the model that ``"auto"`` stands for, if that has not been decided, and say which.
+
+        Parameters
+        ----------
+        types : (N,) int
+            Types of the particles that may be neighbors.
+        """
+        if self._loaded is None:
+            name = auto_model(types)
+            print(f"hoomd-gala: {said_of_auto(name)}", file=sys.stderr)
+            self._load(name)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the model is ``"auto"`` and no system has decided yet which one that is."""
+        return self._loaded is None
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the model has classes; those that ``"auto"`` stands for have."""
+        return self.is_undecided or bool(self.class_names)
+
+    def _parts(self) -> tuple[Model, SystemEmbedder]:
+        if self._loaded is None:
+            raise InputError(
+                f'the model is "{AUTO}", which the first system decides, and there has been none; '
+                f'give the model by its name, "{COMPOUNDS}" or "{STRUCTURES}".'
+            )
+        return self._loaded
+
+    @property
+    def model(self) -> Model:
+        """The model.
+
+        Raises
+        ------
+        InputError
+            If it is ``"auto"`` and no system has been labeled yet, as for all that depends on it.
+        """
+        return self._parts()[0]
+
+    @property
+    def embedder(self) -> SystemEmbedder:
+        """What embeds particles with it."""
+        return self._parts()[1]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -241,6 +296,7 @@ class Analyzer:
         particles : (m,) int, optional
             Indices of those to label, in the order of the result; all if not given.
         """
+        self.decide(system.types)
         with use(self.kernels):
             if particles is None and self.device.type == "cuda":
                 return self.label(self.embedder.embed_on_device(system))
@@ -312,6 +368,7 @@ class Analyzer:
         -------
         (N, D) float32, (N, n) int32
         """
+        self.decide(system.types)
         with use(self.kernels):
             found = self.embedder.embed(system)
         return found.everyone.cpu().numpy(), found.neighbors.cpu().numpy()
@@ -340,6 +397,7 @@ class Analyzer:
         -------
         (m, D) float32, (m, n, D) float32
         """
+        self.decide(system.types)
         with use(self.kernels):
             return self.embedder.embed_particles(system, particles)
 

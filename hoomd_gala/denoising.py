@@ -122,7 +122,7 @@ class Denoising:
         InputError
             If there are too few particles, or more types than the model distinguishes.
         """
-        check_types(system.types, self.info.core.max_types)
+        check_types(system.types, self.info.core)
         check_number(system)
         for _ in range(steps):
             system = system._replace(positions=system.positions + self._step(system))
@@ -149,6 +149,7 @@ class Denoising:
     ) -> Tensor:
         """Corrections (m, n, 3) of bonds in the host's memory."""
         units = bond_units(bonds, length)
+        types, neighbor_types = self.info.core.seen(types, neighbor_types)
         if self._on_cpu is not None:
             arrays = bonds.numpy(), types.numpy(), neighbor_types.numpy()
             found: Tensor = torch.from_numpy(self._on_cpu.corrections(*arrays, length)) * units

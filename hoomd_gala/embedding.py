@@ -19,7 +19,7 @@ from .neighbors import device_search as cells
 from .neighbors.boundaries import vacuum_box
 from .neighbors.device_arrays import host_system
 from .neighbors.environments import N_NEIGHBORS, PeriodicTree, check_number, scale_bonds
-from .networks import Context, FrameClassifier, encode_types
+from .networks import Context, CoreConfig, FrameClassifier, encode_types
 from .networks.inference import CHUNK as DEVICE_CHUNK
 from .networks.inference import Embedder, device_embedder, embeds
 from .systems import System
@@ -105,11 +105,12 @@ def device_pieces(positions: Tensor, box: NDArray[np.float64]) -> Iterator[Piece
             yield Piece(particles, particles, found.bonds[some], found.neighbors[some])
 
 
-def check_types(types: NDArray[np.int64], max_types: int) -> None:
+def check_types(types: NDArray[np.int64], core: CoreConfig) -> None:
     """Refuse types that a model cannot distinguish."""
-    if max_types > 1 and not ((types >= 0) & (types < max_types)).all():
+    most = core.most_types
+    if most is not None and not ((types >= 0) & (types < most)).all():
         raise InputError(
-            f"the model distinguishes {max_types} types and the system has types "
+            f"the model distinguishes {most} types and the system has types "
             f"{int(types.min())} to {int(types.max())}; use a model that is blind to types."
         )
 
@@ -169,7 +170,7 @@ class SystemEmbedder:
         self, system: System, particles: NDArray[np.int64] | None, rings: int
     ) -> Embedded:
         """Embeddings of particles, and of those in some rings of neighbors around them."""
-        check_types(system.types, self.info.core.max_types)
+        check_types(system.types, self.info.core)
         check_number(system)
         tree = PeriodicTree.build(system.positions, vacuum_box(system))
         # of all particles, also where some are embedded
@@ -230,7 +231,7 @@ class SystemEmbedder:
         InputError
             If there are more types than the model distinguishes.
         """
-        check_types(types, self.info.core.max_types)
+        check_types(types, self.info.core)
         pieces = known_pieces(positions, neighbors, particles)
         found, _ = self._embed(pieces, torch.from_numpy(types), length, len(particles))
         return found.cpu().numpy()
@@ -256,7 +257,7 @@ class SystemEmbedder:
         InputError
             As :meth:`embed` does.
         """
-        check_types(system.types, self.info.core.max_types)
+        check_types(system.types, self.info.core)
         check_number(system)
         box = system.box if all(system.periodic) else vacuum_box(host_system(system))
         positions = torch.as_tensor(system.positions, device=self.device)
@@ -282,6 +283,7 @@ class SystemEmbedder:
         self, bonds: Tensor, types: Tensor, neighbor_types: Tensor, length: float | None
     ) -> Tensor:
         """(m, D) embeddings of bonds (m, n, 3), which are divided by a length, and of types."""
+        types, neighbor_types = self.info.core.seen(types, neighbor_types)
         if self._on_cpu is not None:
             found = self._on_cpu(bonds.numpy(), types.numpy(), neighbor_types.numpy(), length)
             return torch.from_numpy(found)

@@ -33,7 +33,7 @@ from .files.labels import (
 )
 from .files.outputs import Output, append_all, check_format, open_gsd, open_output
 from .files.resuming import Copy, Line, checksum, making, making_whole
-from .files.shipped import find_model
+from .files.shipped import AUTO, auto_model, find_model, said_of_auto
 from .files.sources import (
     Stored,
     find_files,
@@ -46,7 +46,7 @@ from .files.sources import (
 from .files.trajectories import open_trajectory
 from .results import UNKNOWN, Clusters, Fractions, Result, class_indices, no_clusters
 from .schema import EMBEDDING, QUANTITIES
-from .selection import fill, frame_centers, over_bodies
+from .selection import bodies_once, fill, frame_centers, over_bodies
 
 if TYPE_CHECKING:
     from .analyzer import Analyzer
@@ -99,7 +99,9 @@ def label_trajectory(
         File to write: ``.gsd``; ``.xyz`` or ``.extxyz``, extended XYZ; ``.dump`` or
         ``.lammpstrj``, LAMMPS dump, in which labels are numbers only.
     model : str or path
-        A shipped model's name, or a model file.
+        A shipped model's name, or a model file. With ``"auto"`` the first frame decides:
+        ``"compounds"`` if those of its particles that may be neighbors are of several types,
+        ``"structures"`` otherwise, which is said on the standard error.
     device : str
         Where the network runs; ``"auto"`` is the GPU where there is one.
     keep_types : bool
@@ -156,20 +158,25 @@ def label_trajectory(
     target = Path(target)
     check_format(target)
     check_free(target)
-    check_quantities(quantities, ())
-    file = find_model(model)
+    check_quantities(quantities, has_classes=False)
+    if model != AUTO:
+        find_model(model)
     paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = chosen_frames(sources, frames)
         _check_types(chosen, [*(types or ()), *(neighbors or ())])
 
+        if model == AUTO:
+            model = _model_of(chosen[0], neighbors)
+            tqdm.write(said_of_auto(model), file=sys.stderr)
+
         from .analyzer import Analyzer
         from .files.models import pick_device
 
         settings = {
             "version": __version__,
-            "model": sha256(file),
+            "model": sha256(find_model(model)),
             "device": str(pick_device(device)),
             "quantities": [quantities] if isinstance(quantities, str) else list(quantities),
             "keep_types": keep_types,
@@ -283,6 +290,17 @@ def _check_types(frames: Iterable[Frame], wanted: Sequence[str]) -> None:
         raise InputError(
             f"there is no type {next(iter(missing))!r} of particles, only {', '.join(known)}."
         )
+
+
+def _model_of(frame: Frame, neighbors: Sequence[str] | None) -> str:
+    """Name of the model for those particles of a frame that may be neighbors."""
+    data = read_frame(frame)[1].data
+    _, types = named_types(data)
+    if neighbors is None:
+        around = bodies_once(frame_centers(data))
+    else:
+        around = particles_of_types(data, neighbors)
+    return auto_model(types if around is None else types[around])
 
 
 def _label(

@@ -19,12 +19,20 @@ from unrun import (  # noqa: F401 (hooks of pytest)
 
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.embedding import SystemEmbedder
+from hoomd_gala.files import shipped
 from hoomd_gala.files.models import Model, ModelInfo, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.learning import datasets
 from hoomd_gala.learning.fitting import fit
 from hoomd_gala.learning.training import TrainingConfig
-from hoomd_gala.networks import CoreConfig, Denoiser, FrameClassifier, inherit, make_network
+from hoomd_gala.networks import (
+    CoreConfig,
+    Denoiser,
+    FrameClassifier,
+    Network,
+    inherit,
+    make_network,
+)
 from hoomd_gala.systems import System, make_system
 
 HAS_HOOMD = importlib.util.find_spec("hoomd") is not None
@@ -154,19 +162,15 @@ def model_path(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
-@pytest.fixture(scope="session")
-def two_rings(trained: Model) -> Model:
-    """A model that looks at two rings and asks for order; its head is random, but labels vary."""
-    names = ("a", "b", "disordered", "c")
-    info = ModelInfo(
-        trained.info.core, names, context=12, knows_unknown=True, rings=2, asks_order=True
-    )
+def varied(info: ModelInfo, source: Network | None, sample: System) -> Model:
+    """A model that asks for order, whose head is random and whose labels of a sample vary."""
     torch.manual_seed(6)
     network = info.make_network().eval().requires_grad_(False)
     assert isinstance(network, FrameClassifier)
-    inherit(network, trained.network)
-    sample = melting(800, np.random.default_rng(9))
-    found = SystemEmbedder(trained, torch.device("cpu")).embed(sample)
+    if source is not None:
+        inherit(network, source)
+    model = Model(network, info)
+    found = SystemEmbedder(model, torch.device("cpu")).embed(sample)
     values, neighbors = found.everyone, found.neighbors.long()
 
     def spread(layer: torch.nn.Module, inputs: torch.Tensor, width: float) -> None:
@@ -185,8 +189,44 @@ def two_rings(trained: Model) -> Model:
     spread(network.classify[0], torch.cat(seen, -1), 1)
     hidden = network.hidden(*seen)
     spread(network.classify[-1], hidden, 3)
-    network.classify[-1].bias[names.index("disordered")] -= 4
-    return Model(network, info)
+    network.classify[-1].bias[info.class_names.index("disordered")] -= 4
+    return model
+
+
+@pytest.fixture(scope="session")
+def two_rings(trained: Model) -> Model:
+    """A model that looks at two rings and asks for order; its head is random, but labels vary."""
+    names = ("a", "b", "disordered", "c")
+    info = ModelInfo(
+        trained.info.core, names, context=12, knows_unknown=True, rings=2, asks_order=True
+    )
+    return varied(info, trained.network, melting(800, np.random.default_rng(9)))
+
+
+@pytest.fixture(scope="session")
+def related() -> Model:
+    """A model of random weights that sees which particles are of one type; its labels vary."""
+    core = CoreConfig(4, width=16, hidden=16, blocks=1, tied=True, relations=True)
+    names = ("a", "b", "disordered", "c")
+    info = ModelInfo(core, names, context=12, knows_unknown=True, rings=2, asks_order=True)
+    rng = np.random.default_rng(9)
+    sample = melting(800, rng)
+    return varied(info, None, sample._replace(types=rng.integers(0, 3, len(sample.positions))))
+
+
+@pytest.fixture(scope="session")
+def related_path(related: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It as a file."""
+    path = tmp_path_factory.mktemp("models") / "related.safetensors"
+    save_model(path, related)
+    return path
+
+
+@pytest.fixture
+def both_models(model_path: Path, related_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models stand for the two that "auto" is."""
+    small = {shipped.STRUCTURES: model_path, shipped.COMPOUNDS: related_path}
+    monkeypatch.setattr(shipped, "shipped_models", lambda: small)
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def mutate_values(value: Any, rng: Rng) -> Any:
 def _model_example(folder: Path) -> bytes:
     torch.manual_seed(3)
     info = ModelInfo(
-        CoreConfig(width=8, hidden=8, blocks=1, tied=True),
+        CoreConfig(max_types=3, width=8, hidden=8, blocks=1, tied=True, relations=True),
         ("cF4-Cu", "cI2-W", "disordered"),
         1.0,
         1.2,

@@ -13,6 +13,7 @@ from matplotlib import image
 
 from hoomd_gala.crystals import crystal, unit_cell
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory
+from hoomd_gala.files.shipped import shipped_models
 from hoomd_gala.labeling import label_trajectory, view_trajectory
 from hoomd_gala.systems import make_system
 
@@ -219,6 +220,18 @@ def test_mixture(tmp_path):
     among_all, alone = run("mixture.py", tmp_path).strip().splitlines()
     assert percent(among_all) < 0.2
     assert percent(alone) > 0.95
+
+
+@pytest.mark.skipif("compounds" not in shipped_models(), reason="compounds is not shipped")
+def test_compounds(tmp_path):
+    *pairs, exchanged = run("compounds.py", tmp_path).strip().splitlines()
+    assert len(pairs) == 8
+    for by_positions, by_types in zip(pairs[::2], pairs[1::2], strict=True):
+        name = by_types.split()[0]
+        assert name not in by_positions.split("Result")[1]
+        # most of the particles have it
+        assert name in by_types.split("Result")[1].split(",")[0]
+    assert exchanged.split("Result")[1] == pairs[-1].split("Result")[1]
 
 
 def test_cluster_in_vacuum(tmp_path):

@@ -227,7 +227,7 @@ def environments():
 def relative_metrics(model: Model) -> dict[str, float]:
     """Metrics of a model on these environments, in units of those on its card."""
     task, info = TASKS[model.info.task], model.info
-    clean = to_tensors(environments(), info.core.max_types, info.length_scale)
+    clean = to_tensors(environments(), info.core, info.length_scale)
     found = evaluate(model.network, task.loss, task.corrupt(clean, seeded(16)))
     return {key: value / info.card["metrics"][f"validation_{key}"] for key, value in found.items()}
 

@@ -79,7 +79,8 @@ def add(commands: Commands) -> None:
     model.add_argument(
         "--model",
         default="structures",
-        help=f"a shipped model's name or a model file {DEFAULT}",
+        help="a shipped model's name or a model file; auto is compounds where particles of the "
+        f"first frame that may be neighbors are of several types, else structures {DEFAULT}",
     )
     add_device(model)
     model.add_argument(

@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
     if options.model is not None:
         find_model(options.model)
 
+    from ..files.cards import RELATIONS
     from ..files.models import read_info
 
     if options.model is not None:
@@ -68,6 +69,8 @@ def run(options: argparse.Namespace) -> None:
             print(f"{options.output}: {len(drawn)} structures")
         elif info.class_names:
             print(table(info.given_names))
+            if info.core.relations:
+                print(f"{options.model} sees {RELATIONS}")
         else:
             given = _given(options.model, info.task)
             print(f"{options.model} names no structures: it gives {given}")
@@ -79,7 +82,9 @@ def run(options: argparse.Namespace) -> None:
             print(f"{name}: {_given(name, info.task)}")
             continue
         known = [title(one) for one in classes if one in STRUCTURES][:_SHOWN]
-        print(f"{name}: {len(classes)} classes" + (f": {', '.join(known)}, …" if known else ""))
+        seen = ", by positions and types" if info.core.relations else ""
+        shown = f": {', '.join(known)}, …" if known else ""
+        print(f"{name}: {len(classes)} classes{seen}{shown}")
     if not shipped_models():
         print("no model is shipped; give the path of a model file instead")
     else:

@@ -143,11 +143,11 @@ def train_and_write(
     check_matplotlib()
     model = None if start is None else load_model(start)
     source = _source(options, None if model is None else model.info)
-    max_types = 1 if options.blind else source.frames.max_types
+    max_types = None if options.blind else source.frames.max_types
     origin: dict[str, Any] = {}
     if start is None or model is None:
         core = CoreConfig(
-            max_types, options.width, options.hidden, options.blocks, tied=not options.untied
+            max_types or 1, options.width, options.hidden, options.blocks, tied=not options.untied
         )
     else:
         core = inherited_core(start, model.info.core, max_types, frozen)

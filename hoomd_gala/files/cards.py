@@ -9,6 +9,9 @@ from typing import Any
 from .atomic import replacing, sha256
 from .models import ModelInfo, describe, find_model, load_model
 
+#: What a model sees whose core has relations of types.
+RELATIONS = "positions and which particles are of one type, whatever the types are called"
+
 
 def source_card(name: str | os.PathLike[str], info: ModelInfo) -> dict[str, str]:
     """Describe the model that another one started from, for the card of the latter."""
@@ -56,6 +59,8 @@ def card_page(card: Mapping[str, Any]) -> str:
     command = about.pop("command", None)
     about.pop("task", None)
     lines = [f"# {Path(card['file']).stem}", "", f"Trained on {card['task']}.", ""]
+    if card.get("core", {}).get("relations"):
+        lines += [f"It sees {RELATIONS}.", ""]
     if command:
         lines += ["Made by", "", "```", command, "```", ""]
     if metrics:

@@ -135,7 +135,7 @@ def read_shape(text: str, chunk: str) -> dict[str, Any]:
     return shape
 
 
-def check_quantities(quantities: Sequence[str], class_names: Sequence[str]) -> tuple[str, ...]:
+def check_quantities(quantities: Sequence[str], has_classes: bool) -> tuple[str, ...]:
     """Quantities to write, in their order; of a model without classes embeddings are among them.
 
     Raises
@@ -156,7 +156,7 @@ def check_quantities(quantities: Sequence[str], class_names: Sequence[str]) -> t
             "embedding."
         )
     return tuple(
-        name for name in CHUNKS if name in quantities or (name == "embedding" and not class_names)
+        name for name in CHUNKS if name in quantities or (name == "embedding" and not has_classes)
     )
 
 
@@ -190,7 +190,7 @@ def add_labels(
     InputError
         As :func:`check_quantities` does.
     """
-    wanted = check_quantities(quantities, result.class_names)
+    wanted = check_quantities(quantities, bool(result.class_names))
     for name, chunk in CHUNKS.items():
         frame.log.pop(chunk, None)
         if name in wanted:

@@ -313,7 +313,7 @@ def _columns(
     result: Result, particles: NDArray[np.int64] | None, total: int, quantities: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
     """Columns of a text file, by name: values of all particles."""
-    wanted = check_quantities(quantities, result.class_names)
+    wanted = check_quantities(quantities, bool(result.class_names))
     return {name: of_all(result, name, particles, total) for name in wanted}
 
 

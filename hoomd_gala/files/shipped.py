@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 
@@ -13,11 +14,31 @@ _CHECKOUT = Path(__file__).parents[2] / "models"
 #: unless somebody says otherwise: more change little.
 DENOISE, DENOISE_STEPS = "denoise", 8
 
+#: What stands for one of two models, by the types of particles, and these two.
+AUTO, STRUCTURES, COMPOUNDS = "auto", "structures", "compounds"
+
 
 def shipped_models() -> dict[str, Path]:
     """Models that come with hoomd-gala, by name."""
     folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def auto_model(types: Any) -> str:
+    """Name of the model that "auto" stands for.
+
+    Parameters
+    ----------
+    types : (N,) int
+        Types of the particles that may be neighbors, an array or a tensor on any device.
+    """
+    return COMPOUNDS if len(types) and bool((types != types[0]).any()) else STRUCTURES
+
+
+def said_of_auto(name: str) -> str:
+    """Say which model "auto" stands for, and why."""
+    many = "several types" if name == COMPOUNDS else "one type"
+    return f"the model is {name}, as the particles are of {many}"
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:

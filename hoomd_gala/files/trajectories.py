@@ -295,7 +295,7 @@ def append_to(
     structures: list[str] | None = [] if named and named[1] and not keep_types else None
     wanted: Collection[str] = CHUNKS
     if quantities is not None and named:
-        wanted = check_quantities(quantities, named[1])
+        wanted = check_quantities(quantities, bool(named[1]))
     if held is not None:
         if held.step == step:
             return held

@@ -79,7 +79,10 @@ class ClassifierReporter:
     reportInterval : int
         Timesteps between frames.
     model : str or path
-        A shipped model's name, or a model file.
+        A shipped model's name, or a model file. With ``"auto"`` the first simulation decides before
+        its first step: ``"compounds"`` if those of its particles that may be neighbors are of
+        several types (names of the topology's atoms), ``"structures"`` otherwise, which is said on
+        the standard error.
     device : str or torch.device
         Where the network runs; ``"auto"`` is the GPU where there is one.
     particles : optional
@@ -143,10 +146,11 @@ class ClassifierReporter:
         self.particles = particles
         self.neighbors = neighbors
         self.keep_types = keep_types
-        self.quantities = check_quantities(quantities, self.analyzer.class_names)
+        self.quantities = check_quantities(quantities, self.analyzer.has_classes)
         self._finds_clusters = clusters is not False and clusters is not None
         self._structure = None if isinstance(clusters, bool) else clusters
-        class_indices(self.analyzer.class_names, self._structure)
+        if self._structure is not None:
+            class_indices(self.analyzer.class_names, self._structure)
         self._policy = ErrorPolicy(errors)
         self._choice: Choice | None = None
         self._appender: Appender | None = None
@@ -177,6 +181,7 @@ class ClassifierReporter:
             choice = choose(nowhere, self.particles, self.neighbors)
             if choice.particles is not None:
                 choice = choice._replace(particles=np.unique(choice.particles))
+            self.analyzer.decide(among_neighbors(nowhere, choice)[0].types)
             if self.file is not None:
                 self._appender = Appender(self.file, simulation.currentStep, self._finds_clusters)
             self._choice = choice

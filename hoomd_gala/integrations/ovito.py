@@ -1,6 +1,7 @@
 """The OVITO adapter: modifiers that name and color structures, and take heat out of positions."""
 
 import os
+import sys
 from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +19,14 @@ from ..clusters import find_clusters
 from ..colors import COLORS, Color, structure_color, structure_colors
 from ..errors import InputError
 from ..files.models import read_info
-from ..files.shipped import DENOISE, DENOISE_STEPS, shipped_models
+from ..files.shipped import (
+    AUTO,
+    DENOISE,
+    DENOISE_STEPS,
+    auto_model,
+    said_of_auto,
+    shipped_models,
+)
 from ..names import STRUCTURES, find_class, title
 from ..results import UNKNOWN, UNKNOWN_NAME
 from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
@@ -32,9 +40,6 @@ from ..selection import (
 )
 from ..systems import System, as_system
 from ..systems_from import held_positions, turned_back
-
-#: Choice of a model: the labels that a file holds, or else the default model.
-AUTO, DEFAULT_MODEL = "auto", "structures"
 
 #: OVITO's name of the rigid bodies in a GSD file, which it has no property of its own for.
 BODY = "particles_body"
@@ -104,7 +109,8 @@ class ClassifierModifier(ModifierInterface):
     ----------
     model : str or path
         A shipped model's name, or a model file. ``"auto"``, the default: the labels that the file
-        already holds are shown, and where it holds none the model is ``structures``.
+        already holds are shown, and where it holds none the model is ``compounds`` for particles of
+        several types, of those that may be neighbors, and ``structures`` otherwise.
     model_file : str
         A model file, in place of ``model``.
     device : str
@@ -207,11 +213,14 @@ class ClassifierModifier(ModifierInterface):
             _show_clusters(data, held, chosen)
 
     def _analyze(self, data: DataCollection, particles: _Integers | None) -> _Labels:
-        model = self.model_file or (DEFAULT_MODEL if self.model == AUTO else self.model)
+        system, _ = among_neighbors(as_system(data), Choice(None, particles))
+        chosen = self.model_file or self.model
+        model = auto_model(system.types) if chosen == AUTO else chosen
         wanted = (model, self.device)
         if self._analyzer is None or self._analyzer[0] != wanted:
             self._latest, self._analyzer = None, (wanted, Analyzer(*wanted))
-        system, _ = among_neighbors(as_system(data), Choice(None, particles))
+            if chosen == AUTO:
+                print(f"hoomd-gala: {said_of_auto(model)}", file=sys.stderr)
         # OVITO evaluates a modifier again whenever any of its traits changes, a color for example
         if self._latest is None or not _are_equal(self._latest[0], system):
             result = self._analyzer[1].analyze_system(system)

@@ -20,7 +20,7 @@ from ..files.sources import FrameRange as FrameRange
 from ..files.sources import parse_range as parse_range
 from ..files.trajectories import open_trajectory
 from ..neighbors.environments import PeriodicTree, scale_bonds
-from ..networks import encode_types
+from ..networks import CoreConfig, encode_types
 from ..systems import System, as_system
 
 #: Rows of a data set: one tensor per quantity, all of the same length.
@@ -246,8 +246,8 @@ def trajectory_frames(
     return join(parts), tuple(names)
 
 
-def to_tensors(frames: Frames, max_types: int, length_scale: float | None) -> Data:
-    """Convert environments to what the network sees of them, with their labels.
+def to_tensors(frames: Frames, core: CoreConfig, length_scale: float | None) -> Data:
+    """Convert environments to what a network with such a core sees of them, with their labels.
 
     Returns
     -------
@@ -256,9 +256,10 @@ def to_tensors(frames: Frames, max_types: int, length_scale: float | None) -> Da
     """
     bonds = scale_bonds(frames.bonds, length_scale)
     types, neighbor_types = map(torch.as_tensor, (frames.types, frames.neighbor_types))
+    seen = core.seen(types, neighbor_types)
     return {
         "bonds": torch.as_tensor(bonds, dtype=torch.float32),
         # a quarter of the memory that floats take; the core converts what it gets
-        "types": encode_types(types, neighbor_types, max_types).to(torch.int8),
+        "types": encode_types(*seen, core.max_types).to(torch.int8),
         "labels": torch.as_tensor(frames.labels),
     }

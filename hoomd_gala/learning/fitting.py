@@ -122,7 +122,7 @@ def fit(
         checkpoint cannot be read or is of another training.
     """
     functions = TASKS[task]
-    data = to_tensors(frames, core.max_types, length_scale)
+    data = to_tensors(frames, core, length_scale)
     training, clean = split(data, config.validation_fraction, config.seed)
     if not len(clean["labels"]) or not len(training["labels"]):
         raise InputError(

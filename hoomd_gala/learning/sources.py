@@ -104,7 +104,7 @@ def _lengths(frames: Frames, start: ModelInfo | None, convention: str) -> tuple[
     return convention, mean_bond_length(frames.bonds)
 
 
-def inherited_core(name: str, core: CoreConfig, max_types: int, frozen: bool) -> CoreConfig:
+def inherited_core(name: str, core: CoreConfig, max_types: int | None, frozen: bool) -> CoreConfig:
     """Size of a network that starts from another, for data with some number of types.
 
     Parameters
@@ -113,8 +113,9 @@ def inherited_core(name: str, core: CoreConfig, max_types: int, frozen: bool) ->
         Of the model that it starts from, for messages.
     core : CoreConfig
         Size of that model.
-    max_types : int
-        Types of particles in the data.
+    max_types : int or None
+        Types of particles in the data, of which a core that sees their relations takes any number;
+        None to ignore types.
     frozen : bool
         Whether the core will not learn.
 
@@ -123,6 +124,10 @@ def inherited_core(name: str, core: CoreConfig, max_types: int, frozen: bool) ->
     InputError
         If a frozen core would have to distinguish more types than it has learned to.
     """
+    if max_types is None:
+        return replace(core, max_types=1, relations=False)
+    if core.relations:
+        return core
     if frozen and max_types > core.max_types:
         raise InputError(
             f"{name} knows {core.max_types} type(s) of particles and the data have {max_types}; "

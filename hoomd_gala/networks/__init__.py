@@ -3,7 +3,7 @@
 from .algebra import LONGEST, compress
 from .autoencoder import Autoencoder, AxisAttention, Reconstruction, nearest_frame
 from .bond_classifier import BondClassifier
-from .core import Core, CoreConfig, Network, encode_types
+from .core import Core, CoreConfig, Network, encode_types, relate_types
 from .denoiser import Denoiser
 from .frame_classifier import Context, FrameClassifier
 from .tasks import NETWORKS, convert_types, inherit, make_network
@@ -29,4 +29,5 @@ __all__ = [
     "inherit",
     "make_network",
     "nearest_frame",
+    "relate_types",
 ]

@@ -29,6 +29,14 @@ class CoreConfig:
     tied : bool
         Update vectors and values in one pass over the pairs instead of two: little more than half
         of the work.
+    relations : bool
+        Types are seen as :func:`relate_types` numbers them: which particles are of one type, and
+        not of which.
+
+    Raises
+    ------
+    ValueError
+        If relations are to be seen and there are no two types to tell apart.
     """
 
     # the bounds hold for model files: many times what is of use, and made in no time
@@ -37,6 +45,22 @@ class CoreConfig:
     hidden: Annotated[int, Meta(ge=1, le=16384)] = 64
     blocks: Annotated[int, Meta(ge=1, le=64)] = 3
     tied: bool = False
+    relations: bool = False
+
+    def __post_init__(self) -> None:
+        if self.relations and self.max_types == 1:
+            raise ValueError("it sees relations of types and max_types is 1, not 2 or more")
+
+    def seen(self, types: Tensor, neighbor_types: Tensor) -> tuple[Tensor, Tensor]:
+        """Types (B,) and those of neighbors (B, n), from near to far, as the network sees them."""
+        if self.relations:
+            return relate_types(types, neighbor_types, self.max_types)
+        return types, neighbor_types
+
+    @property
+    def most_types(self) -> int | None:
+        """Types that a system may have; None where their number does not matter."""
+        return None if self.max_types == 1 or self.relations else self.max_types
 
 
 class Block(nn.Module):
@@ -124,6 +148,42 @@ class Network(nn.Module):
         """
         values: Tensor = self.core(bonds, types)[1]
         return values.mean(-2)
+
+
+def relate_types(types: Tensor, neighbor_types: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Give types numbers that say which neighbors of a particle are of one type, and no more.
+
+    The particle's own type is 0, and the others are 1, 2, … in the order in which they appear from
+    the nearest neighbor outwards. So a bond says whether both of its ends are of one type, and two
+    bonds of a particle whether their far ends are: all that there is to say without naming types,
+    for two, three or more of them. Nothing depends on how a system numbers its types. Of two types
+    that begin equally far away, either may be 1: networks have to learn from both.
+
+    Parameters
+    ----------
+    types : (B,) int
+        Type of each particle.
+    neighbor_types : (B, n) int
+        Types of its neighbors, from the nearest to the farthest.
+    most : int
+        Numbers that are told apart; types that appear later than that share the last one.
+
+    Returns
+    -------
+    types : (B,) int64
+        All 0.
+    neighbor_types : (B, n) int64
+        From 0 to ``most`` - 1.
+    """
+    own = types.unsqueeze(-1)
+    numbers = torch.zeros_like(neighbor_types, dtype=torch.int64)
+    left = neighbor_types != own
+    for number in range(1, most):
+        # the last number is of all that is left
+        numbers[left] = number
+        first = neighbor_types.gather(-1, left.to(torch.uint8).argmax(-1, keepdim=True))
+        left = left & (neighbor_types != first)
+    return torch.zeros_like(types, dtype=torch.int64), numbers
 
 
 def encode_types(types: Tensor, neighbor_types: Tensor, max_types: int) -> Tensor:

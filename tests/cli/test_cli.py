@@ -16,7 +16,8 @@ from conftest import gas
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_frame
-from hoomd_gala.files.models import Model, ModelInfo, save_model
+from hoomd_gala.files.cards import card_page
+from hoomd_gala.files.models import Model, ModelInfo, describe, read_info, save_model
 from hoomd_gala.learning.datasets import FrameRange, trajectory_frames
 from hoomd_gala.learning.hand_labels import HandLabel, labeled_systems
 from hoomd_gala.networks import CoreConfig
@@ -219,6 +220,17 @@ def test_structures_of_a_model_are_a_table(capsys):
     assert rows["cF136-Si"].split()[1:3] == ["clathrate", "II"]
     assert main(["models", "denoising"]) == 0
     assert "embeddings from denoising" in capsys.readouterr().out
+
+
+def test_what_a_model_sees_of_types_is_said(both_models, related_path, capsys):
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "compounds: 4 classes, by positions and types\n" in listed
+    assert "structures: 3 classes: fcc (cF4-Cu), bcc (cI2-W), …\n" in listed
+    assert main(["models", "compounds"]) == 0
+    said = "positions and which particles are of one type, whatever the types are called"
+    assert capsys.readouterr().out.endswith(f"compounds sees {said}\n")
+    assert f"It sees {said}.\n" in card_page({"file": "a"} | describe(read_info(related_path)))
 
 
 def test_help_is_there(capsys):

@@ -1,5 +1,6 @@
 """``hoomd-gala finetune``: what it takes from a model, what it leaves alone, how it goes on."""
 
+import gsd.hoomd
 import pytest
 import torch
 from commands import fails
@@ -7,6 +8,7 @@ from conftest import gas
 from test_train_command import CELLS, small_cells, train  # noqa: F401
 
 from hoomd_gala.cli import main
+from hoomd_gala.files import make_frame
 from hoomd_gala.files.atomic import sha256
 from hoomd_gala.files.models import Model as ModelFile
 from hoomd_gala.files.models import ModelInfo, load_model, save_model
@@ -33,7 +35,7 @@ def same(ours, theirs, part):
 
 
 def outputs(network, environments, max_types):
-    data = to_tensors(environments, max_types, None)
+    data = to_tensors(environments, CoreConfig(max_types), None)
     with torch.inference_mode():
         return network.core(data["bonds"], data["types"])[1]
 
@@ -122,6 +124,31 @@ def test_more_types_than_the_source_knows(embedding_model_path, tmp_path, capsys
     assert "1 type(s) of particles and the data have 2" in error
     assert finetune(embedding_model_path, "denoising", output, *data) == 0
     assert load_model(output).info.core.max_types == 2
+
+
+@pytest.fixture
+def mixture_path(bcc, tmp_path, rng):
+    """A crystal whose particles are of many types."""
+    path = tmp_path / "mixture.gsd"
+    types = rng.integers(0, 9, len(bcc.positions))
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.append(make_frame(bcc._replace(types=types), 0, "ABCDEFGHI"))
+    return path
+
+
+@pytest.mark.parametrize("more", [[], ["--freeze-core"]])
+def test_relations_of_types_stay_whatever_the_types(related_path, mixture_path, tmp_path, more):
+    output, source = tmp_path / "model.safetensors", load_model(related_path)
+    data = ["--gsd", mixture_path, "--environments", "60", *more]
+    assert finetune(related_path, "denoising", output, *data) == 0
+    tuned = load_model(output)
+    assert tuned.info.core == source.info.core
+    assert same(tuned.network, source.network, "core") == bool(more)
+    # ignored, they are those of one type
+    blind = tmp_path / "blind.safetensors"
+    assert finetune(related_path, "denoising", blind, *data, "--blind") == 0
+    core = load_model(blind).info.core
+    assert (core.max_types, core.relations) == (1, False)
 
 
 def test_limit_is_for_learning_alone(embedding_model_path, tmp_path):

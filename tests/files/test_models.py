@@ -53,6 +53,14 @@ def test_missing_file():
         load_model("nowhere.safetensors")
 
 
+def test_files_of_before_there_were_relations(trained, tmp_path):
+    path, description = tmp_path / "old.safetensors", describe(trained.info)
+    del description["core"]["relations"]
+    header = {"hoomd_gala": json.dumps(description)}
+    save_file(dict(trained.network.state_dict()), path, metadata=header)
+    assert load_model(path).info == trained.info
+
+
 def test_damaged_file(model_path, tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(model_path.read_bytes()[:-500])
@@ -103,6 +111,8 @@ def test_file_with_other_weights(trained, tmp_path):
         ({"core": {"blocks": 0}}, "core.blocks: expected int >= 1"),
         ({"core": {"width": True}}, "core.width: expected int, got bool"),
         ({"core": {"depth": 3}}, "there is no field 'depth'"),
+        ({"core": {"relations": 1}}, "core.relations: expected bool, got int"),
+        ({"core": {"relations": True}}, "core: it sees relations of types and max_types is 1, not"),
         ({"core": 3}, "core: expected object, got int"),
         ({"surprise": 3}, "there is no field 'surprise'"),
         ({"format": "3"}, "expected int, got str"),

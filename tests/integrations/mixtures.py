@@ -13,12 +13,12 @@ from hoomd_gala.systems import System
 AROUND = [tuple(site) for site in np.concatenate([np.eye(3), -np.eye(3)]).tolist()]
 
 
-def write_bodies(path):
-    """Centers of bodies ("R") on fcc sites as a GSD file; a ninth are free particles ("F")."""
+def write_bodies(path, free=True):
+    """Centers of bodies ("R") on fcc sites as a GSD file; a ninth may be free particles ("F")."""
     rng = np.random.default_rng(5)
     sites = displace(crystal(unit_cell("cF4-Cu"), 500), 0.03, rng)
     total = len(sites.positions)
-    kinds = np.where(np.arange(total) % 9 == 4, 2, 0)
+    kinds = np.where(free & (np.arange(total) % 9 == 4), 2, 0)
     box = sites.box * [3.2, 3.2, 3.2, 1, 1, 1]
     frame = make_frame(System(3.2 * sites.positions, box, kinds), 0, ["R", "A", "F"])
     frame.particles.moment_inertia = np.ones((total, 3))

@@ -74,6 +74,38 @@ def attach(sim, classifier, trigger=10):
     return writer
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "compounds"),
+        ({"filter": hoomd.filter.Type(["B"])}, "compounds"),
+        ({"neighbors": hoomd.filter.Type(["B"])}, "structures"),
+    ],
+)
+def test_the_model_auto_is_decided_when_it_is_attached(
+    simulation, both_models, tmp_path, options, name, capfd
+):
+    path, classes = tmp_path / "labeled.gsd", hoomd_gala.Analyzer(name).class_names
+    classifier = hoomd_gala.Classifier("auto", path, **options)
+    for ask in (
+        lambda: classifier.class_names,
+        lambda: hoomd_gala.triggers.Fraction(classifier, "bcc", above=0.5),
+    ):
+        with pytest.raises(InputError, match='the model is "auto"'):
+            ask()
+    hoomd_gala.triggers.Fraction(classifier, above=0.5)
+    logger = hoomd.logging.Logger(categories=["particle", "sequence"])
+    logger.add(classifier, quantities=["names", "label"])
+    attach(simulation, classifier)
+    simulation.run(0)
+    assert classifier.class_names == classes
+    simulation.run(20)
+    assert tuple(frame_labels(read_frame(path))[1]) == classes
+    names, _ = logger.log()["hoomd_gala"]["Classifier"]["names"]
+    assert tuple(decode_strings(names)) == classes
+    assert capfd.readouterr().out.count(f"the model is {name}, as the particles are of ") == 1
+
+
 def test_writes_its_own_labeled_file(simulation, model_path, tmp_path, count):
     path = tmp_path / "labeled.gsd"
     classifier = hoomd_gala.Classifier(model=model_path, filename=path)

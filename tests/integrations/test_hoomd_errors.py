@@ -15,7 +15,7 @@ import hoomd
 
 import hoomd_gala
 from hoomd_gala.errors import InputError
-from hoomd_gala.files import frame_labels, make_frame, open_trajectory
+from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_frame
 
 
 def simulation_of(frame, path):
@@ -62,6 +62,15 @@ def test_two_dimensions_are_unknown_with_one_warning(flat, model_path, tmp_path)
     assert steps(path) == [10, 20, 30]
     with open_trajectory(path) as trajectory:
         assert (frame_labels(trajectory[-1])[0] == -1).all()
+
+
+def test_the_model_auto_is_decided_where_nothing_can_be_labeled(flat, both_models, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    classifier = attach(flat, "auto", path)
+    with pytest.warns(RuntimeWarning, match="the simulation is two-dimensional"):
+        flat.run(10)
+    assert classifier.fraction("unknown") == 1
+    assert frame_labels(read_frame(path))[1] == list(hoomd_gala.Analyzer("structures").class_names)
 
 
 def test_errors_are_raised_where_that_is_asked_for(flat, model_path):

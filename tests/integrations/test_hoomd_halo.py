@@ -10,8 +10,9 @@ from conftest import HAS_HOOMD
 if not HAS_HOOMD:
     pytest.skip("HOOMD-blue is not installed", allow_module_level=True)
 
-from hoomd_gala.integrations.hoomd.halo import images_within
+from hoomd_gala.integrations.hoomd.halo import Halo, images_within
 from hoomd_gala.neighbors import shortest_distance
+from hoomd_gala.systems import make_system
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,18 @@ def test_shortest_distance_over_processes(parts):
     for thread in threads:
         thread.join()
     np.testing.assert_allclose(found, shortest_distance(lengths), rtol=1e-5)
+
+
+def test_neighbors_come_from_near_to_far():
+    # relations of types rest on it
+    MPI = pytest.importorskip("mpi4py.MPI", reason="mpi4py is not installed")
+    rng = np.random.default_rng(3)
+    system = make_system(rng.uniform(-5, 5, (300, 3)), [10, 11, 12, 0.3, -0.2, 0.4])
+    halo = Halo(MPI.COMM_SELF, system)
+    everyone = np.arange(len(system.positions))
+    halo.search(rng.permutation(everyone)[:100])
+    halo.search(everyone)
+    positions, _ = halo.points()
+    lengths = np.linalg.norm(positions[halo.neighbors] - positions[everyone, None], axis=-1)
+    assert (np.diff(lengths, axis=1) >= -1e-12).all()
+    assert (halo.neighbors >= len(everyone)).any()

@@ -39,6 +39,20 @@ def attach(simulation, *arguments, **options):
     return classifier
 
 
+@pytest.mark.parametrize(
+    ("free", "options", "name"),
+    [
+        (False, {}, "structures"),
+        (True, {}, "compounds"),
+        (False, {"neighbors": hoomd.filter.All()}, "compounds"),
+    ],
+)
+def test_types_of_constituents_do_not_count(free, options, name, both_models, tmp_path):
+    write_bodies(tmp_path / "bodies.gsd", free)
+    classifier = attach(simulation_of(tmp_path / "bodies.gsd"), "auto", **options)
+    assert classifier.class_names == hoomd_gala.Analyzer(name).class_names
+
+
 def kinds_of(simulation):
     particles = simulation.state.get_snapshot().particles
     return np.array(particles.types)[particles.typeid], particles.body

@@ -69,6 +69,24 @@ def test_reporter_writes_labeled_frames(simulation, model_path, tmp_path):
     assert (again.label == labels).mean() > 0.999
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({}, "compounds"), ({"particles": "A"}, "compounds"), ({"neighbors": "A"}, "structures")],
+)
+def test_the_model_auto_is_decided_before_the_first_step(
+    simulation, both_models, tmp_path, options, name, capsys
+):
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, "auto", clusters=True, **options)
+    simulation.reporters.append(reporter)
+    simulation.step(20)
+    assert capsys.readouterr().err.count(f"the model is {name}, as the particles are of ") == 1
+    assert reporter.result.class_names == Analyzer(name).class_names
+    assert frame_labels(read_frame(path))[1] == list(Analyzer(name).class_names)
+    with pytest.raises(InputError, match='the model is "auto"'):
+        ClassifierReporter(None, 10, "auto", clusters="fcc")
+
+
 def test_continued_run_appends(simulation, model_path, tmp_path):
     path = tmp_path / "run.gsd"
     for _ in range(2):

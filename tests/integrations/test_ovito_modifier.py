@@ -73,6 +73,26 @@ def test_a_model_file_takes_the_place_of_the_list(trajectory_path, model_path):
         pipeline.compute()
 
 
+def test_the_model_auto_is_decided_for_each_system(bcc, both_models, tmp_path, capsys):
+    path = tmp_path / "run.gsd"
+    several, one = np.arange(len(bcc.positions)) % 2, np.ones(len(bcc.positions), int)
+    with gsd.hoomd.open(path, "w") as trajectory:
+        for step, types in enumerate((several, one, several)):
+            trajectory.append(make_frame(bcc._replace(types=types), step, "AB"))
+    modifier = ClassifierModifier()
+    pipeline = pipeline_with(path, modifier)
+    for frame, name in enumerate(("compounds", "structures", "compounds")):
+        shown = types_of(pipeline.compute(frame).particles["Structure Type"])
+        assert list(shown.values())[1:] == [title(one) for one in Analyzer(name).class_names]
+        pipeline.compute(frame)
+        assert capsys.readouterr().err.count(f"the model is {name}, as the particles are") == 1
+    # of particles of one type alone
+    pipeline.modifiers.insert(0, ExpressionSelectionModifier(expression="ParticleType == 0"))
+    modifier.only_selected = True
+    shown = types_of(pipeline.compute(0).particles["Structure Type"])
+    assert list(shown.values())[1:] == [title(one) for one in Analyzer("structures").class_names]
+
+
 def test_edited_colors_stay_in_all_frames_and_nothing_is_labeled_again(
     trajectory_path, model_path, counted
 ):

@@ -77,9 +77,12 @@ def context_path(trained, tmp_path):
     return path
 
 
-@pytest.fixture(params=["model_path", "context_path", "two_rings_path", "embedding_model_path"])
+@pytest.fixture(
+    params=["model_path", "context_path", "two_rings_path", "related_path", "embedding_model_path"]
+)
 def source_path(request):
-    """Models with classes, with context, with two rings, and of another task (random weights)."""
+    """Models with classes, context, two rings; two of random weights: one sees types as relations,
+    one is of another task."""
     return request.getfixturevalue(request.param)
 
 
@@ -140,6 +143,20 @@ def test_names_of_what_has_no_order_are_said_to_be_solid(trained, systems):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         few_shot(trained, labeled, ["disordered", "liquid crystal"], 0)
+
+
+def test_relations_of_types_tell_what_positions_do_not(related, rng):
+    sites = displace(crystal(unit_cell("cP1-Po"), 500), 0.03, rng)
+    checkered = np.round(sites.positions - sites.positions[0]).astype(int).sum(axis=1) % 2
+    particles = rng.permutation(len(checkered))[:20]
+    systems = [sites._replace(types=types) for types in (0 * checkered, checkered)]
+    labeled = [Labeled(system, particles, np.full(20, i)) for i, system in enumerate(systems)]
+    model = few_shot(related, labeled, ["element", "salt"], 1)
+    assert model.info.core == related.info.core
+    # of any other two types
+    for i, types in enumerate((checkered * 0 + 5, 9 - 2 * checkered)):
+        found = Analyzer(model, "cpu").analyze(sites._replace(types=types))
+        assert (found.label == i).mean() > 0.95
 
 
 def test_head_is_the_linear_map():

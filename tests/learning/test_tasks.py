@@ -26,7 +26,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def clean(frames):
-    return to_tensors(frames[0], 2, 1.0)
+    return to_tensors(frames[0], CoreConfig(2), 1.0)
 
 
 def test_every_task_has_a_network():

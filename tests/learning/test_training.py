@@ -31,7 +31,7 @@ def data():
     rng = np.random.default_rng(1)
     crystal = datasets.crystal_frames(["cI2-W"], [0.14], 200, None, rng, n_particles=500)
     frames = datasets.join([crystal, datasets.take(gas(400, rng), 1, 200, rng)])
-    return split(datasets.to_tensors(frames, 1, None), 0.3, seed=1)
+    return split(datasets.to_tensors(frames, CoreConfig(), None), 0.3, seed=1)
 
 
 @pytest.fixture

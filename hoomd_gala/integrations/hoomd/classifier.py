@@ -5,7 +5,6 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,10 +25,11 @@ from ...colors import label_colors
 from ...errors import InputError
 from ...files.appending import Appender
 from ...files.labels import add_labels, check_quantities, encode_strings
+from ...files.shipped import auto_model, said_of_auto
 from ...neighbors.device_arrays import has_bodies, in_tag_order
 from ...results import UNKNOWN, Fractions, Result, class_indices, no_clusters
 from ...schema import CHUNKS, QUANTITIES
-from ...selection import over_bodies
+from ...selection import among_neighbors, over_bodies
 from ...systems import System, make_system
 from ..errors import NO_CLUSTERS, NO_LABELS, NO_QUANTITIES, ErrorPolicy, no_frames
 from .analysis import (
@@ -80,7 +80,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     ----------
     model : str or path
         A shipped model's name, or a model file. On a CPU use ``"structures-fast"``, which costs
-        about half of what ``"structures"`` does.
+        about half of what ``"structures"`` does. With ``"auto"`` the simulation decides when the
+        classifier is attached: ``"compounds"`` if particles that may be neighbors are of several
+        types, ``"structures"`` otherwise, which is said as HOOMD's notices are.
     filename : str or path, optional
         GSD file that :meth:`act` appends labeled frames to; none is written if not given. Its
         particle types are the structures, which OVITO shows by name and color; the simulation's
@@ -163,7 +165,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                     f"{option} is a {type(value).__name__}; give a HOOMD filter, such as "
                     "hoomd.filter.Type(['A'])."
                 )
-        self.quantities = check_quantities(quantities, self.analyzer.class_names)
+        self.quantities = check_quantities(quantities, self.analyzer.has_classes)
         self._has_warned = False
         self._forget()
 
@@ -192,11 +194,23 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         # is needed is there before anything is refused
         self._check_writers(simulation)
         # not at the first frame, which may be hours away
-        together(ours, self._pick)
+        picked = together(ours, self._pick)
+        if self.analyzer.is_undecided:
+            self._decide(*picked)
         self._appender = on_root(ours, self._open_file)
         if simulation.state.box.is2D:
             two = "the simulation is two-dimensional, and environments need three dimensions."
             self._policy.take(InputError(two), NO_LABELS)
+
+    def _decide(self, picked: NDArray[np.int64] | None, around: NDArray[np.int64] | None) -> None:
+        """Load the model for the types of all ranks' particles that may be neighbors."""
+        particles = self._choose_by(self._read(), picked, around)
+        types = np.unique(among_neighbors(particles.system, particles.choice)[0].types)
+        if self._communicator is not None:
+            types = np.concatenate(self._communicator.allgather(types))
+        name = auto_model(types)
+        self._simulation.device.notice(f"hoomd-gala: {said_of_auto(name)}")
+        self.analyzer = Analyzer(name, self.analyzer.device)
 
     def _open_file(self) -> Appender | None:
         if self.filename is None:
@@ -353,8 +367,19 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """Check the particles, and choose whom to label and who is a neighbor."""
         ours = self._communicator
         system = together(ours, lambda: make_system(*particles.system[:3]))
-        choose = choose_alone if ours is None else partial(choose_over_ranks, ours)
-        return choose(dataclasses.replace(particles, system=system), *together(ours, self._pick))
+        particles = dataclasses.replace(particles, system=system)
+        return self._choose_by(particles, *together(ours, self._pick))
+
+    def _choose_by(
+        self,
+        particles: Particles,
+        picked: NDArray[np.int64] | None,
+        around: NDArray[np.int64] | None,
+    ) -> Particles:
+        """Choose by the tags that the filters pick."""
+        if self._communicator is None:
+            return choose_alone(particles, picked, around)
+        return choose_over_ranks(self._communicator, particles, picked, around)
 
     @property
     def _edges(self) -> list[float]:

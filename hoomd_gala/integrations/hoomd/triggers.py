@@ -30,7 +30,8 @@ class _Threshold(hoomd.trigger.Trigger):  # type: ignore[misc]
         super().__init__()
         if period < 1:
             raise InputError(f"the period is {period}; give a positive number of timesteps.")
-        class_indices(classifier.class_names, structure)
+        if structure is not None:
+            class_indices(classifier.class_names, structure)
         self.classifier = classifier
         self.structure = structure
         self.above = above

@@ -14,7 +14,7 @@ from study.training.kinds import Kinds
 
 def measure_confusion(model: Model, frames: Frames, n_outputs: int) -> NDArray[np.float64]:
     """(n, n) shares of each label's environments that are predicted as each output, as rows."""
-    data = to_tensors(frames, 1, None)
+    data = to_tensors(frames, model.info.core, None)
     device = next(model.network.parameters()).device
     predicted = []
     with torch.inference_mode():

@@ -154,7 +154,7 @@ def learn_sites(
     size : Size
         Of the model.
     """
-    data = to_tensors(site_environments(files, parameters), 1, None)
+    data = to_tensors(site_environments(files, parameters), size.core, None)
     config = TrainingConfig(
         epochs=size.site_epochs * parameters["site_epochs"],
         batch_size=128,
