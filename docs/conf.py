@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from structure_pages import write_table
+from structure_pages import write_compounds, write_table
 
 from hoomd_gala import __version__
 
@@ -74,4 +74,5 @@ def skip_fields(app, what, name, obj, skip, options):
 def setup(app):
     """Make what pages include, before they are read."""
     write_table(HERE / "_generated")
+    write_compounds(HERE / "_generated")
     app.connect("autodoc-skip-member", skip_fields)

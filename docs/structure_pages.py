@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hoomd_gala.crystals import unit_cell
 from hoomd_gala.files.models import read_info
 from hoomd_gala.names import STRUCTURES
 from hoomd_gala.plotting.plots import new_figure
@@ -27,6 +28,27 @@ def write_table(folder: Path) -> None:
         path = picture.relative_to(folder.parent)
         lines.append(f"| ![unit cell of {STRUCTURES[name].name}]({path}) {row}")
     (folder / "structures.md").write_text("\n".join(lines) + "\n")
+
+
+def write_compounds(folder: Path) -> None:
+    """Write ``compounds.md``: a row for each structure that ``compounds`` names."""
+    info = read_info("compounds")
+    merged = info.card["merged"]
+    lines = ["| structure | class | space group | merged |", "| --- | --- | --- | --- |"]
+    for name in sorted(info.given_names, key=_by_size):
+        if name != DISORDERED:
+            known = STRUCTURES.get(name)
+            called = "" if known is None else f"**{known.name}**"
+            others = ", ".join(f"`{one}`" for one in merged.get(name, ()) if one != name)
+            lines.append(f"| {called} | `{name}` | {unit_cell(name).space_group} | {others} |")
+    (folder / "compounds.md").write_text("\n".join(lines) + "\n")
+
+
+def _by_size(name: str) -> tuple[int, str]:
+    """Order of the structures: those that people have a name for, then from small to large."""
+    known = name in STRUCTURES
+    size = 0 if name == DISORDERED else len(unit_cell(name).system.positions)
+    return (0 if known else 1000) + size, name
 
 
 def rows(model: str = "structures") -> dict[str, str]:

@@ -166,6 +166,19 @@ def test_every_structure_is_in_the_table(monkeypatch):
     assert "A15" in table["cP8-Cr3Si"]
 
 
+def test_every_compound_is_in_the_table(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from structure_pages import write_compounds
+
+    from hoomd_gala.files.models import read_info
+
+    write_compounds(tmp_path)
+    text = (tmp_path / "compounds.md").read_text()
+    for one in read_info("compounds").given_names:
+        assert one == "disordered" or f"| `{one}` |" in text
+    assert "**rocksalt** | `cF8-ClNa` | 225 |" in text
+
+
 def test_every_public_module_is_in_the_reference():
     text = "".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
     for module in set(_modules.PUBLIC) - {"analyzer", "integrations"}:

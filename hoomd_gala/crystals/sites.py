@@ -1,11 +1,12 @@
 """Distinct local environments in crystals: which particles of which unit cells share one.
 
 Types are ignored, so that the two sites of cP2-ClCs have one local environment, the same as that
-of cI2-W. Nothing here is learned: environments are compared by a smooth descriptor, which does not
-depend on which of several equally distant particles counts as the twentieth neighbor.
+of cI2-W, or only compared: then both are alike, and unlike that of cI2-W. Nothing here is learned:
+environments are compared by a smooth descriptor, which does not depend on which of several equally
+distant particles counts as the twentieth neighbor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from scipy.special import sph_harm_y
 from ..neighbors.environments import N_NEIGHBORS, PeriodicTree
 from ..systems import Array, System
 from .prototypes import UnitCell, crystal, unit_cell
+
+#: Describes particles of a system, given by their indices.
+Describe = Callable[[System, NDArray[np.int64]], Array]
 
 #: Shape of the descriptor: angular momenta, radial functions, and particles that may count.
 _L_MAX, _N_RADIAL, _CANDIDATES = 8, 7, 60
@@ -42,7 +46,43 @@ def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
         Descriptors of unit length.
     """
     tree = PeriodicTree.build(system.positions, system.box)
-    bonds = tree.nearest(particles, n=_CANDIDATES).bonds
+    flat = _power(*_expansion(tree.nearest(particles, n=_CANDIDATES).bonds))
+    normalized: Array = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    return normalized
+
+
+def decorated_descriptors(system: System, particles: NDArray[np.int64]) -> Array:
+    """Descriptors that see which of the particles around one are of the same type.
+
+    Beside the power spectrum of all particles, that of those of the type of the one in the middle,
+    and the sum of those of every other type: neither depends on what types are called.
+
+    Parameters
+    ----------
+    system, particles
+        As :func:`descriptors` takes them.
+
+    Returns
+    -------
+    (m, 3·D) float64
+        Three descriptors, in units of the length of the first.
+    """
+    tree = PeriodicTree.build(system.positions, system.box)
+    near = tree.nearest(particles, n=_CANDIDATES)
+    radial, harmonics = _expansion(near.bonds)
+    own, others = system.types[particles][:, None], system.types[near.neighbors]
+    every = _power(radial, harmonics)
+    same = _power(radial * (others == own)[..., None], harmonics)
+    apart = np.zeros_like(every)
+    for kind in np.unique(system.types):
+        apart += _power(radial * ((others == kind) & (others != own))[..., None], harmonics)
+    length = np.linalg.norm(every, axis=1, keepdims=True)
+    joined: Array = np.concatenate((every, same, apart), axis=1) / length
+    return joined
+
+
+def _expansion(bonds: Array) -> tuple[Array, list[NDArray[np.complex128]]]:
+    """Radial functions (m, k, n) and, by degree, spherical harmonics (m, k, 2l + 1) of bonds."""
     r = np.linalg.norm(bonds, axis=-1)
     r_scaled = r / r[:, :N_NEIGHBORS].mean(axis=1, keepdims=True)
     # falls smoothly to zero at the cutoff
@@ -53,17 +93,22 @@ def descriptors(system: System, particles: NDArray[np.int64]) -> Array:
     )
     polar = np.arccos(np.clip(bonds[..., 2] / r, -1, 1))
     azimuth = np.arctan2(bonds[..., 1], bonds[..., 0])
+    harmonics = [
+        sph_harm_y(degree, np.arange(-degree, degree + 1), polar[..., None], azimuth[..., None])
+        for degree in range(_L_MAX + 1)
+    ]
+    return radial, harmonics
+
+
+def _power(radial: Array, harmonics: Sequence[NDArray[np.complex128]]) -> Array:
+    """Power spectrum (m, D) of what :func:`_expansion` gives."""
     upper = np.triu_indices(_N_RADIAL)
     parts = []
-    for degree in range(_L_MAX + 1):
-        orders = np.arange(-degree, degree + 1)
-        harmonics = sph_harm_y(degree, orders, polar[..., None], azimuth[..., None])
-        coefficients = np.einsum("pjn,pjm->pnm", radial, harmonics)
+    for degree, own in enumerate(harmonics):
+        coefficients = np.einsum("pjn,pjm->pnm", radial, own)
         power = np.einsum("pnm,pkm->pnk", coefficients, coefficients.conj()).real
         parts.append(power[:, *upper] / np.sqrt(2 * degree + 1))
-    flat = np.concatenate(parts, axis=1)
-    normalized: Array = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    return normalized
+    return np.concatenate(parts, axis=1)
 
 
 class Site(NamedTuple):
@@ -97,11 +142,14 @@ def sites(name: str) -> list[Site]:
     return sites_of(unit_cell(name))
 
 
-def sites_of(cell: UnitCell) -> list[Site]:
-    """Find the distinct local environments of a unit cell, without regard to symmetry and types."""
+def sites_of(cell: UnitCell, describe: Describe = descriptors) -> list[Site]:
+    """Find the distinct local environments of a unit cell, without regard to its symmetry.
+
+    Types are ignored unless ``describe`` is :func:`decorated_descriptors`.
+    """
     grown = crystal(cell, 512)
     count = len(cell.system.positions)
-    rows = descriptors(grown, np.arange(count))
+    rows = describe(grown, np.arange(count))
     left = np.arange(count)
     found = []
     while len(left):

@@ -306,6 +306,42 @@ class Samples(_Table):
     n: Count
 
 
+class CompoundsNoise(_Table):
+    """Highest displacements in each direction, in units of the shortest distance."""
+
+    lattices: Level
+    compounds: Level
+    other: Level
+
+
+class CompoundsTraining(_Table):
+    """The model that names compounds, and its training."""
+
+    start: Name
+    lattices: Names
+    left_out: Names
+    noise: CompoundsNoise
+    n_random: Count
+    environments: Annotated[dict[Name, Count], Meta(min_length=1)]
+    epochs: Count
+    label_epochs: Count
+    seed: Seed
+
+
+class CompoundsModel(Struct):
+    """The same, in as far as jobs are made of it: numbers of samples by part."""
+
+    samples: Annotated[dict[Name, Count], Meta(min_length=1)]
+
+
+class CompoundsSamples(_Table):
+    """A part of the samples that it learns from."""
+
+    part: Name
+    role: Name
+    n: Count
+
+
 class DenoiseNoise(_Table):
     """Highest displacements in each direction, in units of the shortest distance."""
 
@@ -355,6 +391,8 @@ class Disorder(_Table):
 #: the kind of job.
 KINDS: dict[str, type[Struct]] = {
     "assembly": Assembly,
+    "compounds_model": CompoundsTraining,
+    "compounds_samples": CompoundsSamples,
     "denoise_model": DenoiseTraining,
     "denoise_samples": DenoiseSamples,
     "disorder": Disorder,
@@ -395,6 +433,7 @@ class File(_Table):
     structure_model: StructureModel | None = None
     shipped_model: ShippedModel | None = None
     denoise_model: DenoiseModel | None = None
+    compounds_model: CompoundsModel | None = None
     disorder: dict[Name, Annotated[int, Meta(ge=0, le=10_000)]] | None = None
     protocol: _Part | None = None
     systems: list[_Part] = []

@@ -175,8 +175,9 @@ def _jobs(study: dict[str, Any]) -> Iterator[_Job]:
     yield from _each(study, "fluids", "fluid", protocol | study.get("fluid_protocol", {}))
     if "structure_model" in study:
         yield _Job("structure_model", "structure_model", study["structure_model"])
-    if "shipped_model" in study:
-        yield from _shipped_jobs(dict(study["shipped_model"]))
+    for name, part in (("shipped_model", "samples"), ("compounds_model", "compounds_samples")):
+        if name in study:
+            yield from _shipped_jobs(name, part, dict(study[name]))
     if "denoise_model" in study:
         model = dict(study["denoise_model"])
         for part, n in model.pop("samples").items():
@@ -194,14 +195,14 @@ def _each(study: dict[str, Any], table: str, kind: str, shared: dict[str, Any]) 
         yield _Job(f"{table}[{i}]", kind, shared | values)
 
 
-def _shipped_jobs(model: dict[str, Any]) -> Iterator[_Job]:
-    """Yield the shipped models, and the samples that they learn from."""
+def _shipped_jobs(name: str, part_of: str, model: dict[str, Any]) -> Iterator[_Job]:
+    """Yield shipped models, and the samples that they learn from, jobs of two kinds."""
     for part, n in model.pop("samples").items():
         held_out = max(1, n // _HELD_OUT)
         for role, number in ((LEARNED, n), (HELD_OUT, held_out)):
             values = {"part": part, "role": role, "n": number}
-            yield _Job("shipped_model.samples", "samples", values)
-    yield _Job("shipped_model", "shipped_model", model)
+            yield _Job(f"{name}.samples", part_of, values)
+    yield _Job(name, name, model)
 
 
 def _quality_jobs(study: dict[str, Any]) -> Iterator[_Job]:

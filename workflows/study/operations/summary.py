@@ -14,6 +14,7 @@ from study.flow.jobs import (
 )
 from study.operations import (  # noqa: F401  (their operations are registered)
     assemblies,
+    compounds_model,
     denoise_model,
     disorder,
     embedding_map,

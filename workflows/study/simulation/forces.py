@@ -279,6 +279,34 @@ def _typed_pairs(
     return force
 
 
+def screened_ions(
+    sigma: Sequence[Sequence[float]], charges: Sequence[float], cutoff: float, screening: float
+) -> Interaction:
+    """Return ions with screened charges, and repulsion as r⁻⁹, in reduced units.
+
+    Of two opposite charges alone, the energy would be least about where they touch.
+
+    Parameters
+    ----------
+    sigma : (n_types, n_types)
+        Distance at which each pair of types touches.
+    charges : (n_types,)
+        Of each type; the energy of two at distance r is their product times exp(κ (1 - r)) / r.
+    cutoff, screening : float
+        Largest distance, and κ.
+    """
+    tables = {"sigma": sigma, "charge": [[one * other for other in charges] for one in charges]}
+    energy = (
+        f"charge(t1,t2)*exp({screening}*(1-r))/r"
+        f"+abs(charge(t1,t2))*{(1 + screening) / 9}*(sigma(t1,t2)/r)^9"
+    )
+
+    def forces(types: NDArray[np.int64]) -> list[openmm.Force]:
+        return [_typed_pairs(energy, cutoff, tables, types)]
+
+    return Interaction(forces, cutoff)
+
+
 #: Coulomb's constant in eV Å, and in the units that OpenMM has for charges.
 _COULOMB, _OPENMM_COULOMB = 14.3996, 138.935456
 
@@ -315,6 +343,7 @@ _MAKERS: dict[str, Callable[..., Interaction]] = {
     "tight binding": tight_binding,
     "Stillinger-Weber": stillinger_weber,
     "pair": pair,
+    "screened ions": screened_ions,
     "sodium chloride": sodium_chloride,
 }
 

@@ -26,7 +26,7 @@ def at_density(structure: str, ratio: float, number_density: float, n_particles:
     return scaled(still, float(np.cbrt(len(still.positions) / number_density / volume)))
 
 
-def _equilibrated(
+def equilibrated(
     name: str, start: System, how: Mapping[str, Any], kT: float, structure: str
 ) -> Iterator[Sample]:
     """Yield a crystal at a temperature, particles near their site judged, unless it has melted."""
@@ -75,7 +75,7 @@ def element(
     for fraction in fractions:
         start = scaled(cold, compression * (1 + _EXPANSION * min(fraction, 1.0)))
         kT = fraction * it.melting * BOLTZMANN
-        yield from _equilibrated(f"{fraction:g} of melting", start, how, kT, structure)
+        yield from equilibrated(f"{fraction:g} of melting", start, how, kT, structure)
 
 
 def model(
@@ -106,4 +106,4 @@ def model(
     how = {"potential": potential, "dt": dt, "seed": seed, "steps": steps}
     start = at_density(structure, 0.0, number_density, n_particles)
     for kT in temperatures:
-        yield from _equilibrated(f"kT {kT:g}", start, how, kT, structure)
+        yield from equilibrated(f"kT {kT:g}", start, how, kT, structure)

@@ -36,6 +36,7 @@ from study.training.surroundings import (
     context_loss,
     judged_logits,
     label_logits,
+    labeled,
     surroundings,
 )
 
@@ -192,8 +193,8 @@ def learn_labels(
     classes, confusion = find_classes(sites, kinds, parameters["seed"])
     write_confusion(folder / "confusion.csv", kinds, confusion)
     analyzers = [Analyzer(sites), Analyzer(fast_sites)]
-    learned, fast_learned = surroundings(analyzers, files.values())
-    unseen, fast_unseen = surroundings(analyzers, held_out.values())
+    learned, fast_learned = surroundings(analyzers, labeled(files.values()))
+    unseen, fast_unseen = surroundings(analyzers, labeled(held_out.values()))
     total = len(learned.labels)
 
     network = train_labels(folder, parameters, STRUCTURES, sites, learned, classes)

@@ -26,6 +26,12 @@ SOURCE_MODEL = "source.safetensors"
 CHECKPOINT, CURVE = "checkpoint.pt", "learning_curve.csv"
 FRAME_CHECKPOINT, FRAME_CURVE = f"frames_{CHECKPOINT}", f"frames_{CURVE}"
 
+#: Of the model of compounds: names of environments, the model, and its card and table.
+DECORATIONS, COMPOUNDS = "decorations.json", "compounds.safetensors"
+COMPOUNDS_CARD, COMPOUNDS_TEXT = "compounds.json", "compounds.md"
+#: Its accuracy by structure, the summary of that, and by simulated crystal.
+COMPOUNDS_TABLE, COMPOUNDS_MEANS = "accuracy.csv", "criteria.csv"
+
 #: The network that takes thermal displacements out of positions, and its card.
 DENOISER, DENOISER_CARD = "denoise.safetensors", "denoise.json"
 #: The card as people read it.

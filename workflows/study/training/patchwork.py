@@ -57,6 +57,22 @@ def _filled(piece: Piece, edge: float, rng: np.random.Generator) -> tuple[Array,
     return points[inside], indices[inside]
 
 
+class Filled(NamedTuple):
+    """A box of several pieces.
+
+    Attributes
+    ----------
+    system : System
+        With labels for types.
+    piece, within : (N,) int64
+        Which piece each particle is of, and which particle of its system.
+    """
+
+    system: System
+    piece: NDArray[np.int64]
+    within: NDArray[np.int64]
+
+
 def patchwork(
     pieces: Sequence[Piece | None],
     centers: Array,
@@ -65,7 +81,19 @@ def patchwork(
     disordered: int,
     rng: np.random.Generator,
 ) -> System:
-    """Fill a periodic cube with pieces.
+    """Fill a periodic cube with pieces; see :func:`fill`."""
+    return fill(pieces, centers, edge, ignored, disordered, rng).system
+
+
+def fill(
+    pieces: Sequence[Piece | None],
+    centers: Array,
+    edge: float,
+    ignored: int,
+    disordered: int,
+    rng: np.random.Generator,
+) -> Filled:
+    """Fill a periodic cube with pieces, and say where each particle is from.
 
     Parameters
     ----------
@@ -106,7 +134,7 @@ def patchwork(
             intact = _intact(result, piece, rows, everyone)
             whole = np.where(intact >= INTACT, everyone.label[rows], ignored)
             labels[rows] = np.where(intact < BROKEN, disordered, whole)
-    return result._replace(types=labels)
+    return Filled(result._replace(types=labels), everyone.piece, everyone.within)
 
 
 class _Particles(NamedTuple):

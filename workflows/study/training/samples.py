@@ -206,13 +206,14 @@ def with_interstitials(system: System, rng: np.random.Generator) -> System:
 
 
 @functools.lru_cache(maxsize=256)
-def _perfect(name: str, n: int = N_BULK) -> System:
+def perfect(name: str, n: int = N_BULK) -> System:
+    """Return a perfect crystal of a unit cell, of n particles at least."""
     return crystal(unit_cell(name), n)
 
 
 def _labeled(name: str, kinds: Kinds, n: int = N_BULK) -> System:
-    perfect = _perfect(name, n)
-    return perfect._replace(types=np.resize(kinds.labels[name], len(perfect.positions)))
+    whole = perfect(name, n)
+    return whole._replace(types=np.resize(kinds.labels[name], len(whole.positions)))
 
 
 def hot_crystal(
@@ -256,8 +257,8 @@ def unnamed_crystal(
     cell: UnitCell, labels: NDArray[np.int64], noise: float, rng: np.random.Generator
 ) -> System:
     """Return a strained crystal of a cell that is not from the database, with its labels (n,)."""
-    perfect = crystal(cell, N_BULK)
-    labeled = perfect._replace(types=np.resize(labels, len(perfect.positions)))
+    whole = crystal(cell, N_BULK)
+    labeled = whole._replace(types=np.resize(labels, len(whole.positions)))
     strained = deform(labeled, random_stretch(STRAIN["other"], rng))
     return roughen(heat(strained, noise, rng), rng)
 
@@ -304,8 +305,8 @@ def pieces(
     group = "common" if rng.random() < 0.7 else "named"
     names = plan.common if group == "common" else plan.named
     name = names[int(rng.integers(len(names)))]
-    perfect = _perfect(name)
-    density = float(len(perfect.positions) / np.prod(perfect.box[:3]))
+    whole = perfect(name)
+    density = float(len(whole.positions) / np.prod(whole.box[:3]))
     edge = float(np.cbrt(N_PATCHWORK / density))
     n = int(rng.integers(2, 5))
     beside = rng.choice(["surface", "melt", "grains"], p=[0.3, 0.5, 0.2])

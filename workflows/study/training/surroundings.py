@@ -15,9 +15,13 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.learning.datasets import Data
 from hoomd_gala.learning.training import Loss
 from hoomd_gala.networks import FrameClassifier
+from hoomd_gala.systems import System
 from study.training import samples
 from study.training.classes import Classes
 from study.training.kinds import IGNORED
+
+#: A sample, and the labels (N,) of its particles.
+Labeled = tuple[System, NDArray[np.int64]]
 
 
 class Surroundings(NamedTuple):
@@ -41,16 +45,22 @@ class Surroundings(NamedTuple):
     counts: NDArray[np.int64]
 
 
-def surroundings(analyzers: Sequence[Analyzer], files: Iterable[Path]) -> list[Surroundings]:
-    """Embed all samples in files by each of some networks."""
-    embedded: list[list[tuple[Tensor, Tensor]]] = [[] for _ in analyzers]
-    labels = []
+def labeled(files: Iterable[Path]) -> Iterator[Labeled]:
+    """Yield the samples in files, whose types are their labels."""
     for path in files:
         for system in tqdm(samples.read(path), f"embed {path.parent.name}", unit="sample"):
-            labels.append(torch.as_tensor(system.types))
-            for analyzer, own in zip(analyzers, embedded, strict=True):
-                found = analyzer.embedder.embed(system)
-                own.append((found.everyone, found.neighbors))
+            yield system, system.types
+
+
+def surroundings(analyzers: Sequence[Analyzer], labeled: Iterable[Labeled]) -> list[Surroundings]:
+    """Embed all of some samples by each of some networks."""
+    embedded: list[list[tuple[Tensor, Tensor]]] = [[] for _ in analyzers]
+    labels = []
+    for system, own_labels in labeled:
+        labels.append(torch.as_tensor(own_labels))
+        for analyzer, own in zip(analyzers, embedded, strict=True):
+            found = analyzer.embedder.embed(system)
+            own.append((found.everyone, found.neighbors))
     counts = np.array([len(own) for own in labels])
     result = []
     for analyzer, own in zip(analyzers, embedded, strict=True):

@@ -1,0 +1,143 @@
+"""Operations on the shipped model that names compounds."""
+
+from pathlib import Path
+from typing import Any
+
+from study.flow.jobs import ON_CPU, every, has, kind, of_kind, operation, published, threads
+from study.flow.studies import HELD_OUT, LEARNED
+from study.operations.disorder import has_disorder
+from study.operations.shipped_model import disorder_of, timed
+from study.training.names import (
+    COMPOUNDS,
+    COMPOUNDS_CARD,
+    COMPOUNDS_MEANS,
+    COMPOUNDS_TABLE,
+    COMPOUNDS_TEXT,
+    DECORATIONS,
+    OTHERS,
+    SAMPLES,
+    SITES,
+)
+
+#: Parts of the data that simulated disorder is in.
+_WITH_DISORDER = ("pieces", "disordered")
+
+
+def _files_of(job: Any, role: str) -> dict[str, Path]:
+    """Files of samples of a role, by the part of the data."""
+    jobs = sorted(of_kind(job, "compounds_samples"), key=lambda other: str(other.sp.part))
+    return {other.sp.part: Path(other.fn(SAMPLES)) for other in jobs if other.sp.role == role}
+
+
+@operation(kind("compounds_model"), post=has(DECORATIONS, OTHERS), directives=ON_CPU)
+def find_decorations(job: Any) -> None:
+    """Compare the environments of all unit cells by their types, and search for random cells."""
+    import numpy as np
+
+    from hoomd_gala.crystals.random_cells import random_crystals
+    from study.training import decorations
+    from study.training.kinds import write_cells
+
+    rng = np.random.default_rng([job.sp.seed, 1])
+    write_cells(Path(job.fn(OTHERS)), random_crystals(job.sp.n_random, rng))
+    found = decorations.find_decorations(list(job.sp.lattices), list(job.sp.left_out))
+    decorations.write_decorations(Path(job.fn(DECORATIONS)), found)
+
+
+#: Condition: it is known what is sampled.
+has_decorations = every("compounds_model", has(DECORATIONS, OTHERS))
+
+
+def has_what_it_mixes(job: Any) -> bool:
+    """Condition: the disorder is made that a part of the samples is of."""
+    return job.sp.part not in _WITH_DISORDER or has_disorder(job)
+
+
+@operation(
+    kind("compounds_samples"),
+    has_decorations,
+    has_what_it_mixes,
+    post=has(SAMPLES),
+    directives=ON_CPU,
+)
+def sample_compounds(job: Any) -> None:
+    """Make a part of the samples that the model learns from, or that are held out."""
+    import numpy as np
+
+    from study.training import compounds, samples
+    from study.training.decorations import read_decorations
+    from study.training.kinds import read_cells
+
+    (model,) = of_kind(job, "compounds_model")
+    plan = compounds.Plan(
+        read_decorations(Path(model.fn(DECORATIONS))),
+        list(model.sp.lattices),
+        dict(model.sp.noise),
+        read_cells(Path(model.fn(OTHERS))),
+        disorder_of(job, job.sp.role),
+    )
+    parts, roles = list(compounds.PARTS), [LEARNED, HELD_OUT]
+    seeds = [model.sp.seed, parts.index(job.sp.part), roles.index(job.sp.role)]
+    made = compounds.PARTS[job.sp.part](plan, job.sp.n, np.random.default_rng(seeds))
+    samples.write(Path(job.fn(SAMPLES)), made, f"sample {job.sp.part}, {job.sp.role}")
+
+
+@operation(kind("compounds_model"), every("compounds_samples", has(SAMPLES)), post=has(SITES))
+def train_names(job: Any) -> None:
+    """Train the network that names single environments."""
+    import torch
+
+    from study.training import compounds
+
+    torch.set_num_threads(threads(job))
+    with timed(job, "train_names"):
+        compounds.learn_names(Path(job.path), job.sp, _files_of(job, LEARNED))
+
+
+@operation(kind("compounds_model"), has(SITES), post=has(COMPOUNDS))
+def train_compounds(job: Any) -> None:
+    """Train the network that names compounds from an environment and those around it."""
+    import torch
+
+    from study.training import compounds
+
+    torch.set_num_threads(threads(job))
+    files = (list(_files_of(job, role).values()) for role in (LEARNED, HELD_OUT))
+    with timed(job, "train_compounds"):
+        compounds.learn_compounds(Path(job.path), job.sp, *files)
+
+
+@operation(
+    kind("compounds_model"),
+    has(COMPOUNDS),
+    post=has(COMPOUNDS_TABLE, COMPOUNDS_MEANS, COMPOUNDS_CARD),
+    publishes=published(
+        COMPOUNDS, COMPOUNDS_TABLE, COMPOUNDS_MEANS, COMPOUNDS_CARD, COMPOUNDS_TEXT
+    ),
+)
+def measure_compounds(job: Any) -> None:
+    """Measure what is named, on crystals made and simulated otherwise, and write the card."""
+    import torch
+
+    from study.reports import compounds
+
+    torch.set_num_threads(threads(job))
+    about = {
+        "command": f"python workflows/project.py run --study {job.sp.study}",
+        "data": {
+            "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3) with their types, some with "
+            "antisites; lattices of one type or with types at random; strained by up to 6 % along "
+            "three axes, displaced independently or by random springs, from zero, with vacancies, "
+            "surfaces, grains, and beside their melt; without a name, random cells with types at "
+            "random, and prototypes of which one type is divided into two",
+            "displacements / shortest distance": dict(job.sp.noise),
+            "left out": list(job.sp.left_out),
+            "disordered": "fluids, glasses, networks, salts, chains, packings, points, gases of "
+            "clusters, each with an interaction of its own, with their types or with others",
+            "start": f"the shipped model {job.sp.start}, as to positions",
+        },
+        "seed": job.sp.seed,
+        "seconds": dict(job.doc.get("seconds", {})),
+        "machine": "; ".join(sorted(set(job.doc.get("machines", {}).values()))),
+    }
+    compounds.publish(Path(job.path), about)
