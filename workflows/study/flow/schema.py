@@ -344,6 +344,47 @@ class DenoiseSamples(_Table):
     n: Count
 
 
+class EmbeddingTraining(_Table):
+    """The model whose purpose is its embedding, and its training in two stages."""
+
+    source: Name
+    left_out: Names
+    noise: Level
+    n_random: Count
+    environments: Count
+    context: Size
+    site_epochs: Count
+    ring_epochs: Count
+    seed: Seed
+
+
+class EmbeddingModel(Struct):
+    """The same, in as far as jobs are made of it: numbers of samples by part."""
+
+    samples: Annotated[dict[Name, Count], Meta(min_length=1)]
+
+
+class EmbeddingSamples(_Table):
+    """A part of the samples that it learns from."""
+
+    part: Name
+    n: Count
+
+
+class Representations(_Table):
+    """What representations of environments are compared on."""
+
+    models: Names
+    n_runs: Annotated[int, Meta(ge=1, le=1000)]
+    n_frames: Count
+    n_particles: Count
+    n_bulk: Count
+    n_cells: Count
+    levels: Annotated[list[Level], Meta(min_length=1)]
+    shots: Annotated[list[Count], Meta(min_length=1)]
+    seed: Seed
+
+
 class Disorder(_Table):
     """A system of the disorder that shipped models learn from."""
 
@@ -359,6 +400,8 @@ KINDS: dict[str, type[Struct]] = {
     "denoise_samples": DenoiseSamples,
     "disorder": Disorder,
     "embedding_map": EmbeddingMap,
+    "embedding_model": EmbeddingTraining,
+    "embedding_samples": EmbeddingSamples,
     "fluid": Fluid,
     "grains": Grains,
     "liquid": Liquid,
@@ -366,6 +409,7 @@ KINDS: dict[str, type[Struct]] = {
     "quality": Quality,
     "quality_system": QualitySystem,
     "reference": Reference,
+    "representations": Representations,
     "samples": Samples,
     "shipped_model": ShippedTraining,
     "structure_model": StructureModel,
@@ -395,6 +439,8 @@ class File(_Table):
     structure_model: StructureModel | None = None
     shipped_model: ShippedModel | None = None
     denoise_model: DenoiseModel | None = None
+    embedding_model: EmbeddingModel | None = None
+    representations: Representations | None = None
     disorder: dict[Name, Annotated[int, Meta(ge=0, le=10_000)]] | None = None
     protocol: _Part | None = None
     systems: list[_Part] = []
@@ -421,8 +467,10 @@ class File(_Table):
             ("assemblies", "protocol"),
             ("liquids", "protocol"),
             ("liquids", "liquid_protocol"),
-            ("liquids", "liquid_comparison"),
             ("liquid_comparison", "liquids"),
+            ("representations", "embedding_model"),
+            ("representations", "assemblies"),
+            ("representations", "liquids"),
             ("embedding_map", "assemblies"),
             ("unseen", "assemblies"),
             ("reference", "assemblies"),
@@ -431,6 +479,8 @@ class File(_Table):
         ):
             if getattr(self, table) and not getattr(self, needed):
                 raise ValueError(f"it has {table} and no {needed}")
+        if self.liquids and not (self.liquid_comparison or self.representations):
+            raise ValueError("it has liquids and no liquid_comparison")
         if self.unseen is not None:
             epochs = {one.get("name"): one.get("trajectory_epochs") for one in self.assemblies}
             for name in (self.unseen.learned, self.unseen.trajectory):
