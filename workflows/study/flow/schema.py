@@ -351,7 +351,7 @@ class EmbeddingTraining(_Table):
     left_out: Names
     noise: Level
     n_random: Count
-    environments: Count
+    environments: Annotated[dict[Name, Count], Meta(min_length=1)]
     context: Size
     site_epochs: Count
     ring_epochs: Count

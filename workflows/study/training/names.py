@@ -32,3 +32,10 @@ DENOISER, DENOISER_CARD = "denoise.safetensors", "denoise.json"
 DENOISER_TEXT = "denoise.md"
 #: What template matching finds before and after.
 DENOISE_TABLE = "denoising.csv"
+
+#: The network whose purpose is its embedding, that of its first stage, and its card.
+EMBEDDING, EMBEDDING_SITES = "embedding.safetensors", "embedding-sites.safetensors"
+EMBEDDING_CARD, EMBEDDING_TEXT = "embedding.json", "embedding.md"
+#: Representations of environments side by side.
+REPRESENTATIONS, REPRESENTATIONS_TEXT = "representations.csv", "representations.md"
+REPRESENTATIONS_FIGURE = "representations.png"
