@@ -45,7 +45,7 @@ def data():
         for name in CELLS[:2]
         for run in (1, 2)
     ]
-    return representations.Data(solids, fluids, CELLS, [0.05], [4], 30, 1)
+    return representations.Data(solids, fluids, CELLS, [0.05], [12], 60, 1)
 
 
 def test_each_is_measured_alike_and_what_sees_nothing_guesses(data):
@@ -54,7 +54,7 @@ def test_each_is_measured_alike_and_what_sees_nothing_guesses(data):
     for what in (
         "assembled structures, purity",
         "liquids before they freeze, logistic regression",
-        "new prototypes, 4 particles of each, displaced 5 %",
+        "new prototypes, 12 particles of each, displaced 5 %",
         "nearest of all prototypes, displaced 5 %",
     ):
         assert rows[what]["Steinhardt"] > 0.9
@@ -95,10 +95,10 @@ def test_soap_is_invariant_and_its_best_settings_are_chosen(data, monkeypatch):
     np.testing.assert_allclose(
         describe(make_system(system.positions @ turn.T, box), some), rows, atol=1e-6
     )
-    monkeypatch.setattr(representations, "_CUTOFFS", (0.5, 1.6))
+    monkeypatch.setattr(representations, "_CUTOFFS", (1.01, 1.6))
     monkeypatch.setattr(representations, "_ORDERS", ((3, 3),))
     monkeypatch.setattr(representations, "_WIDTHS", (0.3,))
-    # nothing is within half of the nearest distance
+    # hardly anything is within the nearest distance of a warm crystal
     best, tried = representations.tune(CELLS, data.liquids)
     assert best == settings
     assert tried[0]["liquids"] < tried[1]["liquids"]
