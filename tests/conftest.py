@@ -209,6 +209,20 @@ def embedding_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def multiscale_path(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose embedding has three scales; its rings have learned nothing."""
+    info = ModelInfo(trained.info.core, (), task="embedding", context=12, rings=2)
+    torch.manual_seed(3)
+    network = info.make_network().requires_grad_(False)
+    inherit(network, trained.network)
+    network.center.copy_(torch.linspace(-1, 1, len(network.center)))
+    network.spread.copy_(torch.linspace(0.5, 2, len(network.spread)))
+    path = tmp_path_factory.mktemp("models") / "multiscale.safetensors"
+    save_model(path, Model(network, info))
+    return path
+
+
+@pytest.fixture(scope="session")
 def denoiser_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """File of a network for denoising that has learned nothing."""
     torch.manual_seed(1)
