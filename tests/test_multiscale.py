@@ -111,16 +111,7 @@ def test_trajectories_get_it_and_no_names(multiscale_path, sample, rng, tmp_path
     assert found.shape == (300, 40)
     assert np.isfinite(found).all()
     map_file = tmp_path / "map.png"
-    command = [
-        "plot",
-        "embedding",
-        "--gsd",
-        str(target),
-        "--output",
-        str(map_file),
-        "--color",
-        "time",
-    ]
+    command = ["plot", "embedding", "--gsd", str(target), "--output", str(map_file)]
     assert main(command) == 0
     assert main(["models", str(multiscale_path)]) == 0
     assert "embeddings of 40 numbers, of several scales" in capsys.readouterr().out
