@@ -41,6 +41,13 @@ def test_analyze_positions(tmp_path):
     assert percent(gas) < 0.01
 
 
+def test_map_embeddings(tmp_path):
+    lines = run("map_embeddings.py", tmp_path).strip().splitlines()
+    assert len(lines) == 7
+    assert all(percent(line) > 0.9 for line in lines)
+    assert (tmp_path / "map.png").stat().st_size > 20_000
+
+
 def test_few_shot(tmp_path):
     *_, inside, outside = run("few_shot.py", tmp_path).strip().splitlines()
     assert percent(inside) > 0.95
