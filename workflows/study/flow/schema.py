@@ -345,16 +345,14 @@ class DenoiseSamples(_Table):
 
 
 class EmbeddingTraining(_Table):
-    """The model whose purpose is its embedding, and its training in two stages."""
+    """The model whose purpose is its embedding, and its training."""
 
     source: Name
     left_out: Names
     noise: Level
     n_random: Count
-    environments: Annotated[dict[Name, Count], Meta(min_length=1)]
     context: Size
-    site_epochs: Count
-    ring_epochs: Count
+    epochs: Count
     seed: Seed
 
 

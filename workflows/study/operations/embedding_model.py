@@ -24,7 +24,6 @@ from study.operations.simulations import fluids, has_fluids, title
 from study.training.names import (
     EMBEDDING,
     EMBEDDING_CARD,
-    EMBEDDING_SITES,
     EMBEDDING_TEXT,
     OTHERS,
     REPRESENTATIONS,
@@ -82,30 +81,16 @@ def sample_files(job: Any) -> dict[str, Path]:
     return {other.sp.part: Path(other.fn(SAMPLES)) for other in jobs}
 
 
-@operation(
-    kind("embedding_model"), every("embedding_samples", has(SAMPLES)), post=has(EMBEDDING_SITES)
-)
-def train_environments(job: Any) -> None:
-    """Train core and pooling layer to tell frames apart by single environments."""
-    import torch
-
-    from study.training import embedding
-
-    torch.set_num_threads(threads(job))
-    with timed(job, "train_environments"):
-        embedding.learn_sites(Path(job.path), job.sp, sample_files(job))
-
-
-@operation(kind("embedding_model"), has(EMBEDDING_SITES), post=has(EMBEDDING))
-def train_rings(job: Any) -> None:
+@operation(kind("embedding_model"), every("embedding_samples", has(SAMPLES)), post=has(EMBEDDING))
+def train_embedding(job: Any) -> None:
     """Train the rings of neighbors to tell frames apart in whole samples."""
     import torch
 
     from study.training import embedding
 
     torch.set_num_threads(threads(job))
-    with timed(job, "train_rings"):
-        embedding.learn_rings(Path(job.path), job.sp, sample_files(job))
+    with timed(job, "train_embedding"):
+        embedding.learn(Path(job.path), job.sp, sample_files(job))
 
 
 def _tuning_data(job: Any) -> tuple[list[str], list[Any]]:
@@ -175,7 +160,7 @@ def _about(job: Any) -> dict[str, Any]:
     return {
         "command": f"python workflows/project.py run --study {job.sp.study}",
         "started from": source_card(source, read_info(source))
-        | {"what": "core and pooling layer, which have learned names of unit cells"},
+        | {"what": "core and pooling layer are its own; they have learned names of unit cells"},
         "data": {
             "frames": "sites of AFLOW prototypes from pyriodic-aflow (GPL-3) and of random cells, "
             "strained by up to 5 % along three axes, displaced independently or by random springs, "

@@ -5,10 +5,10 @@ thousands of frames a particle is from. A frame is a site of a unit cell or of a
 any displacement and strain and with vacancies around, or a simulated liquid or glass at different
 times. What tells frames apart in spite of displacements is what a representation should keep.
 
-There are two stages. The first trains core and pooling layer on single environments, from where the
-model that names structures has them. The second, with these fixed, trains the rings of neighbors on
-whole samples. The layers that name the frames are then left out, as those of contrastive learning
-are (Chen et al., arXiv 2002.05709): the representation is what comes before them.
+Core and pooling layer are those of the model that names structures. What is trained are the rings
+of neighbors, on whole samples that have been embedded before. The layers that name the frames are
+then left out, as those of contrastive learning are (Chen et al., arXiv 2002.05709): the
+representation is what comes before them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,15 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, unit_cell, unit_cells
 from hoomd_gala.crystals.sites import sites_of
-from hoomd_gala.files.models import Model, ModelInfo, load_model, pick_device, save_model
+from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.learning.config import TrainingConfig
-from hoomd_gala.learning.datasets import Data, Frames, join, to_tensors
-from hoomd_gala.learning.tasks import frame_classification as task
+from hoomd_gala.learning.datasets import Data
 from hoomd_gala.learning.training import split, train
 from hoomd_gala.networks import FrameClassifier, MultiscaleEmbedder, inherit
 from hoomd_gala.systems import System
@@ -35,7 +33,7 @@ from study.training import disorder, samples
 from study.training.classes import Classes
 from study.training.curves import write_curve
 from study.training.kinds import IGNORED
-from study.training.names import CHECKPOINT, CURVE, EMBEDDING, EMBEDDING_SITES
+from study.training.names import CHECKPOINT, CURVE, EMBEDDING
 from study.training.surroundings import Surroundings, context_loss, surroundings
 
 #: Particles of a crystal, and the largest strain along each of three axes.
@@ -46,6 +44,10 @@ DEFECTS = 0.2
 
 #: Rings of neighbors that an embedding has numbers of.
 RINGS = 2
+
+#: Share of the particles that are asked which frame they are of: to compute thousands of answers
+#: takes longer than the embedding, and neighbors have much of it in common.
+ASKED = 0.3
 
 #: Samples whose embeddings are made to have mean 0 and variance 1.
 _STANDARD = 1000
@@ -152,84 +154,30 @@ def offsets(files: Mapping[str, Path]) -> tuple[dict[str, int], int]:
     return first, total
 
 
-def environments(
-    files: Mapping[str, Path], each: Mapping[str, int], seed: int
-) -> tuple[Frames, int]:
-    """Take so many environments of each frame from every sample of a part; count the frames."""
-    first, total = offsets(files)
-    rng = np.random.default_rng([seed, 2])
-    found = []
-    for part, path in files.items():
-        for sample in tqdm(samples.read(path), f"take from {part}", unit="sample"):
-            taken = samples.take_each(sample, each[part], rng)
-            found.append(taken._replace(labels=taken.labels + first[part]))
-    return join(found), total
-
-
-def learn_sites(folder: Path, parameters: Mapping[str, Any], files: Mapping[str, Path]) -> None:
-    """Train core and pooling layer on single environments.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the network, checkpoint and learning curve go.
-    parameters : mapping
-        State point of the job.
-    files : mapping of str to Path
-        Samples by the part of the data that they are of.
-    """
-    frames, total = environments(files, parameters["environments"], parameters["seed"])
-    config = TrainingConfig(
-        epochs=parameters["site_epochs"],
-        batch_size=128,
-        validation_fraction=0.02,
-        seed=parameters["seed"],
-    )
-    source = load_model(parameters["source"])
-    torch.manual_seed(config.seed)
-    network = FrameClassifier(source.info.core, total)
-    inherit(network, source.network)
-    network.to(pick_device("auto"))
-    curve, _, _ = train(
-        network,
-        task.loss,
-        *split(to_tensors(frames, 1, None), config.validation_fraction, config.seed),
-        config,
-        folder / f"sites_{CHECKPOINT}",
-        "train on environments",
-        cuda_graph=True,
-    )
-    write_curve(folder / f"sites_{CURVE}", "embedding, first stage", curve, chance=1 / total)
-    network.cpu().requires_grad_(False)
-    names = tuple(map(str, range(total)))
-    save_model(folder / EMBEDDING_SITES, Model(network, ModelInfo(source.info.core, names)))
-
-
-def learn_rings(folder: Path, parameters: Mapping[str, Any], files: Mapping[str, Path]) -> None:
+def learn(folder: Path, parameters: Mapping[str, Any], files: Mapping[str, Path]) -> None:
     """Train the rings of neighbors on whole samples, and write the model.
 
     Parameters
     ----------
     folder : Path
-        Where the network of the first stage is, and the model, checkpoint and learning curve go.
+        Where the model, checkpoint and learning curve go.
     parameters : mapping
         State point of the job.
     files : mapping of str to Path
         Samples by the part of the data that they are of.
     """
-    around = _embedded(Analyzer(folder / EMBEDDING_SITES), files)
-    sites = load_model(folder / EMBEDDING_SITES)
-    total = len(sites.info.class_names)
+    source = load_model(parameters["source"])
+    around, total = _embedded(Analyzer(source), files, parameters["seed"])
     config = TrainingConfig(
-        epochs=parameters["ring_epochs"],
+        epochs=parameters["epochs"],
         batch_size=8,  # whole samples
         learning_rate=4e-3,
         validation_fraction=0.03,
         seed=parameters["seed"],
     )
     torch.manual_seed(config.seed)
-    network = FrameClassifier(sites.info.core, total, parameters["context"], RINGS)
-    for part in inherit(network, sites.network):
+    network = FrameClassifier(source.info.core, total, parameters["context"], RINGS)
+    for part in inherit(network, source.network):
         part.requires_grad_(False)
     network.to(around.embedding.device)
     data: Data = {"samples": torch.arange(len(around.counts))}
@@ -242,14 +190,14 @@ def learn_rings(folder: Path, parameters: Mapping[str, Any], files: Mapping[str,
         folder / CHECKPOINT,
         "train on surroundings",
     )
-    write_curve(folder / CURVE, "embedding, second stage", curve, chance=1 / total)
+    write_curve(folder / CURVE, "embedding learning curve", curve, chance=1 / total)
     network.requires_grad_(False)
-    model = MultiscaleEmbedder(sites.info.core, parameters["context"], RINGS)
+    model = MultiscaleEmbedder(source.info.core, parameters["context"], RINGS)
     learned = network.state_dict()
     model.load_state_dict({key: learned.get(key, own) for key, own in model.state_dict().items()})
     model.standardize(_features(network, around, config.seed).cpu())
     info = ModelInfo(
-        sites.info.core,
+        source.info.core,
         (),
         card={
             "frames": total,
@@ -264,20 +212,22 @@ def learn_rings(folder: Path, parameters: Mapping[str, Any], files: Mapping[str,
     save_model(folder / EMBEDDING, Model(model.requires_grad_(False), info))
 
 
-def _embedded(analyzer: Analyzer, files: Mapping[str, Path]) -> Surroundings:
-    """Embeddings of all samples, with numbers of frames that are those of all parts."""
-    first, _ = offsets(files)
+def _embedded(analyzer: Analyzer, files: Mapping[str, Path], seed: int) -> tuple[Surroundings, int]:
+    """Embed all samples; number the frames of all parts, and count them."""
+    first, total = offsets(files)
     parts = [surroundings([analyzer], [path])[0] for path in files.values()]
-    labels = [
-        torch.where(part.labels == IGNORED, IGNORED, part.labels + start)
-        for part, start in zip(parts, first.values(), strict=True)
-    ]
-    return Surroundings(
+    generator = torch.Generator().manual_seed(seed)
+    labels = []
+    for part, start in zip(parts, first.values(), strict=True):
+        asked = torch.rand(len(part.labels), generator=generator).to(part.labels.device) < ASKED
+        labels.append(torch.where(asked & (part.labels != IGNORED), part.labels + start, IGNORED))
+    around = Surroundings(
         torch.cat([part.embedding for part in parts]),
         torch.cat([part.neighbors for part in parts]),
         torch.cat(labels),
         np.concatenate([part.counts for part in parts]),
     )
+    return around, total
 
 
 @torch.inference_mode()

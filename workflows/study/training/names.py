@@ -33,9 +33,10 @@ DENOISER_TEXT = "denoise.md"
 #: What template matching finds before and after.
 DENOISE_TABLE = "denoising.csv"
 
-#: The network whose purpose is its embedding, that of its first stage, and its card.
-EMBEDDING, EMBEDDING_SITES = "embedding.safetensors", "embedding-sites.safetensors"
-EMBEDDING_CARD, EMBEDDING_TEXT = "embedding.json", "embedding.md"
+#: The network whose purpose is its embedding, and its card.
+EMBEDDING, EMBEDDING_CARD = "embedding.safetensors", "embedding.json"
+#: The card as people read it.
+EMBEDDING_TEXT = "embedding.md"
 #: Representations of environments side by side.
 REPRESENTATIONS, REPRESENTATIONS_TEXT = "representations.csv", "representations.md"
 REPRESENTATIONS_FIGURE = "representations.png"
