@@ -1,4 +1,4 @@
-"""How the model whose purpose is its embedding learns: frames, both stages, and the card."""
+"""How the model whose purpose is its embedding learns: frames, training, and the card."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from study.reports import representations as reports
 from study.training import embedding, samples
 from study.training.kinds import IGNORED
-from study.training.names import CURVE, EMBEDDING, EMBEDDING_CARD, EMBEDDING_SITES
+from study.training.names import CURVE, EMBEDDING, EMBEDDING_CARD
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals.prototypes import UnitCell, crystal, displace, unit_cell
@@ -56,28 +56,19 @@ def test_parts_have_frames_of_their_own(files):
     first, total = embedding.offsets(files)
     assert first == {"cells": 0, "random": 3, "disordered": 4}
     assert total == 5
-    frames, counted = embedding.environments(files, {"cells": 3, "random": 2, "disordered": 5}, 1)
-    assert counted == 5
-    # samples of each cell, and environments of each frame in them
-    assert np.bincount(frames.labels).tolist() == [12, 12, 12, 8, 10]
 
 
-def test_two_stages_tell_frames_apart(files, model_path, tmp_path):
-    parameters = {
-        "source": str(model_path), "environments": {"cells": 40, "random": 40, "disordered": 60},
-        "context": 6, "site_epochs": 4, "ring_epochs": 30, "seed": 1,
-    }  # fmt: skip
-    embedding.learn_sites(tmp_path, parameters, files)
-    sites = load_model(tmp_path / EMBEDDING_SITES)
-    embedding.learn_rings(tmp_path, parameters, files)
-    model = load_model(tmp_path / EMBEDDING)
+def test_training_tells_frames_apart(files, model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding, "ASKED", 0.8)
+    parameters = {"source": str(model_path), "context": 6, "epochs": 30, "seed": 1}
+    embedding.learn(tmp_path, parameters, files)
+    source, model = load_model(model_path), load_model(tmp_path / EMBEDDING)
     assert model.info.task == "embedding"
     assert model.info.embedding_size == 16 + 2 * 6
-    for key, weight in sites.network.core.state_dict().items():
-        assert torch.equal(model.network.core.state_dict()[key], weight)
-    # the first stage has changed what it started from
-    before = load_model(model_path).network.pool.state_dict()
-    assert any(not torch.equal(before[k], w) for k, w in model.network.pool.state_dict().items())
+    learned = model.network.state_dict()
+    for key, weight in source.network.state_dict().items():
+        if key.startswith(("core", "pool", "norm")):
+            assert torch.equal(learned[key], weight)
     losses = [float(row["training_loss"]) for row in read_table(tmp_path / CURVE)]
     assert losses[-1] < 0.7 * losses[0]
     system = displace(crystal(unit_cell("cF4-Cu"), 200), 0.04, np.random.default_rng(1))
