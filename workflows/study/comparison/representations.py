@@ -310,7 +310,7 @@ class Data(NamedTuple):
     Attributes
     ----------
     solids : sequence of Solid
-        What has assembled.
+        What has assembled; there may be nothing.
     liquids : sequence of Sample
         Particles of liquids before they freeze.
     cells : sequence of str
@@ -360,12 +360,14 @@ def compare(
     def add(what: str, values: Mapping[str, float]) -> None:
         rows.append({"measure": what} | {name: round(values[name], 4) for name in representations})
 
-    note("assembled structures")
-    rng = np.random.default_rng(data.seed)
-    points = embedding_map.collect(data.solids, representations, data.n_bulk, 0, rng)
-    scores = {row["descriptor"]: row for row in embedding_map.scores(points)}
-    for key in ("purity", "silhouette"):
-        add(f"assembled structures, {key}", {name: scores[name][key] for name in representations})
+    if data.solids:
+        note("assembled structures")
+        rng = np.random.default_rng(data.seed)
+        points = embedding_map.collect(data.solids, representations, data.n_bulk, 0, rng)
+        scores = {row["descriptor"]: row for row in embedding_map.scores(points)}
+        for key in ("purity", "silhouette"):
+            values = {name: scores[name][key] for name in representations}
+            add(f"assembled structures, {key}", values)
     note("liquids")
     for row_name, values in liquid_rows(representations, data.liquids).items():
         add(row_name, values)
@@ -395,7 +397,8 @@ def compare(
     first = next(iter(seconds.values()))
     add("time, of the first", {name: value / first for name, value in seconds.items()})
     rows.append({"measure": "time per particle / µs"} | _micro(seconds))
-    rows.append({"measure": "numbers"} | {n: p.shape[1] for n, p in points.features.items()})
+    sizes = {name: one.features.shape[1] for name, one in known.items()}
+    rows.append({"measure": "numbers"} | sizes)
     return rows
 
 

@@ -467,7 +467,6 @@ class File(_Table):
             ("liquids", "liquid_protocol"),
             ("liquid_comparison", "liquids"),
             ("representations", "embedding_model"),
-            ("representations", "assemblies"),
             ("representations", "liquids"),
             ("embedding_map", "assemblies"),
             ("unseen", "assemblies"),

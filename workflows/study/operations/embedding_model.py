@@ -190,6 +190,7 @@ def _model_and_table(job: Any) -> list[tuple[Path, Path]]:
     post=has(*_COMPARED),
     directives=ON_CPU,
     publishes=_model_and_table,
+    of=lambda job: [*assemblies(job), *liquids(job)],
 )
 def compare_representations(job: Any) -> None:
     """Compare the embedding with other representations of the same particles."""
