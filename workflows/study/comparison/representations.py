@@ -29,7 +29,7 @@ from study.solids import defects
 from study.solids.order import nearest_distance, rescaled
 
 #: Particles of a crystal, those of a cell that are looked at, and those of a class that are tested.
-N_PARTICLES, N_REFERENCES, N_TESTED = 300, 40, 25
+N_PARTICLES, N_REFERENCES, N_TESTED = 250, 24, 20
 
 #: Displacement of the crystals that are the examples of prototypes: in a perfect one, rounding
 #: decides which of equally distant particles are neighbors.
@@ -95,16 +95,6 @@ def soap(settings: Settings) -> Descriptor:
         )
         rows = np.atleast_2d(made.create(atoms, centers=np.asarray(particles).tolist()))
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
-
-    return describe
-
-
-def in_16_bit(descriptor: Descriptor) -> Descriptor:
-    """Give the same numbers as they are after storage in 16 bit."""
-
-    def describe(system: System, particles: NDArray[np.int64]) -> NDArray[np.floating]:
-        rows = np.asarray(descriptor(system, particles), np.float16)
-        return rows.astype(np.float32)
 
     return describe
 
@@ -420,11 +410,9 @@ def liquid_rows(
 def standard(
     model: Analyzer, others: Mapping[str, Analyzer], settings: Settings
 ) -> dict[str, Descriptor]:
-    """Return what is compared: a model first, itself in 16 bit, other models, and descriptors."""
-    embedding = descriptors.embedding(model)
+    """Return what is compared: a model first, other models, and descriptors without training."""
     return {
-        "embedding": embedding,
-        "embedding, 16 bit": in_16_bit(embedding),
+        "embedding": descriptors.embedding(model),
         **{name: descriptors.embedding(other) for name, other in others.items()},
         "SOAP": soap(settings),
         "Steinhardt": descriptors.steinhardt,
