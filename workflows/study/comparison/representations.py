@@ -47,7 +47,7 @@ _WITH_DEFECTS, _NEAREST = ("cF4-Cu", "cI2-W", "cF8-C"), 5
 
 #: Settings of SOAP that are tried: cutoffs, in nearest distances, numbers of radial functions and
 #: degrees, and widths of the Gaussians.
-_CUTOFFS, _ORDERS, _WIDTHS = (1.6, 2.2, 3.0), ((6, 6), (9, 6)), (0.2,)
+_CUTOFFS, _ORDERS, _WIDTHS = (2.2, 3.0, 4.0, 5.0), ((6, 6), (9, 6)), (0.2,)
 
 
 # ---- representations ----
