@@ -34,7 +34,7 @@ def files(plan, tmp_path):
     made = {}
     for part, make in embedding.PARTS.items():
         made[part] = tmp_path / f"{part}.npz"
-        samples.write(made[part], make(plan, 4 if part != "disordered" else 2, 1), part)
+        samples.write(made[part], make(plan, 20 if part != "disordered" else 2, 1), part)
     return made
 
 
@@ -60,7 +60,7 @@ def test_parts_have_frames_of_their_own(files):
 
 def test_training_tells_frames_apart(files, model_path, tmp_path, monkeypatch):
     monkeypatch.setattr(embedding, "ASKED", 0.8)
-    parameters = {"source": str(model_path), "context": 6, "epochs": 30, "seed": 1}
+    parameters = {"source": str(model_path), "context": 6, "epochs": 10, "seed": 1}
     embedding.learn(tmp_path, parameters, files)
     source, model = load_model(model_path), load_model(tmp_path / EMBEDDING)
     assert model.info.task == "embedding"

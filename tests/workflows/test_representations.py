@@ -57,8 +57,8 @@ def test_each_is_measured_alike_and_what_sees_nothing_guesses(data):
         "new prototypes, 12 particles of each, displaced 5 %",
         "nearest of all prototypes, displaced 5 %",
     ):
-        assert rows[what]["Steinhardt"] > 0.9
-        assert rows[what]["noise"] < 0.75
+        assert rows[what]["Steinhardt"] > 0.8
+        assert rows[what]["noise"] < 0.65
     for what in ("vacancies", "surfaces", "grain boundaries"):
         assert rows[f"{what} against bulk"]["Steinhardt"] > 0.8
         assert rows[f"{what} against bulk"]["noise"] == pytest.approx(0.5, abs=0.12)

@@ -109,6 +109,6 @@ def publish(folder: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str,
 
     metrics = dict(model.info.card["metrics"]) | column(name)
     baselines = dict(model.info.card["baselines"]) | {other: column(other) for other in others}
-    card = dict(about) | model.info.card | {"metrics": metrics, "baselines": baselines}
+    card = model.info.card | dict(about) | {"metrics": metrics, "baselines": baselines}
     save_model(folder / EMBEDDING, Model(model.network, dataclasses.replace(model.info, card=card)))
     write_card(folder / EMBEDDING_CARD, folder / EMBEDDING)
