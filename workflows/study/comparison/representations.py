@@ -386,14 +386,9 @@ def compare(
     seconds = cost(representations)
     first = next(iter(seconds.values()))
     add("time, of the first", {name: value / first for name, value in seconds.items()})
-    rows.append({"measure": "time per particle / µs"} | _micro(seconds))
     sizes = {name: one.features.shape[1] for name, one in known.items()}
     rows.append({"measure": "numbers"} | sizes)
     return rows
-
-
-def _micro(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(1e6 * value, 1) for name, value in seconds.items()}
 
 
 def liquid_rows(
