@@ -140,6 +140,7 @@ def test_all_scales_of_an_embedding_are_learned_from(multiscale_path, systems):
     logits = last(hidden) / model.info.temperature
     label = Analyzer(model, "cpu").analyze(systems[0]).label
     assert (logits.argmax(-1).numpy()[label >= 0] == label[label >= 0]).all()
+    assert (label == 0).mean() > 0.95
     # and the rings take part
     assert last.weight[:, len(source.network.norm.weight) :].abs().max() > 1e-3
 
