@@ -20,7 +20,7 @@ from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
 from .files.shipped import AUTO, COMPOUNDS, DENOISE_STEPS, STRUCTURES, auto_model, said_of_auto
 from .neighbors.device_arrays import device_system, host_system
-from .networks import Context, FrameClassifier
+from .networks import Context, FrameClassifier, MultiscaleEmbedder
 from .networks.kernels import use
 from .results import UNKNOWN, Result, unlabeled
 from .selection import (
@@ -40,7 +40,8 @@ class Analyzer:
     """Names the structure around every particle of a system.
 
     A model that was trained on a task without classes gives embeddings only: every particle is
-    labeled unknown, with confidence 0.
+    labeled unknown, with confidence 0. The one made for its embedding, which has several scales, is
+    ``embedding``.
 
     Parameters
     ----------
@@ -304,7 +305,7 @@ class Analyzer:
 
     def unknown(self, n: int) -> Result:
         """Return a result for n particles about which nothing is known."""
-        return unlabeled(n, self.model.info.core.width, self.class_names)
+        return unlabeled(n, self.model.info.embedding_size, self.class_names)
 
     def label(self, embedded: Embedded) -> Result:
         """Labels of particles that have been embedded."""
@@ -321,6 +322,9 @@ class Analyzer:
         else:
             label = torch.full((len(own),), UNKNOWN, dtype=torch.int32)
             confidence = torch.zeros(len(own))
+        if isinstance(network, MultiscaleEmbedder):
+            with torch.inference_mode():
+                own = network.combine(own, *rings)
         labels, confidences, embedding = _on_host(label, confidence, own)
         return Result(labels, confidences, embedding, self.class_names)
 

@@ -19,7 +19,7 @@ from .neighbors import device_search as cells
 from .neighbors.boundaries import vacuum_box
 from .neighbors.device_arrays import host_system
 from .neighbors.environments import N_NEIGHBORS, PeriodicTree, check_number, scale_bonds
-from .networks import Context, CoreConfig, FrameClassifier, encode_types
+from .networks import Context, CoreConfig, PooledNetwork, encode_types
 from .networks.inference import CHUNK as DEVICE_CHUNK
 from .networks.inference import Embedder, device_embedder, embeds
 from .systems import System
@@ -141,8 +141,8 @@ class SystemEmbedder:
 
     @property
     def rings(self) -> tuple[Context, ...]:
-        """What of a particle's surroundings its label depends on, from the inside out."""
-        return self.network.rings if isinstance(self.network, FrameClassifier) else ()
+        """What of a particle's surroundings its result depends on, from the inside out."""
+        return self.network.rings if isinstance(self.network, PooledNetwork) else ()
 
     def embed(
         self,

@@ -85,7 +85,7 @@ def sample_cells(
             system = displace(perfect, level, rng)
             chosen = _pick(len(system.positions), each, rng)
             try:
-                embedding, _ = analyzer.embed_particles(system, chosen)
+                embedding = analyzer.analyze_system(system, chosen).embedding
             except InputError as error:
                 raise InputError(f"{name}: {error}") from None
             names = np.full(len(chosen), name)

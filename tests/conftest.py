@@ -19,7 +19,6 @@ from unrun import (  # noqa: F401 (hooks of pytest)
 
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.embedding import SystemEmbedder
-from hoomd_gala.files import shipped
 from hoomd_gala.files.models import Model, ModelInfo, save_model
 from hoomd_gala.files.trajectories import make_frame
 from hoomd_gala.learning import datasets
@@ -222,13 +221,6 @@ def related_path(related: Model, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-@pytest.fixture
-def both_models(model_path: Path, related_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small models stand for the two that "auto" is."""
-    small = {shipped.STRUCTURES: model_path, shipped.COMPOUNDS: related_path}
-    monkeypatch.setattr(shipped, "shipped_models", lambda: small)
-
-
 @pytest.fixture(scope="session")
 def two_rings_path(two_rings: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """It as a file."""
@@ -245,6 +237,20 @@ def embedding_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     info = ModelInfo(core, (), task="denoising")
     save_model(path, Model(make_network("denoising", core), info))
+    return path
+
+
+@pytest.fixture(scope="session")
+def multiscale_path(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose embedding has three scales; its rings have learned nothing."""
+    info = ModelInfo(trained.info.core, (), task="embedding", context=12, rings=2)
+    torch.manual_seed(3)
+    network = info.make_network().requires_grad_(False)
+    inherit(network, trained.network)
+    network.center.copy_(torch.linspace(-1, 1, len(network.center)))
+    network.spread.copy_(torch.linspace(0.5, 2, len(network.spread)))
+    path = tmp_path_factory.mktemp("models") / "multiscale.safetensors"
+    save_model(path, Model(network, info))
     return path
 
 

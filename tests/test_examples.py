@@ -13,7 +13,6 @@ from matplotlib import image
 
 from hoomd_gala.crystals import crystal, unit_cell
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory
-from hoomd_gala.files.shipped import shipped_models
 from hoomd_gala.labeling import label_trajectory, view_trajectory
 from hoomd_gala.systems import make_system
 
@@ -40,6 +39,13 @@ def test_analyze_positions(tmp_path):
     crystal, gas = run("analyze_positions.py", tmp_path).strip().splitlines()
     assert percent(crystal) > 0.95
     assert percent(gas) < 0.01
+
+
+def test_map_embeddings(tmp_path):
+    lines = run("map_embeddings.py", tmp_path).strip().splitlines()
+    assert len(lines) == 7
+    assert all(percent(line) > 0.9 for line in lines)
+    assert (tmp_path / "map.png").stat().st_size > 20_000
 
 
 def test_few_shot(tmp_path):
@@ -222,7 +228,6 @@ def test_mixture(tmp_path):
     assert percent(alone) > 0.95
 
 
-@pytest.mark.skipif("compounds" not in shipped_models(), reason="compounds is not shipped")
 def test_compounds(tmp_path):
     *pairs, exchanged = run("compounds.py", tmp_path).strip().splitlines()
     assert len(pairs) == 8

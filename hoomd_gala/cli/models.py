@@ -3,11 +3,15 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..names import STRUCTURES, pearson_symbol, title
 from ..results import DISORDERED
 from .arguments import Commands, add_command
+
+if TYPE_CHECKING:
+    from ..files.models import ModelInfo
 
 _COLUMNS = ("class", "name", "Strukturbericht", "Pearson", "space group", "coordination", "also")
 
@@ -72,14 +76,14 @@ def run(options: argparse.Namespace) -> None:
             if info.core.relations:
                 print(f"{options.model} sees {RELATIONS}")
         else:
-            given = _given(options.model, info.task)
+            given = _given(options.model, info)
             print(f"{options.model} names no structures: it gives {given}")
         return
     for name, path in shipped_models().items():
         info = read_info(path)
         classes = info.given_names
         if not classes:
-            print(f"{name}: {_given(name, info.task)}")
+            print(f"{name}: {_given(name, info)}")
             continue
         known = [title(one) for one in classes if one in STRUCTURES][:_SHOWN]
         seen = ", by positions and types" if info.core.relations else ""
@@ -91,13 +95,15 @@ def run(options: argparse.Namespace) -> None:
         print("hoomd-gala models MODEL lists the structures that a model names.")
 
 
-def _given(model: str, task: str) -> str:
+def _given(model: str, info: "ModelInfo") -> str:
     """Say what a model without classes is for."""
     from ..files.shipped import DENOISE
 
+    if info.context:
+        return f"embeddings of {info.embedding_size} numbers, of several scales"
     if model == DENOISE:
         return "positions without thermal displacements, by hoomd-gala denoise"
-    return f"embeddings from {task}"
+    return f"embeddings from {info.task}"
 
 
 def table(class_names: Sequence[str]) -> str:

@@ -143,9 +143,9 @@ def _add_embedding(figures: Commands) -> None:
     embedding.add_argument(
         "--color",
         choices=list(_TITLES),
-        default="structure",
         help="what colors show: the name of the unit cell or of the label, the displacement of the "
-        f"unit cell's particles, or the timestep {DEFAULT}",
+        "unit cell's particles, or the timestep (default: the name, or the timestep where there "
+        "are no names)",
     )
     embedding.add_argument(
         "--points",
@@ -244,18 +244,20 @@ def plot_embedding(options: argparse.Namespace) -> None:
     embedding, columns = _samples(options)
     if len(embedding) < 3:
         raise InputError(f"{len(embedding)} points are too few for a map; give more with --points.")
-    if options.color not in columns:
+    # names where there are any
+    color = options.color or next(key for key in _TITLES if key in columns)
+    if color not in columns:
         raise InputError(
-            f"nothing is known of the {options.color} of these particles; "
+            f"nothing is known of the {color} of these particles; "
             f"color them by {' or '.join(columns)}."
         )
     points, method = project(embedding)
     title = f"{len(points)} environments" + ("" if options.model is None else f", {options.model}")
-    shown = columns[options.color]
-    if options.color == "structure":
+    shown = columns[color]
+    if color == "structure":
         draw_names(output, title, method, points, shown)
     else:
-        draw_values(output, title, method, points, shown, _TITLES[options.color])
+        draw_values(output, title, method, points, shown, _TITLES[color])
     keys, rows = ("x", "y", *columns), zip(points.tolist(), *columns.values(), strict=True)
     write_table(table, [dict(zip(keys, (*xy, *more), strict=True)) for xy, *more in rows])
     print(f"wrote {output} ({method}) and {table.name}, its {len(points)} points")

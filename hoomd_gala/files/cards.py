@@ -58,7 +58,11 @@ def card_page(card: Mapping[str, Any]) -> str:
     baselines = about.pop("baselines", {})
     command = about.pop("command", None)
     about.pop("task", None)
-    lines = [f"# {Path(card['file']).stem}", "", f"Trained on {card['task']}.", ""]
+    # one model is named for what it is for
+    task = (
+        "frame classification, for its embedding" if card["task"] == "embedding" else card["task"]
+    )
+    lines = [f"# {Path(card['file']).stem}", "", f"Trained on {task}.", ""]
     if card.get("core", {}).get("relations"):
         lines += [f"It sees {RELATIONS}.", ""]
     if command:

@@ -21,7 +21,14 @@ from safetensors.torch import save_file
 from ..errors import InputError
 from ..names import LONGEST_NAME, is_name
 from ..neighbors.environments import LENGTH_CONVENTIONS, N_NEIGHBORS
-from ..networks import NETWORKS, CoreConfig, FrameClassifier, Network, make_network
+from ..networks import (
+    NETWORKS,
+    CoreConfig,
+    FrameClassifier,
+    MultiscaleEmbedder,
+    Network,
+    make_network,
+)
 from ..results import DISORDERED, UNKNOWN_NAME
 from .atomic import replacing
 from .fields import check_plain, fill, short_reason
@@ -73,7 +80,8 @@ class ModelInfo:
         classification has class names.
     context : int
         Hidden units through which the embeddings of neighbors affect the label; 0 labels each
-        environment by itself.
+        environment by itself. Of the task ``embedding``, numbers that the embedding has for each
+        ring.
     rings : int
         1 if these are the neighbors of a particle, 2 if the neighbors of its neighbors count too.
     knows_unknown : bool
@@ -131,8 +139,16 @@ class ModelInfo:
             raise ValueError(f"withheld classes {self.withheld} are not all among its classes")
         if self.rings not in (1, 2):
             raise ValueError(f"it has {self.rings} rings of neighbors, not 1 or 2")
+        if issubclass(NETWORKS[self.task], MultiscaleEmbedder) and not self.context:
+            raise ValueError(f"its task is {self.task} and its rings of neighbors have no numbers")
         if self.asks_order and DISORDERED not in self.class_names:
             raise ValueError(f"it asks for order and has no class {DISORDERED!r}")
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers of a particle's embedding."""
+        several = issubclass(NETWORKS[self.task], MultiscaleEmbedder)
+        return self.core.width + (self.rings * self.context if several else 0)
 
     @property
     def given_names(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from ..analyzer import Analyzer
 from ..clusters import find_clusters
 from ..colors import COLORS, Color, structure_color, structure_colors
 from ..errors import InputError
-from ..files.models import read_info
+from ..files.models import ModelInfo, read_info
 from ..files.shipped import (
     AUTO,
     DENOISE,
@@ -64,11 +64,20 @@ class _ModelName(Enum):
 
 
 class _Labels(NamedTuple):
-    """Labels of some particles, or of all, as :class:`~hoomd_gala.results.Result` has them."""
+    """Labels of some particles, or of all, as :class:`~hoomd_gala.results.Result` has them.
+
+    Embeddings are kept of models that name nothing.
+    """
 
     label: NDArray[np.int32]
     confidence: NDArray[np.float32]
     class_names: tuple[str, ...]
+    embedding: NDArray[np.float32] | None = None
+
+
+def _says_more(info: ModelInfo) -> bool:
+    """Whether a model names structures or is made for its embedding: the others learned a task."""
+    return bool(info.class_names) or info.task == "embedding"
 
 
 class _Chosen(NamedTuple):
@@ -100,6 +109,9 @@ class ClassifierModifier(ModifierInterface):
     particles in all structures that the model knows, by the names of its classes, 0 where there are
     none, and the table ``structures`` the numbers of those that occur. A legend of these is one of
     the property ``structures/Structure Type``.
+
+    A model without classes, such as ``embedding``, names and colors nothing: particles get the
+    vector property ``Embedding``, by whose components *Color coding* colors them.
 
     Of rigid bodies in a GSD file, centers are labeled and are each other's neighbors, and
     constituents are shown with the label of their center. The file names bodies by the order of its
@@ -148,8 +160,7 @@ class ClassifierModifier(ModifierInterface):
 
     model = _ModelName(
         AUTO,
-        # the others give embeddings, not structures
-        [AUTO, *(name for name, at in shipped_models().items() if read_info(at).class_names)],
+        [AUTO, *(name for name, at in shipped_models().items() if _says_more(read_info(at)))],
         label="Model",
     )
     model_file = FilePath("", label="Model file", ovito_placeholder="‹one of the above›")
@@ -207,7 +218,11 @@ class ClassifierModifier(ModifierInterface):
             total = data.particles.count
             label = chosen.spread(found.label, total, UNKNOWN)
             held = _Labels(label, chosen.spread(found.confidence, total, 0), found.class_names)
-        show_labels(data, *held, chosen.particles, self.colors)
+            if found.embedding is not None:
+                embedding = chosen.spread(found.embedding, total, 0)
+                data.particles_.create_property("Embedding", data=embedding)
+                return
+        show_labels(data, *held[:3], chosen.particles, self.colors)
         if self.clusters:
             yield "Finding clusters"
             _show_clusters(data, held, chosen)
@@ -224,7 +239,8 @@ class ClassifierModifier(ModifierInterface):
         # OVITO evaluates a modifier again whenever any of its traits changes, a color for example
         if self._latest is None or not _are_equal(self._latest[0], system):
             result = self._analyzer[1].analyze_system(system)
-            labels = _Labels(result.label, result.confidence, result.class_names)
+            embedding = None if result.class_names else result.embedding
+            labels = _Labels(result.label, result.confidence, result.class_names, embedding)
             # positions may be OVITO's own memory
             self._latest = system._replace(positions=system.positions.copy()), labels
         return self._latest[1]

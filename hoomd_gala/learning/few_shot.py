@@ -9,7 +9,8 @@ On crystals of five structures without a name in the model ``structures``, displ
 learned from 20 particles each of crystals displaced by 0.03, the average over the neighbors raised
 the accuracy from 0.88 to 0.99. In the last frames of cooling droplets it changed the agreement with
 that model by less than 0.01 in either direction. The hidden units of a model with a context of its
-own were no better than the average.
+own were no better than the average. Those of the model ``embedding`` are made to tell structures
+apart that have no name: with it, features are the whole embedding.
 """
 
 import warnings
@@ -24,11 +25,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..crystals.prototypes import displace
+from ..decision import surround_embedded
 from ..embedding import SystemEmbedder
 from ..errors import InputError
 from ..files.models import Model, ModelInfo
 from ..neighbors.environments import PeriodicTree, mean_bond_length
-from ..networks import FrameClassifier, inherit
+from ..networks import FrameClassifier, MultiscaleEmbedder, inherit
 from ..results import DISORDERED, UNKNOWN_BELOW
 from ..systems import System
 from .calibration import few_temperature
@@ -137,15 +139,32 @@ def held_out_logits(features: Tensor, labels: Tensor, seed: int) -> Tensor:
     return logits
 
 
+def has_rings_to_keep(source: Model) -> bool:
+    """Whether a model's own rings are features, and not the average over the neighbors.
+
+    The hidden units of the head pass all features on, so that there must be as many.
+    """
+    core = source.info.core
+    return isinstance(source.network, MultiscaleEmbedder) and core.hidden >= core.width
+
+
 def _classifier(source: Model, n_classes: int, seed: int) -> FrameClassifier:
-    """Make a classifier whose context is the average of the neighbors' embeddings.
+    """Make a classifier whose context is the source's or the average of neighbors' embeddings.
 
     Core and pool are the source's, the head has random weights. A source without a pool, made for
     another task, gets one with random weights.
     """
     torch.manual_seed(seed)
-    width = source.info.core.width
-    network = FrameClassifier(source.info.core, n_classes, context=width)
+    info = source.info
+    if has_rings_to_keep(source):
+        network = FrameClassifier(info.core, n_classes, info.context, info.rings)
+        network.load_state_dict(
+            network.state_dict()
+            | {k: v for k, v in source.network.state_dict().items() if k in network.state_dict()}
+        )
+        return network.requires_grad_(False)
+    width = info.core.width
+    network = FrameClassifier(info.core, n_classes, context=width)
     inherit(network, source.network)
     context = network.context
     assert context is not None
@@ -164,38 +183,54 @@ def _shift(network: FrameClassifier) -> float:
     return float((scale.abs() * len(scale) ** 0.5 + offset.abs()).max()) + 1
 
 
-def set_head(network: FrameClassifier, linear: LinearMap) -> None:
+def set_head(network: FrameClassifier, linear: LinearMap, averages: bool = True) -> None:
     """Make a classifier of :func:`few_shot` compute the logits of a linear map.
 
-    Its hidden units pass the features on: embedding and context, both shifted to be positive.
+    Its hidden units pass the features on, all of which are positive: the embedding is shifted, and
+    so is an average over neighbors; rings of a model's own are positive as they are.
+
+    Parameters
+    ----------
+    network : FrameClassifier
+        Of :func:`few_shot`.
+    linear : LinearMap
+        Of embeddings and what surrounds them.
+    averages : bool
+        Whether that is the average over neighbors, which the context has shifted.
     """
     first, last = network.classify[0], network.classify[-1]
     assert isinstance(first, nn.Linear)
     assert isinstance(last, nn.Linear)
-    n_features = len(linear.weight)
+    n_features, width = len(linear.weight), len(network.norm.weight)
     shift = _shift(network)
+    shifted = n_features if averages else width
     with torch.no_grad():
         for layer in (first, last):
             layer.weight.zero_()
             layer.bias.zero_()
         first.weight[:n_features] = torch.eye(n_features)
-        first.bias[: n_features // 2] = shift  # the context is shifted already
+        first.bias[:width] = shift  # the context is shifted already
         last.weight[:, :n_features] = linear.weight.T
-        last.bias.copy_(linear.bias - shift * linear.weight.sum(0))
+        last.bias.copy_(linear.bias - shift * linear.weight[:shifted].sum(0))
 
 
 def _features(
-    embedder: SystemEmbedder, labeled: Iterable[Labeled], rng: np.random.Generator
+    embedder: SystemEmbedder, labeled: Iterable[Labeled], averages: bool, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Embed labeled particles and average over their neighbors: (copies, m, 2·width)."""
+    """Embed labeled particles and what surrounds them, the average or rings: (copies, m, F)."""
     columns = []
     for system, particles, _ in labeled:
         bonds = PeriodicTree.build(system.positions, system.box).nearest(particles).bonds
         noise = DISPLACEMENT * mean_bond_length(bonds)
         rows = []
         for shown in [system, *(displace(system, noise, rng) for _ in range(COPIES))]:
-            own, around = embedder.embed_particles(shown, particles)
-            rows.append(np.concatenate((own, around.mean(axis=1)), axis=-1))
+            if averages:
+                own, around = embedder.embed_particles(shown, particles)
+                rows.append(np.concatenate((own, around.mean(axis=1)), axis=-1))
+            else:
+                found = embedder.embed(shown, particles)
+                rings = surround_embedded(embedder.rings, found, embedder.is_compiled)
+                rows.append(torch.cat((found.own, *rings), dim=-1).numpy())
         columns.append(np.stack(rows))
     return np.concatenate(columns, axis=1)
 
@@ -206,7 +241,8 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
     Parameters
     ----------
     source : Model
-        Of any task, with or without context; its core and pool stay as they are.
+        Of any task, with or without context; its core and pool stay as they are, and the rings of
+        one made for its embedding.
     labeled : sequence of Labeled
         At least two particles of each class.
     names : sequence of str
@@ -244,24 +280,26 @@ def few_shot(source: Model, labeled: Sequence[Labeled], names: Sequence[str], se
             for system, particles, _ in labeled
         ]
         length_scale = mean_bond_length(np.concatenate(bonds))
-    network = _classifier(source, len(names), seed)
+    network, averages = _classifier(source, len(names), seed), not has_rings_to_keep(source)
     info = ModelInfo(
         source.info.core,
         tuple(names),
         length_scale,
         unknown_below=UNKNOWN_BELOW,
-        context=source.info.core.width,
+        context=source.info.core.width if averages else source.info.context,
+        rings=len(network.rings),
         length_convention=source.info.length_convention,
     )
     embedder = SystemEmbedder(Model(network, info), torch.device("cpu"))
-    features = torch.as_tensor(_features(embedder, labeled, rng))
+    features = torch.as_tensor(_features(embedder, labeled, averages, rng))
     features = features.double()
     labels = torch.as_tensor(np.concatenate([part.labels for part in labeled]))
     if not features.isfinite().all():
         raise InputError("the model gives embeddings that are not finite; use another one.")
     logits = held_out_logits(features, labels, seed)
     temperature = few_temperature(logits, labels)
-    set_head(network, fit_logistic(features.flatten(0, 1), labels.repeat(len(features))))
+    linear = fit_logistic(features.flatten(0, 1), labels.repeat(len(features)))
+    set_head(network, linear, averages)
     metrics = {
         "validation_loss": float(cross_entropy(logits / temperature, labels)),
         "validation_accuracy": float((logits.argmax(-1) == labels).double().mean()),

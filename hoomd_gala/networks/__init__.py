@@ -5,7 +5,8 @@ from .autoencoder import Autoencoder, AxisAttention, Reconstruction, nearest_fra
 from .bond_classifier import BondClassifier
 from .core import Core, CoreConfig, Network, encode_types, relate_types
 from .denoiser import Denoiser
-from .frame_classifier import Context, FrameClassifier
+from .frame_classifier import FrameClassifier
+from .multiscale import Context, MultiscaleEmbedder, PooledNetwork
 from .tasks import NETWORKS, convert_types, inherit, make_network
 from .vector_regressor import VectorRegressor
 
@@ -20,7 +21,9 @@ __all__ = [
     "CoreConfig",
     "Denoiser",
     "FrameClassifier",
+    "MultiscaleEmbedder",
     "Network",
+    "PooledNetwork",
     "Reconstruction",
     "VectorRegressor",
     "compress",

@@ -11,10 +11,11 @@ from . import kernels
 from .attention import perceptron
 from .core import CoreConfig, Network, encode_types
 from .denoiser import Denoiser
-from .frame_classifier import Context, FrameClassifier
+from .frame_classifier import FrameClassifier
 from .kernels import BlockWeights, NetworkWeights
 from .kernels.choice import takes_compiled
 from .kernels.verification import CLOUDS, POINTS, UNITS, WIDTH, relative_error
+from .multiscale import Context, PooledNetwork
 
 Array = NDArray[np.float32]
 
@@ -42,7 +43,7 @@ def network_weights(network: Network) -> NetworkWeights:
         )
         for block in core.attention_blocks()
     )
-    if isinstance(network, FrameClassifier):
+    if isinstance(network, PooledNetwork):
         norm = network.norm
         return NetworkWeights(table, blocks, network.pool.weights(), norm.weight, norm.bias)
     zeros = torch.zeros_like(table[0])
@@ -119,14 +120,14 @@ def _takes_compiled(network: nn.Module, kind: str) -> bool:
     weights = list(network.parameters())
     if (
         not isinstance(network, Network)
-        or type(network).embed not in (Network.embed, FrameClassifier.embed)
+        or type(network).embed not in (Network.embed, PooledNetwork.embed)
         or any(w.device.type != kind or w.dtype != torch.float32 for w in weights)
         or (kind == "cpu" and network.core.embed_types.out_features % 2)
     ):
         return False
     device = weights[0].device
     tied = len(next(iter(network.core.attention_blocks())).layers()) == 1
-    pooled = isinstance(network, FrameClassifier)
+    pooled = isinstance(network, PooledNetwork)
     task = f"embeddings, {tied=}, {pooled=}"
     return takes_compiled(
         device, torch.float32, task, lambda: embedding_error(device, tied, pooled)

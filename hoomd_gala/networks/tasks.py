@@ -7,6 +7,7 @@ from .bond_classifier import BondClassifier
 from .core import CoreConfig, Network
 from .denoiser import Denoiser
 from .frame_classifier import FrameClassifier
+from .multiscale import MultiscaleEmbedder, PooledNetwork
 from .vector_regressor import VectorRegressor
 
 #: Network of each task.
@@ -17,6 +18,8 @@ NETWORKS: dict[str, type[Network]] = {
     "nearest-bond": VectorRegressor,
     "noisy-bonds": BondClassifier,
     "frame-classification": FrameClassifier,
+    # made for its embedding, which several scales and no output of a task are of
+    "embedding": MultiscaleEmbedder,
 }
 
 
@@ -28,10 +31,12 @@ def make_network(
     rings: int = 1,
     disordered: int | None = None,
 ) -> Network:
-    """Network of a task, with random weights; the numbers are for :class:`FrameClassifier`."""
+    """Network of a task, with random weights; the numbers are for a :class:`PooledNetwork`."""
     kind = NETWORKS[task]
     if issubclass(kind, FrameClassifier):
         return kind(config, n_classes, context, rings, disordered)
+    if issubclass(kind, MultiscaleEmbedder):
+        return kind(config, context, rings)
     return kind(config)
 
 
@@ -62,8 +67,8 @@ def convert_types(weight: Tensor, max_types: int) -> Tensor:
 def inherit(network: Network, source: Network) -> list[nn.Module]:
     """Copy into a network what another of the same size has learned, but for its head.
 
-    That is the core, whatever the number of types, and between two classifiers the pooling layer,
-    which makes the embedding of it.
+    That is the core, whatever the number of types, and where both have one the pooling layer, which
+    makes the embedding of it.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def inherit(network: Network, source: Network) -> list[nn.Module]:
     weights["embed_types.weight"] = convert_types(weights["embed_types.weight"], max_types)
     network.core.load_state_dict(weights)
     parts: list[nn.Module] = [network.core]
-    if isinstance(network, FrameClassifier) and isinstance(source, FrameClassifier):
+    if isinstance(network, PooledNetwork) and isinstance(source, PooledNetwork):
         for own, theirs in ((network.pool, source.pool), (network.norm, source.norm)):
             own.load_state_dict(theirs.state_dict())
             parts.append(own)

@@ -82,9 +82,7 @@ def attach(sim, classifier, trigger=10):
         ({"neighbors": hoomd.filter.Type(["B"])}, "structures"),
     ],
 )
-def test_the_model_auto_is_decided_when_it_is_attached(
-    simulation, both_models, tmp_path, options, name, capfd
-):
+def test_the_model_auto_is_decided_when_it_is_attached(simulation, tmp_path, options, name, capfd):
     path, classes = tmp_path / "labeled.gsd", hoomd_gala.Analyzer(name).class_names
     classifier = hoomd_gala.Classifier("auto", path, **options)
     for ask in (

@@ -64,7 +64,7 @@ def test_two_dimensions_are_unknown_with_one_warning(flat, model_path, tmp_path)
         assert (frame_labels(trajectory[-1])[0] == -1).all()
 
 
-def test_the_model_auto_is_decided_where_nothing_can_be_labeled(flat, both_models, tmp_path):
+def test_the_model_auto_is_decided_where_nothing_can_be_labeled(flat, tmp_path):
     path = tmp_path / "labeled.gsd"
     classifier = attach(flat, "auto", path)
     with pytest.warns(RuntimeWarning, match="the simulation is two-dimensional"):

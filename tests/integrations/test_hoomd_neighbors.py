@@ -47,7 +47,7 @@ def attach(simulation, *arguments, **options):
         (False, {"neighbors": hoomd.filter.All()}, "compounds"),
     ],
 )
-def test_types_of_constituents_do_not_count(free, options, name, both_models, tmp_path):
+def test_types_of_constituents_do_not_count(free, options, name, tmp_path):
     write_bodies(tmp_path / "bodies.gsd", free)
     classifier = attach(simulation_of(tmp_path / "bodies.gsd"), "auto", **options)
     assert classifier.class_names == hoomd_gala.Analyzer(name).class_names

@@ -217,13 +217,9 @@ def test_neighbors_on_two_ranks(write, options, model_path, tmp_path):
 #: A simulation whose ranks have particles of one type each.
 AUTO = """
 import sys
-from pathlib import Path
 import numpy as np
 import hoomd, hoomd_gala
-from hoomd_gala.files import shipped
-structures, compounds, start, output = sys.argv[1:]
-small = {"structures": Path(structures), "compounds": Path(compounds)}
-shipped.shipped_models = lambda: small
+start, output = sys.argv[1:]
 simulation = hoomd.Simulation(hoomd.device.CPU(), seed=1)
 simulation.create_state_from_gsd(start, domain_decomposition=(1, 1, 2))
 classifier = hoomd_gala.Classifier("auto")
@@ -237,16 +233,16 @@ np.savez(f"{output}-{simulation.device.communicator.rank}.npz", own=own,
 """
 
 
-def test_ranks_decide_together_which_model_auto_is(bcc, model_path, related_path, tmp_path):
+def test_ranks_decide_together_which_model_auto_is(bcc, tmp_path):
     frame = make_frame(bcc, 0, "AB")
     frame.particles.typeid = (frame.particles.position[:, 2] > 0).astype(int)
     start = tmp_path / "start.gsd"
     with gsd.hoomd.open(start, "w") as trajectory:
         trajectory.append(frame)
-    done = mpirun(2, AUTO, model_path, related_path, start, tmp_path / "rank")
+    done = mpirun(2, AUTO, start, tmp_path / "rank")
     ranks = [np.load(tmp_path / f"rank-{rank}.npz") for rank in range(2)]
     assert [rank["own"].tolist() for rank in ranks] == [[0], [1]]
-    expected = Analyzer(related_path).analyze(frame)
+    expected = Analyzer("compounds").analyze(frame)
     for rank in ranks:
         assert rank["names"].tolist() == list(expected.class_names)
     np.testing.assert_allclose(ranks[0]["embedding"], expected.embedding, atol=1e-3)

@@ -74,7 +74,7 @@ def test_reporter_writes_labeled_frames(simulation, model_path, tmp_path):
     [({}, "compounds"), ({"particles": "A"}, "compounds"), ({"neighbors": "A"}, "structures")],
 )
 def test_the_model_auto_is_decided_before_the_first_step(
-    simulation, both_models, tmp_path, options, name, capsys
+    simulation, tmp_path, options, name, capsys
 ):
     path = tmp_path / "run.gsd"
     reporter = ClassifierReporter(path, 10, "auto", clusters=True, **options)

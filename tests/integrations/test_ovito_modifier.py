@@ -22,6 +22,7 @@ from hoomd_gala.colors import structure_color, structure_colors
 from hoomd_gala.crystals import crystal, displace, droplet, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files import make_frame
+from hoomd_gala.files.conversion import ovito_data
 from hoomd_gala.files.models import shipped_models
 from hoomd_gala.integrations.ovito import ClassifierModifier
 from hoomd_gala.names import title
@@ -48,9 +49,21 @@ def pipeline_with(path, modifier):
     return pipeline
 
 
+def test_embeddings_become_a_property_and_name_nothing(multiscale_path):
+    system = displace(crystal(unit_cell("cI2-W"), 200), 0.05, np.random.default_rng(1))
+    pipeline = Pipeline(source=StaticSource(data=ovito_data(make_frame(system, 0))))
+    pipeline.modifiers.append(ClassifierModifier(model=multiscale_path, device="cpu"))
+    particles = pipeline.compute().particles
+    expected = Analyzer(multiscale_path, "cpu").analyze_system(as_system(make_frame(system, 0)))
+    np.testing.assert_allclose(particles["Embedding"], expected.embedding, atol=1e-4)
+    assert "Structure Type" not in particles
+    assert "Confidence" not in particles
+
+
 def test_models_are_listed_by_name_and_files_can_be_given(model_path):
     listed = ClassifierModifier().trait("model").trait_type.values
-    assert set(listed) == {"auto", "structures", "structures-fast", "frame-classification"}
+    named = {"structures", "structures-fast", "compounds", "embedding", "frame-classification"}
+    assert set(listed) == {"auto", *named}
     assert set(listed) < {"auto", *shipped_models()}
     assert ClassifierModifier().model == ClassifierModifier(model="").model == "auto"
     modifier = ClassifierModifier(model=model_path)
@@ -73,7 +86,7 @@ def test_a_model_file_takes_the_place_of_the_list(trajectory_path, model_path):
         pipeline.compute()
 
 
-def test_the_model_auto_is_decided_for_each_system(bcc, both_models, tmp_path, capsys):
+def test_the_model_auto_is_decided_for_each_system(bcc, tmp_path, capsys):
     path = tmp_path / "run.gsd"
     several, one = np.arange(len(bcc.positions)) % 2, np.ones(len(bcc.positions), int)
     with gsd.hoomd.open(path, "w") as trajectory:

@@ -78,11 +78,18 @@ def context_path(trained, tmp_path):
 
 
 @pytest.fixture(
-    params=["model_path", "context_path", "two_rings_path", "related_path", "embedding_model_path"]
+    params=[
+        "model_path",
+        "context_path",
+        "two_rings_path",
+        "related_path",
+        "embedding_model_path",
+        "multiscale_path",
+    ]
 )
 def source_path(request):
-    """Models with classes, context, two rings; two of random weights: one sees types as relations,
-    one is of another task."""
+    """Models with classes, context, two rings; of random weights: one that sees types as relations,
+    one of another task; and one of several scales."""
     return request.getfixturevalue(request.param)
 
 
@@ -116,6 +123,28 @@ def test_twenty_labels_of_each_are_enough(
     core = load_model(source_path).network.core.state_dict()
     for key, tensor in load_model(output).network.core.state_dict().items():
         assert torch.equal(tensor, core[key])
+
+
+def test_all_scales_of_an_embedding_are_learned_from(multiscale_path, systems):
+    source = load_model(multiscale_path)
+    some = np.arange(20)
+    labeled = [Labeled(system, some, np.full(20, i)) for i, system in enumerate(systems)]
+    model = few_shot(source, labeled, ("a", "b", "c"), 1)
+    assert (model.info.context, model.info.rings) == (12, 2)
+    # the head is a linear map of the embedding: hidden units pass all of its numbers on
+    found = Analyzer(source, "cpu").analyze(systems[0]).embedding
+    embedding = torch.as_tensor(found) * source.network.spread + source.network.center
+    first, _, last = model.network.classify
+    hidden = torch.relu(first(embedding))
+    shift = hidden[:, :16] - embedding[:, :16]
+    torch.testing.assert_close(shift, shift[0, 0].expand_as(shift), atol=1e-4, rtol=0)
+    torch.testing.assert_close(hidden[:, 16:40], embedding[:, 16:], atol=1e-4, rtol=0)
+    logits = last(hidden) / model.info.temperature
+    label = Analyzer(model, "cpu").analyze(systems[0]).label
+    assert (logits.argmax(-1).numpy()[label >= 0] == label[label >= 0]).all()
+    assert (label == 0).mean() > 0.95
+    # and the rings take part
+    assert last.weight[:, len(source.network.norm.weight) :].abs().max() > 1e-3
 
 
 @needs_hoomd

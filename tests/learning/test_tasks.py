@@ -30,7 +30,7 @@ def clean(frames):
 
 
 def test_every_task_has_a_network():
-    assert set(NETWORKS) == set(TASKS) == set(TASK_NAMES)
+    assert set(NETWORKS) - {"embedding"} == set(TASKS) == set(TASK_NAMES)
 
 
 def corrupted(task, clean, seed=1):

@@ -131,10 +131,11 @@ def test_map_of_a_labeled_file_takes_its_embeddings(trajectory_path, model_path,
 def test_map_colored_by_time(trajectory_path, embedding_model_path, tmp_path, capsys, figures):
     output = tmp_path / "map.png"
     data = ["--gsd", trajectory_path, "--model", embedding_model_path, "--output", output]
-    error = fails(capsys, "plot", "embedding", *data)
+    error = fails(capsys, "plot", "embedding", *data, "--color", "structure")
     assert "nothing is known of the structure" in error
     assert "color them by time" in error
-    assert plot("embedding", *data, "--color", "time") == 0
+    # which is what is done where there are no names
+    assert plot("embedding", *data) == 0
     pixels = read(output, 7, 5)
     assert figures[0].axes[1].get_ylabel() == "timestep"
     assert figures[0].axes[0].collections[0].get_clim() == (0, 40)

@@ -114,12 +114,15 @@ def test_a_step_that_is_killed_is_no_success(tmp_path):
 
 
 INTERRUPTED = """
-import functools, io, os, signal, sys, threading, time
+import functools, importlib, io, os, signal, sys, threading, time
 from pathlib import Path
 from study.flow import running
 from test_running import steps, wait_for
 
 running._GRACE = 0.2
+# what the step is forked with is loaded before, which may take longer than the signal
+for module in running._COMMON:
+    importlib.import_module(module)
 screen, folder = io.StringIO(), Path(sys.argv[1])
 threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT]).start()
 started = time.monotonic()

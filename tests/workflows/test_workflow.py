@@ -382,7 +382,8 @@ def test_state_points_are_flat_and_unlike():
         assert len({str(sorted(point.items())) for point in points}) == len(points)
         # filters are for simulations; shipped models have tables of numbers, and systems that
         # models are measured on have potentials of many parameters
-        tables = ("shipped_model", "denoise_model", "quality_system")
+        models = ("shipped_model", "denoise_model", "compounds_model", "embedding_model")
+        tables = (*models, "quality_system")
         flat = [p for p in points if p["kind"] not in tables]
         assert not any(isinstance(value, dict) for point in flat for value in point.values())
 

@@ -59,6 +59,7 @@ def embedding(analyzer: Analyzer) -> Descriptor:
     """Embeddings of a model, of systems in units of their nearest-neighbor distance."""
 
     def describe(system: System, particles: NDArray[np.int64]) -> NDArray[np.floating]:
-        return analyzer.embed_system(rescaled(system, 1 / nearest_distance(system)))[0][particles]
+        unit = rescaled(system, 1 / nearest_distance(system))
+        return analyzer.analyze_system(unit).embedding[particles]
 
     return describe

@@ -380,6 +380,45 @@ class DenoiseSamples(_Table):
     n: Count
 
 
+class EmbeddingTraining(_Table):
+    """The model whose purpose is its embedding, and its training."""
+
+    source: Name
+    left_out: Names
+    noise: Level
+    n_random: Count
+    context: Size
+    epochs: Count
+    seed: Seed
+
+
+class EmbeddingModel(Struct):
+    """The same, in as far as jobs are made of it: numbers of samples by part."""
+
+    samples: Annotated[dict[Name, Count], Meta(min_length=1)]
+
+
+class EmbeddingSamples(_Table):
+    """A part of the samples that it learns from."""
+
+    part: Name
+    n: Count
+
+
+class Representations(_Table):
+    """What representations of environments are compared on."""
+
+    models: Names
+    n_runs: Annotated[int, Meta(ge=1, le=1000)]
+    n_frames: Count
+    n_particles: Count
+    n_bulk: Count
+    n_cells: Count
+    levels: Annotated[list[Level], Meta(min_length=1)]
+    shots: Annotated[list[Count], Meta(min_length=1)]
+    seed: Seed
+
+
 class Disorder(_Table):
     """A system of the disorder that shipped models learn from."""
 
@@ -397,6 +436,8 @@ KINDS: dict[str, type[Struct]] = {
     "denoise_samples": DenoiseSamples,
     "disorder": Disorder,
     "embedding_map": EmbeddingMap,
+    "embedding_model": EmbeddingTraining,
+    "embedding_samples": EmbeddingSamples,
     "fluid": Fluid,
     "grains": Grains,
     "liquid": Liquid,
@@ -404,6 +445,7 @@ KINDS: dict[str, type[Struct]] = {
     "quality": Quality,
     "quality_system": QualitySystem,
     "reference": Reference,
+    "representations": Representations,
     "samples": Samples,
     "shipped_model": ShippedTraining,
     "structure_model": StructureModel,
@@ -434,6 +476,8 @@ class File(_Table):
     shipped_model: ShippedModel | None = None
     denoise_model: DenoiseModel | None = None
     compounds_model: CompoundsModel | None = None
+    embedding_model: EmbeddingModel | None = None
+    representations: Representations | None = None
     disorder: dict[Name, Annotated[int, Meta(ge=0, le=10_000)]] | None = None
     protocol: _Part | None = None
     systems: list[_Part] = []
@@ -460,8 +504,9 @@ class File(_Table):
             ("assemblies", "protocol"),
             ("liquids", "protocol"),
             ("liquids", "liquid_protocol"),
-            ("liquids", "liquid_comparison"),
             ("liquid_comparison", "liquids"),
+            ("representations", "embedding_model"),
+            ("representations", "liquids"),
             ("embedding_map", "assemblies"),
             ("unseen", "assemblies"),
             ("reference", "assemblies"),
@@ -470,6 +515,8 @@ class File(_Table):
         ):
             if getattr(self, table) and not getattr(self, needed):
                 raise ValueError(f"it has {table} and no {needed}")
+        if self.liquids and not (self.liquid_comparison or self.representations):
+            raise ValueError("it has liquids and no liquid_comparison")
         if self.unseen is not None:
             epochs = {one.get("name"): one.get("trajectory_epochs") for one in self.assemblies}
             for name in (self.unseen.learned, self.unseen.trajectory):

@@ -184,6 +184,12 @@ def _jobs(study: dict[str, Any]) -> Iterator[_Job]:
             values = {"part": part, "n": n}
             yield _Job("denoise_model.samples", "denoise_samples", values)
         yield _Job("denoise_model", "denoise_model", model)
+    if "embedding_model" in study:
+        model = dict(study["embedding_model"])
+        for part, n in model.pop("samples").items():
+            values = {"part": part, "n": n}
+            yield _Job("embedding_model.samples", "embedding_samples", values)
+        yield _Job("embedding_model", "embedding_model", model)
     yield from _each(study, "systems", "system", protocol)
     yield from _quality_jobs(study)
     yield from _paper_jobs(study, protocol)
@@ -233,9 +239,10 @@ def _paper_jobs(study: dict[str, Any], protocol: dict[str, Any]) -> Iterator[_Jo
         yield _Job("reference", "reference", study.get("reference", {}))
     for i, liquid in enumerate(study.get("liquids", [])):
         shared = protocol | study["liquid_protocol"] | liquid
-        for seed in range(1, study["liquid_comparison"]["n_runs"] + 1):
+        compared = study.get("liquid_comparison") or study["representations"]
+        for seed in range(1, compared["n_runs"] + 1):
             yield _Job(f"liquids[{i}]", "liquid", shared | {"seed": seed})
-    for name in ("liquid_comparison", "embedding_map", "unseen", "grains"):
+    for name in ("representations", "liquid_comparison", "embedding_map", "unseen", "grains"):
         if name in study:
             yield _Job(name, name, study[name])
     if "transfer" in study:

@@ -18,6 +18,7 @@ _WORTH_A_LOOK = {
     "structures.png": "structures, energy and temperature against time",
     "phases.png": "gas, liquid and solid, as a network that learned the frames sees them",
     "assemblies.png": "what the systems assembled into",
+    "representations.png": "what representations of environments are worth, side by side",
     "embedding_map.png": "a map of the structures by their embeddings",
     "transfer.png": "what a network that learned one task is worth for another",
     "accuracy.png": "accuracy on hot crystals, beside other methods",

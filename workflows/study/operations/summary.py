@@ -18,6 +18,7 @@ from study.operations import (  # noqa: F401  (their operations are registered)
     denoise_model,
     disorder,
     embedding_map,
+    embedding_model,
     grains,
     liquids,
     quality,

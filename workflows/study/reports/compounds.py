@@ -213,7 +213,7 @@ SIMULATED = (
 )
 
 #: Particles of a simulation at least, and timesteps before each sample.
-_N_SIMULATED, _STEPS = 600, 1000
+_N_SIMULATED, _STEPS = 600, 400
 
 
 def simulated(found: Decorations, classes: Sequence[str]) -> Iterator[Named]:
@@ -230,8 +230,10 @@ def simulated(found: Decorations, classes: Sequence[str]) -> Iterator[Named]:
         how = {"potential": one.potential, "dt": one.dt, "seed": i, "steps": _STEPS}
         for kT in one.temperatures:
             for sample in heated.equilibrated("", still, how, kT, one.structure):
+                # a sample's types say what it is
+                hot = sample.system._replace(types=still.types)
                 judged = np.where(sample.judged, names, "")
-                yield Named("simulated", one.structure, f"{form}, kT {kT:g}", sample.system, judged)
+                yield Named("simulated", one.structure, f"{form}, kT {kT:g}", hot, judged)
 
 
 # ---- the tables ----

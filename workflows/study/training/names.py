@@ -38,3 +38,11 @@ DENOISER, DENOISER_CARD = "denoise.safetensors", "denoise.json"
 DENOISER_TEXT = "denoise.md"
 #: What template matching finds before and after.
 DENOISE_TABLE = "denoising.csv"
+
+#: The network whose purpose is its embedding, and its card.
+EMBEDDING, EMBEDDING_CARD = "embedding.safetensors", "embedding.json"
+#: The card as people read it.
+EMBEDDING_TEXT = "embedding.md"
+#: Representations of environments side by side.
+REPRESENTATIONS, REPRESENTATIONS_TEXT = "representations.csv", "representations.md"
+REPRESENTATIONS_FIGURE = "representations.png"
