@@ -6,7 +6,7 @@ from typing import Any
 from study.flow.jobs import ON_CPU, every, has, kind, of_kind, operation, published, threads
 from study.flow.studies import HELD_OUT, LEARNED
 from study.operations.disorder import has_disorder
-from study.operations.shipped_model import disorder_of, timed
+from study.operations.shipped_model import disorder_of, files_of, timed
 from study.training.names import (
     COMPOUNDS,
     COMPOUNDS_CARD,
@@ -21,12 +21,6 @@ from study.training.names import (
 
 #: Parts of the data that simulated disorder is in.
 _WITH_DISORDER = ("pieces", "disordered")
-
-
-def _files_of(job: Any, role: str) -> dict[str, Path]:
-    """Files of samples of a role, by the part of the data."""
-    jobs = sorted(of_kind(job, "compounds_samples"), key=lambda other: str(other.sp.part))
-    return {other.sp.part: Path(other.fn(SAMPLES)) for other in jobs if other.sp.role == role}
 
 
 @operation(kind("compounds_model"), post=has(DECORATIONS, OTHERS), directives=ON_CPU)
@@ -91,7 +85,8 @@ def train_names(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_names"):
-        compounds.learn_names(Path(job.path), job.sp, _files_of(job, LEARNED))
+        files = files_of(job, LEARNED, "compounds_samples")
+        compounds.learn_names(Path(job.path), job.sp, files)
 
 
 @operation(kind("compounds_model"), has(SITES), post=has(COMPOUNDS))
@@ -102,7 +97,9 @@ def train_compounds(job: Any) -> None:
     from study.training import compounds
 
     torch.set_num_threads(threads(job))
-    files = (list(_files_of(job, role).values()) for role in (LEARNED, HELD_OUT))
+    files = (
+        list(files_of(job, role, "compounds_samples").values()) for role in (LEARNED, HELD_OUT)
+    )
     with timed(job, "train_compounds"):
         compounds.learn_compounds(Path(job.path), job.sp, *files)
 

@@ -48,9 +48,9 @@ def disorder_of(job: Any, role: str) -> list[tuple[str, Path]]:
     ]
 
 
-def files_of(job: Any, role: str) -> dict[str, Path]:
-    """Files of samples of a role, by the part of the data."""
-    jobs = sorted(of_kind(job, "samples"), key=lambda other: str(other.sp.part))
+def files_of(job: Any, role: str, samples: str = "samples") -> dict[str, Path]:
+    """Files of samples of a role, of one kind of jobs, by the part of the data."""
+    jobs = sorted(of_kind(job, samples), key=lambda other: str(other.sp.part))
     return {other.sp.part: Path(other.fn(SAMPLES)) for other in jobs if other.sp.role == role}
 
 
