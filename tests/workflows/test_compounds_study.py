@@ -128,9 +128,9 @@ def test_types_are_exchanged_and_none_is_lost(rng):
 
 @pytest.fixture(scope="module")
 def plan(found):
-    noise = {"lattices": 0.08, "compounds": 0.06, "other": 0.06}
+    noise = {"lattices": 0.08, "common": 0.06, "compounds": 0.06, "other": 0.06}
     other = UnitCell("0", 1, unit_cell("hP9-O2Si").system)
-    return compounds.Plan(found, LATTICES, noise, [other], [])
+    return compounds.Plan(found, LATTICES, ["cF8-ClNa"], noise, [other], [])
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def files(plan, tmp_path_factory):
     """Samples of every part that needs no simulated disorder."""
     folder = tmp_path_factory.mktemp("samples")
     rng = np.random.default_rng(3)
-    numbers = {"lattices": 6, "compounds": 12, "rest": 3, "pieces": 6}
+    numbers = {"lattices": 6, "common": 2, "compounds": 12, "cold": 6, "rest": 3, "pieces": 6}
     paths = {}
     for part, n in numbers.items():
         paths[part] = folder / part / "samples.npz"
@@ -164,6 +164,10 @@ def test_samples_are_what_they_are_labeled_as(files, found):
     assert set.union(*of_lattices) == {False, True}
     assert seen["compounds", names.index("cP2-ClCs")] == {True}
     assert seen["compounds", names.index("cI2-W")] == {True}
+    assert seen["common", names.index("cF8-ClNa")] == {True}
+    assert {label for part, label in seen if part == "common"} == {names.index("cF8-ClNa")}
+    # all that has a name is cold too
+    assert {label for part, label in seen if part == "cold"} == set(range(len(names)))
     assert {label for part, label in seen if part == "rest"} <= {found.kinds.other, IGNORED}
     assert ("pieces", found.kinds.disordered) in seen
     assert ("pieces", IGNORED) in seen
@@ -201,7 +205,14 @@ def trained(files, found, tmp_path_factory):
     decorations.write_decorations(folder / DECORATIONS, found)
     parameters = {
         "start": "structures",
-        "environments": {"lattices": 40, "compounds": 60, "rest": 40, "pieces": 40},
+        "environments": {
+            "lattices": 40,
+            "common": 60,
+            "compounds": 60,
+            "cold": 8,
+            "rest": 40,
+            "pieces": 40,
+        },
         "epochs": 5,
         "label_epochs": 12,
         "seed": 1,

@@ -66,6 +66,7 @@ def sample_compounds(job: Any) -> None:
     plan = compounds.Plan(
         read_decorations(Path(model.fn(DECORATIONS))),
         list(model.sp.lattices),
+        list(model.sp.common),
         dict(model.sp.noise),
         read_cells(Path(model.fn(OTHERS))),
         disorder_of(job, job.sp.role),
