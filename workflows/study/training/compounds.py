@@ -25,13 +25,12 @@ from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Frames, join, to_tensors
 from hoomd_gala.learning.tasks import frame_classification as task
-from hoomd_gala.learning.training import split, train
 from hoomd_gala.neighbors import PeriodicTree, nearest_distance
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 from hoomd_gala.systems import System, as_system
 from study.training import samples
 from study.training.classes import make_classes, measure_confusion, merge
-from study.training.curves import write_curve
+from study.training.curves import train_in
 from study.training.decorations import (
     Decorations,
     known_decorations,
@@ -42,7 +41,7 @@ from study.training.disorder import solid_like
 from study.training.kinds import IGNORED
 from study.training.labels import finish, train_labels, write_confusion
 from study.training.lattices import primitive_vectors
-from study.training.names import CHECKPOINT, COMPOUNDS, CURVE, DECORATIONS, SITES
+from study.training.names import COMPOUNDS, DECORATIONS, SITES
 from study.training.patchwork import Piece, fill
 from study.training.shipped import STRUCTURES, Size
 from study.training.surroundings import surroundings
@@ -416,16 +415,16 @@ def learn_names(folder: Path, parameters: Mapping[str, Any], files: Mapping[str,
     network = FrameClassifier(CORE, len(outputs))
     inherit(network, load_model(parameters["start"]).network)
     network.to(pick_device("auto"))
-    curve, _, _ = train(
+    train_in(
+        folder,
+        "environments",
         network,
         task.loss,
-        *split(data, config.validation_fraction, config.seed),
+        data,
         config,
-        folder / f"names_{CHECKPOINT}",
-        "train on environments",
+        prefix="names_",
         cuda_graph=True,
     )
-    write_curve(folder / f"names_{CURVE}", "environments learning curve", curve)
     network.cpu().requires_grad_(False)
     save_model(folder / SITES, Model(network, ModelInfo(CORE, outputs)))
 
