@@ -14,6 +14,7 @@ from .arguments import (
     add_device,
     add_frames,
     add_input,
+    add_output,
     add_restart,
     names,
     positive,
@@ -92,13 +93,7 @@ def add(commands: Commands) -> None:
         f"work on the same frame {DEFAULT}",
     )
     target = label.add_argument_group("what to write")
-    target.add_argument(
-        "output",
-        metavar="OUT",
-        type=Path,
-        help="OUT.gsd; OUT.xyz or OUT.extxyz, extended XYZ; OUT.dump or OUT.lammpstrj, LAMMPS "
-        "dump, in which labels are numbers; must not exist",
-    )
+    add_output(target, ", in which labels are numbers")
     target.add_argument(
         "--quantities",
         type=names,
