@@ -1,0 +1,83 @@
+"""Labels with and without thermal displacements, on systems of the study ``quality``.
+
+Prints a row for each sample, with the share of particles that have the right name before and after
+or, of disorder, the share that is named crystalline, and the means of each group. Systems are made
+anew, which takes an hour for the two groups that are taken if no other is given.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+
+from study.comparison.methods import accepted_classes
+from study.flow.studies import state_points
+from study.operations.quality import ABOUT, maker
+from study.simulation.samples import Sample
+
+from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.results import DISORDERED, UNKNOWN_NAME, Result
+
+
+def share(result: Result, sample: Sample, accepted: dict[str, set[str]]) -> float:
+    """Share of the judged particles with the right name or, of disorder, of a crystal's."""
+    names = np.array([*result.class_names, UNKNOWN_NAME])[result.label]
+    found = []
+    for truth in np.unique(sample.truth[sample.judged]):
+        own = names[sample.judged & (sample.truth == truth)]
+        if truth == DISORDERED:
+            found.append(~np.isin(own, (DISORDERED, UNKNOWN_NAME)))
+        else:
+            found.append(np.isin(own, list(accepted[truth])))
+    return float(np.concatenate(found).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--group", nargs="+", default=["elements", "disorder"], metavar="GROUP")
+    parser.add_argument("--name", default="", help="part of the names of systems")
+    parser.add_argument("--steps", type=int, default=4, help="of denoising")
+    parser.add_argument("--model", default="structures")
+    options = parser.parse_args()
+    plain = Analyzer(options.model)
+    quiet = Analyzer(options.model, denoise_steps=options.steps)
+    points = [
+        point
+        for point in state_points("quality")
+        if point["kind"] == "quality_system"
+        and point["group"] in options.group
+        and options.name in point.get("name", "")
+    ]
+    rows: dict[str, list[tuple[float, float]]] = {}
+    for point in tqdm(points, unit="system"):
+        how = {key: value for key, value in point.items() if key not in ABOUT}
+        for sample in maker(point["make"])(**how):
+            names = set(sample.truth[sample.judged])
+            accepted = {
+                name: accepted_classes(plain.model.info, str(name)) for name in names - {DISORDERED}
+            }
+            if not all(accepted.values()):
+                continue  # has no name
+            before, after = (
+                share(one.analyze_system(sample.system), sample, accepted) for one in (plain, quiet)
+            )
+            rows.setdefault(point["group"], []).append((before, after))
+            tqdm.write(
+                f"{point['group']:16} {point.get('name', ''):32} {sample.name:28} "
+                f"{before:7.2%} {after:7.2%}"
+            )
+    for group, pairs in rows.items():
+        mean: NDArray[np.float64] = np.mean(pairs, axis=0)
+        print(
+            f"{group}: {len(pairs)} samples, mean {mean[0]:.2%} before, {mean[1]:.2%} after; "
+            f"better in {sum(b < a for b, a in pairs)}, worse in {sum(b > a for b, a in pairs)}"
+        )
+
+
+if __name__ == "__main__":
+    main()
