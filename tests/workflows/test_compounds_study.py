@@ -252,7 +252,8 @@ def test_tables_and_card(trained, monkeypatch):
     groups = {row["group"] for row in rows}
     assert groups == {
         "compounds", "one type", "order parameter", "antisites", "vacancies", "left out",
-        "a type too many", "simulated",
+        "a type too many", "simulated", "compounds, denoised", "one type, denoised",
+        "left out, denoised", "simulated, denoised",
     }  # fmt: skip
     perfect = [
         row for row in rows if row["condition"] == "Gaussian 0" and row["group"] == "compounds"
@@ -261,7 +262,11 @@ def test_tables_and_card(trained, monkeypatch):
     for row in perfect:
         assert float(row["right"]) > 0.9
     # a crystal that has been simulated is what it was
-    assert [float(row["right"]) > 0.9 for row in rows if row["group"] == "simulated"] == 3 * [True]
+    for group in ("simulated", "simulated, denoised"):
+        assert [float(row["right"]) > 0.9 for row in rows if row["group"] == group] == 3 * [True]
+    # only the hottest are labeled twice
+    twice = {row["condition"] for row in rows if row["group"] == "compounds, denoised"}
+    assert twice == {"Gaussian 0.03", "springs 0.03"}
     (mean,) = [
         row
         for row in read_table(trained / COMPOUNDS_MEANS)
