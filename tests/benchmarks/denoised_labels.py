@@ -1,7 +1,7 @@
 """Labels with and without thermal displacements, on systems of the study ``quality``.
 
 Prints a row for each sample, with the share of particles that have the right name before and after
-or, of disorder, the share that is named crystalline, and the means of each group. Systems are made
+or, of disorder alone, the share that is named crystalline, and the means of each group. Systems are made
 anew, which takes some minutes for the group ``hot`` and an hour for all disorder.
 """
 
@@ -31,16 +31,16 @@ HOT, HOTTEST = "hot", 0.08
 
 
 def share(result: Result, sample: Sample, accepted: dict[str, set[str]]) -> float:
-    """Share of the judged particles with the right name or, of disorder, of a crystal's."""
-    names = np.array([*result.class_names, UNKNOWN_NAME])[result.label]
-    found = []
-    for truth in np.unique(sample.truth[sample.judged]):
-        own = names[sample.judged & (sample.truth == truth)]
-        if truth == DISORDERED:
-            found.append(~np.isin(own, (DISORDERED, UNKNOWN_NAME)))
-        else:
-            found.append(np.isin(own, list(accepted[truth])))
-    return float(np.concatenate(found).mean())
+    """Share of the judged particles with the right name or, of disorder alone, of a crystal's."""
+    truth = sample.truth[sample.judged]
+    names = np.array([*result.class_names, UNKNOWN_NAME])[result.label][sample.judged]
+    if (truth == DISORDERED).all():
+        return float((~np.isin(names, (DISORDERED, UNKNOWN_NAME))).mean())
+    right = np.zeros(len(names), bool)
+    for name in np.unique(truth):
+        own = truth == name
+        right[own] = np.isin(names[own], list(accepted[name]))
+    return float(right.mean())
 
 
 def samples_of(point: dict[str, Any]) -> Iterator[Sample]:
@@ -78,9 +78,7 @@ def main() -> None:
     for point in tqdm(made, unit="system"):
         for sample in samples_of(point):
             names = set(sample.truth[sample.judged])
-            accepted = {
-                name: accepted_classes(plain.model.info, str(name)) for name in names - {DISORDERED}
-            }
+            accepted = {name: accepted_classes(plain.model.info, str(name)) for name in names}
             if not all(accepted.values()):
                 continue  # has no name
             before, after = (
