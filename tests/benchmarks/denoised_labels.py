@@ -1,8 +1,8 @@
 """Labels with and without thermal displacements, on systems of the study ``quality``.
 
 Prints a row for each sample, with the share of particles that have the right name before and after
-or, of disorder alone, the share that is named crystalline, and the means of each group. Systems are made
-anew, which takes some minutes for the group ``hot`` and an hour for all disorder.
+or, of disorder alone, the share that is named crystalline, and the means of each group. Systems are
+made anew, which takes some minutes for the group ``hot`` and an hour for all disorder.
 """
 
 import argparse
