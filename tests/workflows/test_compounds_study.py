@@ -205,6 +205,7 @@ def trained(files, found, tmp_path_factory):
     decorations.write_decorations(folder / DECORATIONS, found)
     parameters = {
         "start": "structures",
+        "common": ["cF8-ClNa"],
         "environments": {
             "lattices": 40,
             "common": 60,

@@ -29,7 +29,7 @@ from hoomd_gala.neighbors import PeriodicTree, nearest_distance
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 from hoomd_gala.systems import System, as_system
 from study.training import samples
-from study.training.classes import make_classes, measure_confusion, merge
+from study.training.classes import common_first, make_classes, measure_confusion, merge
 from study.training.curves import train_in
 from study.training.decorations import (
     Decorations,
@@ -465,7 +465,9 @@ def learn_compounds(
     confusion = _confusion(sites, found, rng)
     write_confusion(folder / "confusion.csv", found.kinds, confusion)
     n = len(found.kinds.cells)
-    classes = make_classes(found.kinds, merge(confusion[:n, :n], MERGE_ABOVE))
+    group = merge(confusion[:n, :n], MERGE_ABOVE)
+    named = common_first(group, found.kinds.cells, parameters["common"])
+    classes = make_classes(found.kinds, named)
     analyzer = Analyzer(sites)
     (around,) = surroundings([analyzer], map(decoded, _read(learned)))
     (judged,) = surroundings([analyzer], map(decoded, _read(held_out)))
