@@ -65,8 +65,8 @@ class Analyzer:
         ``HOOMD_GALA_KERNELS`` says, or ``"auto"``.
     denoise_steps : int
         Steps of the shipped model ``denoise`` before particles are labeled, each of which takes as
-        long as labeling: what is near melting is then recognized, disorder stays disorder.
-        Embeddings are of the moved particles, too.
+        long as labeling: common structures are recognized up to melting then, and disorder stays
+        disorder. Embeddings are of the moved particles, too.
 
     Examples
     --------

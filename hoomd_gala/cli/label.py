@@ -90,8 +90,8 @@ def add(commands: Commands) -> None:
         default=0,
         metavar="N",
         help="steps in which thermal displacements are taken out before particles are labeled, for "
-        "crystals near melting: 4 do, and take four times as long as labeling; positions that are "
-        f"written stay as they were {DEFAULT}",
+        "common crystals near melting: 4 do, and take four times as long as labeling; positions "
+        f"that are written stay as they were {DEFAULT}",
     )
     add_device(model)
     model.add_argument(
