@@ -110,11 +110,11 @@ def test_a_check_leaves_what_another_is_writing(tmp_path):
 def test_checks_of_one_name_at_a_time_do_not_disturb_each_other(tmp_path):
     # nor those who write: two simulations may begin the same file at once
     def check(i):
-        for _ in range(400):
+        for _ in range(150):
             check_folder(tmp_path / "a.csv")
 
     def write(i):
-        for _ in range(400):
+        for _ in range(150):
             with replacing(tmp_path / "a.csv") as part:
                 part.write_text("whole")
 

@@ -36,6 +36,7 @@ from .analysis import (
     RESULTS,
     Analysis,
     Particles,
+    check_ranks,
     choose_alone,
     choose_over_ranks,
 )
@@ -109,8 +110,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         RuntimeWarning, particles are labeled unknown or frames not written until this changes.
         ``"raise"``: they are raised, and end the simulation.
     denoise_steps : int
-        Steps of the model ``denoise`` before particles are labeled, for crystals near melting, as
-        :class:`~hoomd_gala.Analyzer` takes them; not in simulations decomposed over MPI ranks.
+        Of the model ``denoise`` before particles are labeled, as :class:`~hoomd_gala.Analyzer`
+        takes them; not in simulations decomposed over MPI ranks.
 
     Raises
     ------
@@ -188,20 +189,15 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         InputError
             If ``filename`` cannot be appended to, filters cannot be evaluated, a
             :class:`hoomd.write.GSD` that writes some of the particles logs this classifier's
-            quantities of all, or there are steps of denoising and several MPI ranks.
+            quantities of all, or ranks cannot take steps of denoising.
         """
         super().attach(simulation)
         self._forget()
         self._communicator = ours = open_communicator(simulation.device.communicator)
         self._simulation = simulation
-        # HOOMD does not attach an action again after what is wrong was corrected, so that all that
-        # is needed is there before anything is refused
+        # HOOMD does not attach an action again: all that is needed is there before it is refused
         self._check_writers(simulation)
-        if ours is not None and self.analyzer.denoise_steps:
-            raise InputError(
-                "denoise_steps needs all particles on one MPI rank; label the file that the "
-                "simulation writes, with hoomd-gala label --denoise."
-            )
+        check_ranks(ours, self.analyzer)
         # not at the first frame, which may be hours away
         picked = together(ours, self._pick)
         if self.analyzer.is_undecided:
@@ -219,8 +215,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             types = np.concatenate(self._communicator.allgather(types))
         name = auto_model(types)
         self._simulation.device.notice(f"hoomd-gala: {said_of_auto(name)}")
-        steps = self.analyzer.denoise_steps
-        self.analyzer = Analyzer(name, self.analyzer.device, denoise_steps=steps)
+        self.analyzer = Analyzer(name, self.analyzer.device, None, self.analyzer.denoise_steps)
 
     def _open_file(self) -> Appender | None:
         if self.filename is None:
