@@ -18,7 +18,15 @@ from .embedding import Embedded, SystemEmbedder
 from .errors import InputError
 from .files.labels import of_everyone
 from .files.models import Model, load_model, pick_device
-from .files.shipped import AUTO, COMPOUNDS, DENOISE_STEPS, STRUCTURES, auto_model, said_of_auto
+from .files.shipped import (
+    AUTO,
+    COMPOUNDS,
+    DENOISE,
+    DENOISE_STEPS,
+    STRUCTURES,
+    auto_model,
+    said_of_auto,
+)
 from .neighbors.device_arrays import device_system, host_system
 from .networks import Context, FrameClassifier, MultiscaleEmbedder
 from .networks.kernels import use
@@ -55,6 +63,10 @@ class Analyzer:
         ``"reference"`` computes with plain torch, ``"fused"`` with compiled kernels or not at all,
         ``"auto"`` with these where they work; if not given, what the environment variable
         ``HOOMD_GALA_KERNELS`` says, or ``"auto"``.
+    denoise_steps : int
+        Steps of the shipped model ``denoise`` before particles are labeled, each of which takes as
+        long as labeling: common structures are recognized up to melting then, and disorder stays
+        disorder. Embeddings are of the moved particles, too.
 
     Examples
     --------
@@ -68,9 +80,11 @@ class Analyzer:
         model: str | os.PathLike[str] | Model = "structures",
         device: str | torch.device = "auto",
         kernels: str | None = None,
+        denoise_steps: int = 0,
     ) -> None:
         self.device = pick_device(device)
         self.kernels = kernels
+        self.denoise_steps = _check_steps(denoise_steps, "denoise_steps")
         self._loaded: tuple[Model, SystemEmbedder] | None = None
         if model != AUTO:
             self._load(model)
@@ -244,8 +258,7 @@ class Analyzer:
         >>> analyzer = hoomd_gala.Analyzer("denoise")
         >>> quiet = analyzer.denoise(positions, box)
         """
-        if not isinstance(steps, Integral) or steps < 0:
-            raise InputError(f"steps is {steps!r}; give the number of steps, 0 or more.")
+        _check_steps(steps, "steps")
         thing = positions if box is None else (box, positions)
         if hasattr(positions, "__cuda_array_interface__"):
             system = host_system(device_system(positions, box, types, periodic))
@@ -282,6 +295,10 @@ class Analyzer:
     def _denoising(self) -> Denoising:
         return Denoising(self.model, self.device)
 
+    @functools.cached_property
+    def _denoising_before(self) -> Denoising:
+        return Denoising(load_model(DENOISE), self.device)
+
     def analyze_system(
         self,
         system: System,
@@ -299,6 +316,10 @@ class Analyzer:
         """
         self.decide(system.types)
         with use(self.kernels):
+            if self.denoise_steps:
+                system = host_system(system)
+                moved = self._denoising_before(system, self.denoise_steps)
+                system = system._replace(positions=moved)
             if particles is None and self.device.type == "cuda":
                 return self.label(self.embedder.embed_on_device(system))
             return self.label(self.embedder.embed(host_system(system), particles))
@@ -404,6 +425,13 @@ class Analyzer:
         self.decide(system.types)
         with use(self.kernels):
             return self.embedder.embed_particles(system, particles)
+
+
+def _check_steps(steps: object, name: str) -> int:
+    """Check a number of steps of denoising."""
+    if not isinstance(steps, Integral) or steps < 0:
+        raise InputError(f"{name} is {steps!r}; give the number of steps, 0 or more.")
+    return int(steps)
 
 
 def _on_host(*tensors: Tensor) -> list[NDArray[Any]]:

@@ -86,6 +86,7 @@ def label_trajectory(
     neighbors: Sequence[str] | None = None,
     clusters: bool | str | Sequence[str] = False,
     restart: bool = False,
+    denoise_steps: int = 0,
 ) -> Labeling:
     """Copy trajectories with labels in every frame.
 
@@ -134,6 +135,9 @@ def label_trajectory(
         ``target`` with ``.part`` at its end is gone on with: the same call labels the frames that
         are not there yet. That begins anew, and says so, where the settings are others or the
         frames are not what they were.
+    denoise_steps : int
+        Steps of the shipped model ``denoise`` before particles are labeled, as
+        :class:`~hoomd_gala.Analyzer` takes them; positions in the target are those of the source.
 
     Returns
     -------
@@ -183,9 +187,10 @@ def label_trajectory(
             "types": None if types is None else list(types),
             "neighbors": None if neighbors is None else list(neighbors),
             "clusters": clusters if isinstance(clusters, bool | str) else list(clusters),
+            "denoise_steps": denoise_steps,
         }
         copy = opened.enter_context(making(target, settings, restart))
-        analyzer = Analyzer(model, device)
+        analyzer = Analyzer(model, device, denoise_steps=denoise_steps)
         if not analyzer.class_names:
             # better known now than after hours
             said = f"the model {model} names no structures: particles get embeddings alone"

@@ -1,6 +1,10 @@
 """Files damaged by chance are refused with a sentence, or read for what they are."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,3 +45,13 @@ def test_damaged_files_are_refused_or_read_right(name, contents, tmp_path, monke
         assert time.process_time() - started < 5, f"seed {seed}"
     # damage that nothing notices would test nothing
     assert refused > COUNT / 4
+
+
+def test_the_long_run_needs_nothing_set_up():
+    command = [sys.executable, Path(__file__).with_name("fuzz"), "--count", "3", "labels"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert not done.returncode, done.stderr
+    # the row of the table: so many inputs, without a fault
+    assert done.stdout.splitlines()[-1].startswith("| labels | 3 |")
+    assert done.stdout.splitlines()[-1].endswith("| 0 |")

@@ -149,6 +149,17 @@ def add_frames(command: Any) -> None:
     )
 
 
+def add_output(command: Any, numbers: str = "") -> None:
+    """Add where a copy goes, and what is said of LAMMPS dumps, which have numbers only."""
+    command.add_argument(
+        "output",
+        metavar="OUT",
+        type=Path,
+        help="OUT.gsd; OUT.xyz or OUT.extxyz, extended XYZ; OUT.dump or OUT.lammpstrj, LAMMPS "
+        f"dump{numbers}; must not exist",
+    )
+
+
 def add_restart(command: Any) -> None:
     """Add ``--restart``."""
     command.add_argument(

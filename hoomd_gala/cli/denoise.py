@@ -2,7 +2,6 @@
 
 import argparse
 import math
-from pathlib import Path
 
 from .arguments import (
     DEFAULT,
@@ -11,6 +10,7 @@ from .arguments import (
     add_device,
     add_frames,
     add_input,
+    add_output,
     add_restart,
     whole,
 )
@@ -39,13 +39,7 @@ def add(commands: Commands) -> None:
     denoise = add_command(commands, "denoise", SUMMARY, _DESCRIPTION, _MORE)
     denoise.set_defaults(run=run)
     add_input(denoise)
-    denoise.add_argument(
-        "output",
-        metavar="OUT",
-        type=Path,
-        help="OUT.gsd; OUT.xyz or OUT.extxyz, extended XYZ; OUT.dump or OUT.lammpstrj, LAMMPS "
-        "dump; must not exist",
-    )
+    add_output(denoise)
     denoise.add_argument(
         "--steps", type=whole, default=8, metavar="N", help=f"steps of denoising {DEFAULT}"
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ..errors import InputError
@@ -45,14 +46,11 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     folder = target.absolute().parent
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder} for {target.name}.")
-    part = target.with_name(target.name + ".part")
     try:
-        # permissions say little: file systems may be read-only, and names too long
-        fresh = not part.exists()
-        with open(part, "ab"):
+        # permissions say little: file systems may be read-only, and names too long; the name is of
+        # nobody else, as others may check or write the same file at this moment
+        with NamedTemporaryFile(prefix=f"{target.name}.", dir=folder):
             pass
-        if fresh:
-            part.unlink()
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}).") from None
 

@@ -107,6 +107,9 @@ class ClassifierReporter:
         few particles or a full disk. ``"warn"``: the simulation goes on, with one RuntimeWarning,
         particles are labeled unknown or frames not written until this changes. ``"raise"``: they
         are raised, and end the simulation.
+    denoise_steps : int
+        Steps of the model ``denoise`` before particles are labeled, for crystals near melting, as
+        :class:`~hoomd_gala.Analyzer` takes them.
 
     Attributes
     ----------
@@ -139,10 +142,11 @@ class ClassifierReporter:
         quantities: Sequence[str] = QUANTITIES,
         clusters: bool | str | Sequence[str] | None = None,
         errors: str = "warn",
+        denoise_steps: int = 0,
     ) -> None:
         self.file = file
         self.interval = reportInterval
-        self.analyzer = Analyzer(model, device)
+        self.analyzer = Analyzer(model, device, denoise_steps=denoise_steps)
         self.particles = particles
         self.neighbors = neighbors
         self.keep_types = keep_types

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -104,6 +105,24 @@ def test_a_check_leaves_what_another_is_writing(tmp_path):
         part.write_text("half")
         check_folder(tmp_path / "a.csv")
         assert part.read_text() == "half"
+
+
+def test_checks_of_one_name_at_a_time_do_not_disturb_each_other(tmp_path):
+    # nor those who write: two simulations may begin the same file at once
+    def check(i):
+        for _ in range(150):
+            check_folder(tmp_path / "a.csv")
+
+    def write(i):
+        for _ in range(150):
+            with replacing(tmp_path / "a.csv") as part:
+                part.write_text("whole")
+
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(work, i) for i, work in enumerate([check, check, check, write])]
+        for one in done:
+            one.result()
+    assert os.listdir(tmp_path) == ["a.csv"]
 
 
 def test_tables_come_back_as_text(tmp_path):

@@ -74,6 +74,18 @@ def attach(sim, classifier, trigger=10):
     return writer
 
 
+def test_labels_of_what_is_moved_first(simulation):
+    classifier = hoomd_gala.Classifier("structures", denoise_steps=2)
+    attach(simulation, classifier)
+    simulation.run(20)
+    snapshot = simulation.state.get_snapshot()
+    own = hoomd_gala.Analyzer("structures", denoise_steps=2).analyze(snapshot)
+    np.testing.assert_array_equal(classifier.label, own.label)
+    np.testing.assert_array_equal(classifier.confidence, own.confidence)
+    plain = hoomd_gala.Analyzer("structures").analyze(snapshot)
+    assert (plain.confidence != own.confidence).any()
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [

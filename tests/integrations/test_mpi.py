@@ -405,6 +405,7 @@ late = Chosen(fails_after=1)
 late = attempt(filename=folder / "d.gsd", filter=late)
 assert late.fraction("unknown") == 1
 attempt(filename=folder / "e.gsd", filter=Chosen(fails_after=1), errors="raise")
+attempt(denoise_steps=2)
 (folder / f"{communicator.rank}.txt").write_text("\\n".join(lines))
 """
 
@@ -430,6 +431,8 @@ def test_errors_are_raised_on_all_ranks(start, model_path, tmp_path):
     for frame in frames_of(tmp_path / "d.gsd"):
         assert (frame_labels(frame)[0] == -1).all()
     assert (first[6], second[6]) == (first[1], second[1])
+    assert first[7] == second[7]
+    assert first[7].startswith("InputError: denoise_steps needs all particles on one MPI rank; ")
 
 
 #: Two partitions, which begin to write together.

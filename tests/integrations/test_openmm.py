@@ -12,7 +12,7 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, open_trajectory, read_frame
 from hoomd_gala.integrations.openmm import ClassifierReporter
 from hoomd_gala.names import title
-from hoomd_gala.systems import lattice_vectors
+from hoomd_gala.systems import box_from_lattice, lattice_vectors
 
 
 def einstein_crystal(positions, box, distance="periodicdistance(x, y, z, x0, y0, z0)^2"):
@@ -85,6 +85,20 @@ def test_the_model_auto_is_decided_before_the_first_step(
     assert frame_labels(read_frame(path))[1] == list(Analyzer(name).class_names)
     with pytest.raises(InputError, match='the model is "auto"'):
         ClassifierReporter(None, 10, "auto", clusters="fcc")
+
+
+def test_labels_of_what_is_moved_first(simulation):
+    reporter = ClassifierReporter(None, 10, "structures", denoise_steps=2)
+    simulation.reporters.append(reporter)
+    simulation.step(10)
+    state = simulation.context.getState(positions=True)
+    positions = state.getPositions(asNumpy=True)._value
+    box = box_from_lattice(state.getPeriodicBoxVectors(asNumpy=True)._value)
+    own = Analyzer("structures", denoise_steps=2).analyze(positions, box)
+    np.testing.assert_array_equal(reporter.result.label, own.label)
+    np.testing.assert_allclose(reporter.result.confidence, own.confidence, atol=1e-5)
+    plain = Analyzer("structures").analyze(positions, box)
+    assert np.abs(plain.confidence - own.confidence).max() > 1e-4
 
 
 def test_continued_run_appends(simulation, model_path, tmp_path):

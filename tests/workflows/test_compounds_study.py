@@ -128,9 +128,9 @@ def test_types_are_exchanged_and_none_is_lost(rng):
 
 @pytest.fixture(scope="module")
 def plan(found):
-    noise = {"lattices": 0.08, "compounds": 0.06, "other": 0.06}
+    noise = {"lattices": 0.08, "common": 0.06, "compounds": 0.06, "other": 0.06}
     other = UnitCell("0", 1, unit_cell("hP9-O2Si").system)
-    return compounds.Plan(found, LATTICES, noise, [other], [])
+    return compounds.Plan(found, LATTICES, ["cF8-ClNa"], noise, [other], [])
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def files(plan, tmp_path_factory):
     """Samples of every part that needs no simulated disorder."""
     folder = tmp_path_factory.mktemp("samples")
     rng = np.random.default_rng(3)
-    numbers = {"lattices": 6, "compounds": 12, "rest": 3, "pieces": 6}
+    numbers = {"lattices": 6, "common": 2, "compounds": 12, "cold": 6, "rest": 3, "pieces": 6}
     paths = {}
     for part, n in numbers.items():
         paths[part] = folder / part / "samples.npz"
@@ -164,6 +164,10 @@ def test_samples_are_what_they_are_labeled_as(files, found):
     assert set.union(*of_lattices) == {False, True}
     assert seen["compounds", names.index("cP2-ClCs")] == {True}
     assert seen["compounds", names.index("cI2-W")] == {True}
+    assert seen["common", names.index("cF8-ClNa")] == {True}
+    assert {label for part, label in seen if part == "common"} == {names.index("cF8-ClNa")}
+    # all that has a name is cold too
+    assert {label for part, label in seen if part == "cold"} == set(range(len(names)))
     assert {label for part, label in seen if part == "rest"} <= {found.kinds.other, IGNORED}
     assert ("pieces", found.kinds.disordered) in seen
     assert ("pieces", IGNORED) in seen
@@ -201,9 +205,17 @@ def trained(files, found, tmp_path_factory):
     decorations.write_decorations(folder / DECORATIONS, found)
     parameters = {
         "start": "structures",
-        "environments": {"lattices": 40, "compounds": 60, "rest": 40, "pieces": 40},
+        "common": ["cF8-ClNa"],
+        "environments": {
+            "lattices": 40,
+            "common": 60,
+            "compounds": 60,
+            "cold": 8,
+            "rest": 40,
+            "pieces": 40,
+        },
         "epochs": 5,
-        "label_epochs": 12,
+        "label_epochs": 7,
         "seed": 1,
     }
     compounds.learn_names(folder, parameters, files)
@@ -241,7 +253,8 @@ def test_tables_and_card(trained, monkeypatch):
     groups = {row["group"] for row in rows}
     assert groups == {
         "compounds", "one type", "order parameter", "antisites", "vacancies", "left out",
-        "a type too many", "simulated",
+        "a type too many", "simulated", "compounds, denoised", "one type, denoised",
+        "left out, denoised", "simulated, denoised",
     }  # fmt: skip
     perfect = [
         row for row in rows if row["condition"] == "Gaussian 0" and row["group"] == "compounds"
@@ -250,7 +263,11 @@ def test_tables_and_card(trained, monkeypatch):
     for row in perfect:
         assert float(row["right"]) > 0.9
     # a crystal that has been simulated is what it was
-    assert [float(row["right"]) > 0.9 for row in rows if row["group"] == "simulated"] == 3 * [True]
+    for group in ("simulated", "simulated, denoised"):
+        assert [float(row["right"]) > 0.9 for row in rows if row["group"] == group] == 3 * [True]
+    # only the hottest are labeled twice
+    twice = {row["condition"] for row in rows if row["group"] == "compounds, denoised"}
+    assert twice == {"Gaussian 0.03", "springs 0.03"}
     (mean,) = [
         row
         for row in read_table(trained / COMPOUNDS_MEANS)

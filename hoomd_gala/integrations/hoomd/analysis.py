@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...analyzer import Analyzer
 from ...clusters import Clusters, find_clusters
+from ...errors import InputError
 from ...neighbors.device_arrays import host_system
 from ...neighbors.environments import check_number
 from ...results import UNKNOWN, Fractions, Result, no_clusters
@@ -115,6 +116,21 @@ def choose_over_ranks(
         labeled = labeled[chosen[labeled]]
     is_part = picked is not None or neighbors is not None
     return dataclasses.replace(particles, choice=Choice(labeled, neighbors), is_part=is_part)
+
+
+def check_ranks(ours: Any, analyzer: Analyzer) -> None:
+    """Refuse an analyzer that needs all particles, where ranks have some of them each.
+
+    Raises
+    ------
+    InputError
+        On all ranks.
+    """
+    if ours is not None and analyzer.denoise_steps:
+        raise InputError(
+            "denoise_steps needs all particles on one MPI rank; label the file that the simulation "
+            "writes, with hoomd-gala label --denoise."
+        )
 
 
 def label_over_ranks(analyzer: Analyzer, ours: Any, system: System, labeled: Integers) -> Result:

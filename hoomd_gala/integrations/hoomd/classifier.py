@@ -36,6 +36,7 @@ from .analysis import (
     RESULTS,
     Analysis,
     Particles,
+    check_ranks,
     choose_alone,
     choose_over_ranks,
 )
@@ -108,6 +109,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         two-dimensional systems or a full disk. ``"warn"``: the simulation goes on, with one
         RuntimeWarning, particles are labeled unknown or frames not written until this changes.
         ``"raise"``: they are raised, and end the simulation.
+    denoise_steps : int
+        Of the model ``denoise`` before particles are labeled, as :class:`~hoomd_gala.Analyzer`
+        takes them; not in simulations decomposed over MPI ranks.
 
     Raises
     ------
@@ -151,10 +155,11 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         neighbors: Any = None,
         quantities: Sequence[str] = QUANTITIES,
         errors: str = "warn",
+        denoise_steps: int = 0,
     ) -> None:
         super().__init__()
         self._policy = ErrorPolicy(errors)
-        self.analyzer = Analyzer(model, device)
+        self.analyzer = Analyzer(model, device, denoise_steps=denoise_steps)
         self.filename = filename
         self.filter = filter
         self.neighbors = neighbors
@@ -182,17 +187,17 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If ``filename`` cannot be appended to, filters cannot be evaluated, or a
+            If ``filename`` cannot be appended to, filters cannot be evaluated, a
             :class:`hoomd.write.GSD` that writes some of the particles logs this classifier's
-            quantities of all.
+            quantities of all, or ranks cannot take steps of denoising.
         """
         super().attach(simulation)
         self._forget()
         self._communicator = ours = open_communicator(simulation.device.communicator)
         self._simulation = simulation
-        # HOOMD does not attach an action again after what is wrong was corrected, so that all that
-        # is needed is there before anything is refused
+        # HOOMD does not attach an action again: all that is needed is there before it is refused
         self._check_writers(simulation)
+        check_ranks(ours, self.analyzer)
         # not at the first frame, which may be hours away
         picked = together(ours, self._pick)
         if self.analyzer.is_undecided:
@@ -210,7 +215,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             types = np.concatenate(self._communicator.allgather(types))
         name = auto_model(types)
         self._simulation.device.notice(f"hoomd-gala: {said_of_auto(name)}")
-        self.analyzer = Analyzer(name, self.analyzer.device)
+        self.analyzer = Analyzer(name, self.analyzer.device, None, self.analyzer.denoise_steps)
 
     def _open_file(self) -> Appender | None:
         if self.filename is None:

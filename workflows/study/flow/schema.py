@@ -310,6 +310,7 @@ class CompoundsNoise(_Table):
     """Highest displacements in each direction, in units of the shortest distance."""
 
     lattices: Level
+    common: Level
     compounds: Level
     other: Level
 
@@ -319,6 +320,7 @@ class CompoundsTraining(_Table):
 
     start: Name
     lattices: Names
+    common: Names
     left_out: Names
     noise: CompoundsNoise
     n_random: Count

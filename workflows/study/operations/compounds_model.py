@@ -5,8 +5,8 @@ from typing import Any
 
 from study.flow.jobs import ON_CPU, every, has, kind, of_kind, operation, published, threads
 from study.flow.studies import HELD_OUT, LEARNED
-from study.operations.disorder import has_disorder
-from study.operations.shipped_model import disorder_of, files_of, timed
+from study.operations.disorder import has_disorder_for
+from study.operations.shipped_model import disorder_of, files_of, provenance, timed
 from study.training.names import (
     COMPOUNDS,
     COMPOUNDS_CARD,
@@ -19,21 +19,14 @@ from study.training.names import (
     SITES,
 )
 
-#: Parts of the data that simulated disorder is in.
-_WITH_DISORDER = ("pieces", "disordered")
-
 
 @operation(kind("compounds_model"), post=has(DECORATIONS, OTHERS), directives=ON_CPU)
 def find_decorations(job: Any) -> None:
     """Compare the environments of all unit cells by their types, and search for random cells."""
-    import numpy as np
-
-    from hoomd_gala.crystals.random_cells import random_crystals
     from study.training import decorations
-    from study.training.kinds import write_cells
+    from study.training.kinds import write_random_cells
 
-    rng = np.random.default_rng([job.sp.seed, 1])
-    write_cells(Path(job.fn(OTHERS)), random_crystals(job.sp.n_random, rng))
+    write_random_cells(Path(job.fn(OTHERS)), job.sp.n_random, job.sp.seed)
     found = decorations.find_decorations(list(job.sp.lattices), list(job.sp.left_out))
     decorations.write_decorations(Path(job.fn(DECORATIONS)), found)
 
@@ -42,15 +35,10 @@ def find_decorations(job: Any) -> None:
 has_decorations = every("compounds_model", has(DECORATIONS, OTHERS))
 
 
-def has_what_it_mixes(job: Any) -> bool:
-    """Condition: the disorder is made that a part of the samples is of."""
-    return job.sp.part not in _WITH_DISORDER or has_disorder(job)
-
-
 @operation(
     kind("compounds_samples"),
     has_decorations,
-    has_what_it_mixes,
+    has_disorder_for("pieces", "disordered"),
     post=has(SAMPLES),
     directives=ON_CPU,
 )
@@ -66,6 +54,7 @@ def sample_compounds(job: Any) -> None:
     plan = compounds.Plan(
         read_decorations(Path(model.fn(DECORATIONS))),
         list(model.sp.lattices),
+        list(model.sp.common),
         dict(model.sp.noise),
         read_cells(Path(model.fn(OTHERS))),
         disorder_of(job, job.sp.role),
@@ -119,22 +108,16 @@ def measure_compounds(job: Any) -> None:
     from study.reports import compounds
 
     torch.set_num_threads(threads(job))
-    about = {
-        "command": f"python workflows/project.py run --study {job.sp.study}",
-        "data": {
-            "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3) with their types, some with "
-            "antisites; lattices of one type or with types at random; strained by up to 6 % along "
-            "three axes, displaced independently or by random springs, from zero, with vacancies, "
-            "surfaces, grains, and beside their melt; without a name, random cells with types at "
-            "random, and prototypes of which one type is divided into two",
-            "displacements / shortest distance": dict(job.sp.noise),
-            "left out": list(job.sp.left_out),
-            "disordered": "fluids, glasses, networks, salts, chains, packings, points, gases of "
-            "clusters, each with an interaction of its own, with their types or with others",
-            "start": f"the shipped model {job.sp.start}, as to positions",
-        },
-        "seed": job.sp.seed,
-        "seconds": dict(job.doc.get("seconds", {})),
-        "machine": "; ".join(sorted(set(job.doc.get("machines", {}).values()))),
+    data = {
+        "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3) with their types, some with "
+        "antisites; lattices of one type or with types at random; strained by up to 6 % along "
+        "three axes, displaced independently or by random springs, from zero, with vacancies, "
+        "surfaces, grains, and beside their melt; without a name, random cells with types at "
+        "random, and prototypes of which one type is divided into two",
+        "displacements / shortest distance": dict(job.sp.noise),
+        "left out": list(job.sp.left_out),
+        "disordered": "fluids, glasses, networks, salts, chains, packings, points, gases of "
+        "clusters, each with an interaction of its own, with their types or with others",
+        "start": f"the shipped model {job.sp.start}, as to positions",
     }
-    compounds.publish(Path(job.path), about)
+    compounds.publish(Path(job.path), provenance(job, data))

@@ -5,8 +5,8 @@ from typing import Any
 
 from study.flow.jobs import ON_CPU, every, has, kind, of_kind, operation, published, threads
 from study.flow.studies import LEARNED
-from study.operations.disorder import has_disorder
-from study.operations.shipped_model import disorder_of, timed
+from study.operations.disorder import has_disorder_for
+from study.operations.shipped_model import disorder_of, provenance, timed
 from study.training.names import (
     DENOISE_TABLE,
     DENOISER,
@@ -16,33 +16,25 @@ from study.training.names import (
     SAMPLES,
 )
 
-#: Parts of the data that simulated disorder is in.
-_WITH_DISORDER = ("pieces", "disordered")
-
 
 @operation(kind("denoise_model"), post=has(OTHERS), directives=ON_CPU)
 def search_cells(job: Any) -> None:
     """Search for random cells, crystals that no database has."""
-    import numpy as np
+    from study.training.kinds import write_random_cells
 
-    from hoomd_gala.crystals.random_cells import random_crystals
-    from study.training.kinds import write_cells
-
-    rng = np.random.default_rng([job.sp.seed, 1])
-    write_cells(Path(job.fn(OTHERS)), random_crystals(job.sp.n_random, rng))
+    write_random_cells(Path(job.fn(OTHERS)), job.sp.n_random, job.sp.seed)
 
 
 #: Condition: the random cells are there.
 has_cells = every("denoise_model", has(OTHERS))
 
 
-def has_what_it_holds(job: Any) -> bool:
-    """Condition: the disorder is made that a part of the samples is of."""
-    return job.sp.part not in _WITH_DISORDER or has_disorder(job)
-
-
 @operation(
-    kind("denoise_samples"), has_cells, has_what_it_holds, post=has(SAMPLES), directives=ON_CPU
+    kind("denoise_samples"),
+    has_cells,
+    has_disorder_for("pieces", "disordered"),
+    post=has(SAMPLES),
+    directives=ON_CPU,
 )
 def sample_pairs(job: Any) -> None:
     """Make a part of the samples: particles, and where they are to go."""
@@ -90,20 +82,16 @@ def measure_denoiser(job: Any) -> None:
     from study.reports import denoising
 
     torch.set_num_threads(threads(job))
-    about = {
-        "command": f"python workflows/project.py run --study {job.sp.study}",
-        "data": {
-            "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), random cells and random "
-            "stackings, strained by up to 8 % along three axes, bent, displaced independently or "
-            "by random springs, from zero, with vacancies and interstitials, with surfaces, in "
-            "grains and beside their melt",
-            "displacements / shortest distance": dict(job.sp.noise),
-            "left out": list(job.sp.left_out),
-            "disordered": "fluids, glasses, networks, salts, chains, packings, points, which are "
-            "to stay as they are",
-        },
-        "seed": job.sp.seed,
-        "seconds": dict(job.doc.get("seconds", {})),
-        "machine": "; ".join(sorted(set(job.doc.get("machines", {}).values()))),
+    data = {
+        "crystals": "AFLOW prototypes from pyriodic-aflow (GPL-3), random cells and random "
+        "stackings, strained by up to 8 % along three axes, bent, displaced independently or "
+        "by random springs, from zero, with vacancies and interstitials, with surfaces, in "
+        "grains and beside their melt",
+        "displacements / shortest distance": dict(job.sp.noise),
+        "left out": list(job.sp.left_out),
+        "disordered": "fluids, glasses, networks, salts, chains, packings, points, which are "
+        "to stay as they are",
     }
-    denoising.publish(Path(job.path), list(job.sp.measured), list(job.sp.left_out), about)
+    denoising.publish(
+        Path(job.path), list(job.sp.measured), list(job.sp.left_out), provenance(job, data)
+    )

@@ -3,10 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from study.flow.jobs import ON_CPU, TRAJECTORY, every, has, kind, operation
+from study.flow.jobs import ON_CPU, TRAJECTORY, Condition, every, has, kind, operation
 
 #: Condition: all disorder is made.
 has_disorder = every("disorder", has(TRAJECTORY))
+
+
+def has_disorder_for(*parts: str) -> Condition:
+    """Condition: the disorder is made, for samples of the parts of the data that it is in."""
+    return lambda job: job.sp.part not in parts or has_disorder(job)
 
 
 @operation(kind("disorder"), post=has(TRAJECTORY), directives=ON_CPU)

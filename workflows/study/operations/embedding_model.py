@@ -19,7 +19,7 @@ from study.flow.studies import LEARNED
 from study.operations.assemblies import assemblies, solid_states
 from study.operations.disorder import has_disorder
 from study.operations.liquids import liquids
-from study.operations.shipped_model import disorder_of, timed
+from study.operations.shipped_model import disorder_of, provenance, timed
 from study.operations.simulations import fluids, has_fluids, title
 from study.training.names import (
     EMBEDDING,
@@ -39,13 +39,9 @@ _COMPARED = (REPRESENTATIONS, REPRESENTATIONS_TEXT, REPRESENTATIONS_FIGURE)
 @operation(kind("embedding_model"), post=has(OTHERS), directives=ON_CPU)
 def search_random_cells(job: Any) -> None:
     """Search for random cells, crystals that no database has."""
-    import numpy as np
+    from study.training.kinds import write_random_cells
 
-    from hoomd_gala.crystals.random_cells import random_crystals
-    from study.training.kinds import write_cells
-
-    rng = np.random.default_rng([job.sp.seed, 1])
-    write_cells(Path(job.fn(OTHERS)), random_crystals(job.sp.n_random, rng))
+    write_random_cells(Path(job.fn(OTHERS)), job.sp.n_random, job.sp.seed)
 
 
 def has_what_it_is_of(job: Any) -> bool:
@@ -157,22 +153,18 @@ def _about(job: Any) -> dict[str, Any]:
     from hoomd_gala.files.models import read_info
 
     source = job.sp.source
-    return {
-        "command": f"python workflows/project.py run --study {job.sp.study}",
-        "started from": source_card(source, read_info(source))
-        | {"what": "core and pooling layer are its own; they have learned names of unit cells"},
-        "data": {
-            "frames": "sites of AFLOW prototypes from pyriodic-aflow (GPL-3) and of random cells, "
-            "strained by up to 5 % along three axes, displaced independently or by random springs, "
-            "with vacancies; liquids, glasses and random points, at different times",
-            "displacement / shortest distance": job.sp.noise,
-            "left out": list(job.sp.left_out),
-            "liquids": [title(fluid) for fluid in fluids(job)],
-        },
-        "seed": job.sp.seed,
-        "seconds": dict(job.doc.get("seconds", {})),
-        "machine": "; ".join(sorted(set(job.doc.get("machines", {}).values()))),
+    started = source_card(source, read_info(source)) | {
+        "what": "core and pooling layer are its own; they have learned names of unit cells"
     }
+    data = {
+        "frames": "sites of AFLOW prototypes from pyriodic-aflow (GPL-3) and of random cells, "
+        "strained by up to 5 % along three axes, displaced independently or by random springs, "
+        "with vacancies; liquids, glasses and random points, at different times",
+        "displacement / shortest distance": job.sp.noise,
+        "left out": list(job.sp.left_out),
+        "liquids": [title(fluid) for fluid in fluids(job)],
+    }
+    return provenance(job, data) | {"started from": started}
 
 
 def _model_and_table(job: Any) -> list[tuple[Path, Path]]:

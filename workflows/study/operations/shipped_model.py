@@ -1,7 +1,7 @@
 """Operations on the shipped models: samples, training in two stages, accuracy, and cards."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from study.flow.jobs import (
     threads,
 )
 from study.flow.studies import HELD_OUT, LEARNED
-from study.operations.disorder import has_disorder
+from study.operations.disorder import has_disorder_for
 from study.operations.simulations import fluids, has_fluids, title
 from study.training.names import (
     FAST_MODEL,
@@ -32,7 +32,6 @@ from study.training.names import (
     OTHERS,
     SAMPLES,
     SITES,
-    WITH_DISORDER,
 )
 
 #: Of the disorder of each kind, every so many systems are held out.
@@ -67,6 +66,17 @@ def timed(job: Any, operation: str) -> Iterator[None]:
     job.doc.machines = machines | {operation: machine(pick_device("auto"))}
 
 
+def provenance(job: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Say how a model was made and from which data, for its card."""
+    return {
+        "command": f"python workflows/project.py run --study {job.sp.study}",
+        "data": dict(data),
+        "seed": job.sp.seed,
+        "seconds": dict(job.doc.get("seconds", {})),
+        "machine": "; ".join(sorted(set(job.doc.get("machines", {}).values()))),
+    }
+
+
 @operation(kind("shipped_model"), post=has(KINDS, OTHERS), directives=ON_CPU)
 def find_kinds(job: Any) -> None:
     """Compare the local environments of all unit cells, and search for cells without a name."""
@@ -79,12 +89,13 @@ def find_kinds(job: Any) -> None:
 has_kinds = every("shipped_model", has(KINDS, OTHERS))
 
 
-def has_what_it_mixes(job: Any) -> bool:
-    """Condition: the disorder is made that a part of the samples is of."""
-    return job.sp.part not in WITH_DISORDER or has_disorder(job)
-
-
-@operation(kind("samples"), has_kinds, has_what_it_mixes, post=has(SAMPLES), directives=ON_CPU)
+@operation(
+    kind("samples"),
+    has_kinds,
+    has_disorder_for("patchworks", "disordered"),
+    post=has(SAMPLES),
+    directives=ON_CPU,
+)
 def sample(job: Any) -> None:
     """Make a part of the samples that the shipped models learn from, or that are held out."""
     import numpy as np
@@ -176,24 +187,19 @@ def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[
 def describe(job: Any) -> dict[str, Any]:
     """Describe the training, for the model's card."""
     study = studies.load(job.sp.study)
-    return {
-        "command": f"python workflows/project.py run --study {job.sp.study}",
-        "data": {
-            "crystals": "AFLOW prototypes from pyriodic-aflow, replicated, strained by up to "
-            "11 % along three axes, displaced independently or by random springs, from zero, with "
-            "vacancies and interstitials, in polycrystals, beside their melt and vacuum; random "
-            "stackings of spheres and of diamond; icosahedra and decahedra; without a name, "
-            "random cells and Frank-Kasper phases of square-triangle tilings",
-            "displacements / shortest distance": dict(job.sp.noise),
-            "disordered": "fluids, glasses, networks, salts, chains, packings, points, gases of "
-            "clusters, each with an interaction of its own: "
-            + ", ".join(f"{n} of {name}" for name, n in study["disorder"].items()),
-            "licence": "pyriodic-aflow is under the GPL-3",
-        },
-        "seed": job.sp.seed,
-        "seconds": dict(job.doc.seconds),
-        "machine": "; ".join(sorted(set(job.doc.machines.values()))),
+    data = {
+        "crystals": "AFLOW prototypes from pyriodic-aflow, replicated, strained by up to "
+        "11 % along three axes, displaced independently or by random springs, from zero, with "
+        "vacancies and interstitials, in polycrystals, beside their melt and vacuum; random "
+        "stackings of spheres and of diamond; icosahedra and decahedra; without a name, "
+        "random cells and Frank-Kasper phases of square-triangle tilings",
+        "displacements / shortest distance": dict(job.sp.noise),
+        "disordered": "fluids, glasses, networks, salts, chains, packings, points, gases of "
+        "clusters, each with an interaction of its own: "
+        + ", ".join(f"{n} of {name}" for name, n in study["disorder"].items()),
+        "licence": "pyriodic-aflow is under the GPL-3",
     }
+    return provenance(job, data)
 
 
 def measured(job: Any) -> bool:

@@ -1,7 +1,7 @@
 """Tables and card of the model that names compounds."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,9 @@ from study.training.names import (
 #: Particles of a crystal that is made, and displacements in units of the shortest distance.
 N_PARTICLES, LEVELS = 500, (0.0, 0.03, 0.06, 0.09)
 MOVES = {"Gaussian": displace, "springs": displace_together}
+
+#: Groups whose hot crystals are also labeled after so many steps of denoising.
+DENOISED, DENOISE_STEPS = ("one type", "compounds", "simulated", "left out"), 4
 
 #: Orders of lattices that are mixed, and their order parameters: the share of particles on their
 #: own sites, from 1 in order to 0 at random.
@@ -261,13 +264,30 @@ def row(analyzer: Analyzer, case: Named) -> dict[str, Any]:
     }
 
 
+def also_denoised(case: Named) -> bool:
+    """Whether a case is hot enough for its heat to be taken out before, for comparison."""
+    hottest = case.condition.endswith(f" {LEVELS[-1]:g}") or case.group in DENOISED[2:]
+    return case.group in DENOISED and hottest
+
+
+def measured(
+    analyzer: Analyzer, denoised: Analyzer, cases: Iterable[Named]
+) -> Iterator[dict[str, Any]]:
+    """Yield rows of cases and, of the hot ones, of their labels after denoising."""
+    for case in cases:
+        yield row(analyzer, case)
+        if also_denoised(case):
+            yield row(denoised, case._replace(group=f"{case.group}, denoised"))
+
+
 def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Mean and least share of right names, of each group and condition."""
     groups: dict[tuple[str, str], list[float]] = {}
     for one in rows:
         if one["right"] != "":
-            what = "" if one["group"] == "simulated" else str(one["condition"])
-            groups.setdefault((str(one["group"]), what), []).append(float(one["right"]))
+            group = str(one["group"])
+            what = "" if group.startswith("simulated") else str(one["condition"])
+            groups.setdefault((group, what), []).append(float(one["right"]))
     return [
         {
             "group": group,
@@ -292,12 +312,12 @@ def publish(folder: Path, about: Mapping[str, Any]) -> None:
         What the card says of the training.
     """
     model = load_model(folder / COMPOUNDS)
-    analyzer = Analyzer(model)
+    analyzer, denoised = Analyzer(model), Analyzer(model, denoise_steps=DENOISE_STEPS)
     found = read_decorations(folder / DECORATIONS)
     classes = expected(found, model.info.card["renamed"])
     rng = np.random.default_rng([about["seed"], 4])
     rows = [
-        row(analyzer, case)
+        one
         for cases in (
             crystals(found, classes, rng),
             mixed(found, classes, rng),
@@ -305,7 +325,7 @@ def publish(folder: Path, about: Mapping[str, Any]) -> None:
             unnamed(found, rng),
             simulated(found, classes),
         )
-        for case in cases
+        for one in measured(analyzer, denoised, cases)
     ]
     write_table(folder / COMPOUNDS_TABLE, rows)
     table = means(rows)

@@ -1,5 +1,6 @@
 """Classes of the shipped model: local environments that a network confuses become one."""
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,31 @@ def merge(confusion: NDArray[np.float64], above: float) -> NDArray[np.int64]:
         table[second], table[:, second] = 0, 0
 
 
+def common_first(
+    group: NDArray[np.int64], cells: Sequence[str], common: Collection[str]
+) -> NDArray[np.int64]:
+    """Represent groups by an environment of a common cell, where they have one.
+
+    Parameters
+    ----------
+    group : (K,) int64
+        Groups of environments, as :func:`merge` numbers them.
+    cells : sequence of str
+        Cell of each environment.
+    common : collection of str
+        Cells whose names people know.
+
+    Returns
+    -------
+    (K,) int64
+        For each environment, the number of the one that its group is named for.
+    """
+    named = group.copy()
+    for kind in reversed([kind for kind, cell in enumerate(cells) if cell in common]):
+        named[group == group[kind]] = kind
+    return named
+
+
 class Classes(NamedTuple):
     """Classes of local environments.
 
@@ -86,7 +112,7 @@ class Classes(NamedTuple):
 
 
 def make_classes(kinds: Kinds, group: NDArray[np.int64]) -> Classes:
-    """Name groups of environments, (K,), for the first cell that has one of them."""
+    """Name groups of environments, (K,), for the cell of the environment that numbers each."""
     titles = [kinds.cells[representative] for representative in group]
     names = (*dict.fromkeys(titles), DISORDERED)
     index = [names.index(title) for title in titles]

@@ -25,13 +25,12 @@ from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Frames, join, to_tensors
 from hoomd_gala.learning.tasks import frame_classification as task
-from hoomd_gala.learning.training import split, train
 from hoomd_gala.neighbors import PeriodicTree, nearest_distance
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 from hoomd_gala.systems import System, as_system
 from study.training import samples
-from study.training.classes import make_classes, measure_confusion, merge
-from study.training.curves import write_curve
+from study.training.classes import common_first, make_classes, measure_confusion, merge
+from study.training.curves import train_in
 from study.training.decorations import (
     Decorations,
     known_decorations,
@@ -42,7 +41,7 @@ from study.training.disorder import solid_like
 from study.training.kinds import IGNORED
 from study.training.labels import finish, train_labels, write_confusion
 from study.training.lattices import primitive_vectors
-from study.training.names import CHECKPOINT, COMPOUNDS, CURVE, DECORATIONS, SITES
+from study.training.names import COMPOUNDS, DECORATIONS, SITES
 from study.training.patchwork import Piece, fill
 from study.training.shipped import STRUCTURES, Size
 from study.training.surroundings import surroundings
@@ -54,8 +53,9 @@ MOST_TYPES = 16
 CORE = CoreConfig(max_types=4, width=32, hidden=32, blocks=2, tied=True, relations=True)
 SIZE = Size(CORE, STRUCTURES.context, 1, SITES, COMPOUNDS, "")
 
-#: Particles of a crystal, and of a box of several pieces.
-N_CRYSTAL, N_PIECES = 400, 1200
+#: Particles of a crystal, of a cold one, all of whose cells look the same, and of a box of several
+#: pieces.
+N_CRYSTAL, N_COLD, N_PIECES = 400, 100, 1200
 
 #: Largest strain along each of three axes.
 STRAIN = 0.06
@@ -66,7 +66,7 @@ WITH_ANTISITES, ANTISITES, LEAST_ORDER = 0.4, 0.06, 0.75
 
 #: Displacement at which confusion is measured, and the confusion above which two names are one
 #: class; guessing gives 0.5.
-MERGE_NOISE, MERGE_ABOVE = 0.04, 0.25
+MERGE_NOISE, MERGE_ABOVE = 0.06, 0.25
 
 
 def coded(system: System, labels: NDArray[np.int64]) -> System:
@@ -89,9 +89,11 @@ class Plan(NamedTuple):
         Names of the environments of all unit cells.
     lattices : sequence of str
         Unit cells of which there are more samples as crystals of one type and solid solutions.
+    common : sequence of str
+        Compounds of which there are more samples, up to higher temperatures.
     noise : mapping of str to float
         Highest displacement in each direction, in units of the shortest distance, of "lattices",
-        "compounds" and "other" crystals.
+        "common" ones, all "compounds" and "other" crystals.
     others : sequence of UnitCell
         Random cells, whose types do not count.
     disorder : sequence of (str, Path)
@@ -100,6 +102,7 @@ class Plan(NamedTuple):
 
     found: Decorations
     lattices: Sequence[str]
+    common: Sequence[str]
     noise: Mapping[str, float]
     others: Sequence[UnitCell]
     disorder: Sequence[tuple[str, Path]]
@@ -149,39 +152,45 @@ def divided(types: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.in
 # ---- crystals, perfect: what stands where ----
 
 
+def perfect(name: str, found: Decorations, n: int = N_CRYSTAL) -> System:
+    """Crystal of a unit cell, of n particles at least, with its types in order."""
+    still = samples.perfect(name, n)
+    return coded(still, np.resize(found.kinds.labels[name], len(still.positions)))
+
+
 def ordered(name: str, found: Decorations, rng: np.random.Generator) -> System:
     """Compound with its types in order, some with antisites."""
-    perfect = samples.perfect(name, N_CRYSTAL)
-    labels = np.resize(found.kinds.labels[name], len(perfect.positions))
-    types = perfect.types
+    whole = perfect(name, found)
     if rng.random() < WITH_ANTISITES:
+        still, labels = decoded(whole)
         most = ANTISITES if found.parent(name) is None else 1 - LEAST_ORDER
-        types = shuffled(types, rng.uniform(0, most), rng)
-    return coded(perfect._replace(types=types), labels)
+        types = shuffled(still.types, rng.uniform(0, most), rng)
+        return coded(still._replace(types=types), labels)
+    return whole
 
 
 def solution(name: str, found: Decorations, rng: np.random.Generator) -> System:
     """Crystal of a lattice, of one type or with types at random."""
-    perfect = samples.perfect(name, N_CRYSTAL)
-    n = len(perfect.positions)
+    still = samples.perfect(name, N_CRYSTAL)
+    n = len(still.positions)
     types = at_random(n, rng) if rng.random() < 0.7 else np.zeros(n, np.int64)
-    return coded(perfect._replace(types=types), np.resize(found.blind[name], n))
+    return coded(still._replace(types=types), np.resize(found.blind[name], n))
 
 
 def disordered_order(name: str, found: Decorations, rng: np.random.Generator) -> System:
     """Order of a lattice after its types have been mixed: a solid solution of its composition."""
-    perfect = samples.perfect(name, N_CRYSTAL)
-    types = shuffled(perfect.types, rng.uniform(0.95, 1), rng)
+    still = samples.perfect(name, N_CRYSTAL)
+    types = shuffled(still.types, rng.uniform(0.95, 1), rng)
     labels = np.full(len(types), found.parent(name))
-    return coded(perfect._replace(types=types), labels)
+    return coded(still._replace(types=types), labels)
 
 
 def of_more_types(name: str, found: Decorations, rng: np.random.Generator) -> System:
     """Compound of which one type is divided into two: nothing that has a name."""
-    perfect = samples.perfect(name, N_CRYSTAL)
-    types = divided(perfect.types, rng)
+    still = samples.perfect(name, N_CRYSTAL)
+    types = divided(still.types, rng)
     labels = np.full(len(types), found.kinds.other)
-    return coded(perfect._replace(types=types), labels)
+    return coded(still._replace(types=types), labels)
 
 
 def hot(still: System, noise: float, rng: np.random.Generator, strain: float = STRAIN) -> System:
@@ -224,6 +233,24 @@ def compounds(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
             if parent is not None and plan.found.kinds.cells[parent] != name and i % 3 == 0:
                 amount = samples.random_amount(plan.noise["compounds"], rng)
                 yield hot(disordered_order(name, plan.found, rng), amount, rng)
+
+
+def common(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Yield more of the common compounds, up to higher temperatures."""
+    for _ in range(n):
+        for name in plan.common:
+            amount = samples.random_amount(plan.noise["common"], rng)
+            yield hot(ordered(name, plan.found, rng), amount, rng)
+
+
+def cold(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Yield small crystals with names, without displacements or almost, under many strains."""
+    for _ in range(n):
+        for name in [*plan.one_type, *plan.compounds]:
+            strained = deform(
+                perfect(name, plan.found, N_COLD), samples.random_stretch(STRAIN, rng)
+            )
+            yield samples.roughen(samples.heat(strained, samples.cold_amount(rng), rng), rng)
 
 
 def rest(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
@@ -270,8 +297,8 @@ def pieces(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
 def _in_pieces(plan: Plan, melts: Sequence[System], rng: np.random.Generator) -> System:
     kinds = plan.found.kinds
     name = str(rng.choice(plan.compounds if rng.random() < 0.75 else list(plan.lattices)))
-    perfect = samples.perfect(name, N_CRYSTAL)
-    density = len(perfect.positions) / float(np.prod(perfect.box[:3]))
+    still = samples.perfect(name, N_CRYSTAL)
+    density = len(still.positions) / float(np.prod(still.box[:3]))
     edge = float(np.cbrt(N_PIECES / density))
     beside = rng.choice(["surface", "melt", "grains"], p=[0.4, 0.4, 0.2])
     parts: list[System | None] = []
@@ -331,6 +358,8 @@ PARTS: dict[str, Callable[[Plan, int, np.random.Generator], Iterator[System]]] =
     "rest": rest,
     "pieces": pieces,
     "disordered": disordered,
+    "common": common,
+    "cold": cold,
 }
 
 
@@ -386,16 +415,16 @@ def learn_names(folder: Path, parameters: Mapping[str, Any], files: Mapping[str,
     network = FrameClassifier(CORE, len(outputs))
     inherit(network, load_model(parameters["start"]).network)
     network.to(pick_device("auto"))
-    curve, _, _ = train(
+    train_in(
+        folder,
+        "environments",
         network,
         task.loss,
-        *split(data, config.validation_fraction, config.seed),
+        data,
         config,
-        folder / f"names_{CHECKPOINT}",
-        "train on environments",
+        prefix="names_",
         cuda_graph=True,
     )
-    write_curve(folder / f"names_{CURVE}", "environments learning curve", curve)
     network.cpu().requires_grad_(False)
     save_model(folder / SITES, Model(network, ModelInfo(CORE, outputs)))
 
@@ -405,9 +434,7 @@ def _confusion(sites: Model, found: Decorations, rng: np.random.Generator) -> ND
     kinds = found.kinds
     warm = []
     for name in tqdm([*kinds.cells] * 2, "sample warm crystals", unit="crystal"):
-        perfect = samples.perfect(name, N_CRYSTAL)
-        still = coded(perfect, np.resize(kinds.labels[name], len(perfect.positions)))
-        stretched = deform(still, samples.random_stretch(STRAIN / 2, rng))
+        stretched = deform(perfect(name, found), samples.random_stretch(STRAIN / 2, rng))
         warm.append(take_some(samples.roughen(displace(stretched, MERGE_NOISE, rng), rng), 60, rng))
     return measure_confusion(sites, join(warm), len(kinds.cells) + 2)
 
@@ -438,7 +465,9 @@ def learn_compounds(
     confusion = _confusion(sites, found, rng)
     write_confusion(folder / "confusion.csv", found.kinds, confusion)
     n = len(found.kinds.cells)
-    classes = make_classes(found.kinds, merge(confusion[:n, :n], MERGE_ABOVE))
+    group = merge(confusion[:n, :n], MERGE_ABOVE)
+    named = common_first(group, found.kinds.cells, parameters["common"])
+    classes = make_classes(found.kinds, named)
     analyzer = Analyzer(sites)
     (around,) = surroundings([analyzer], map(decoded, _read(learned)))
     (judged,) = surroundings([analyzer], map(decoded, _read(held_out)))

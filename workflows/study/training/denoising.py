@@ -31,14 +31,13 @@ from hoomd_gala.files.atomic import replacing
 from hoomd_gala.files.models import Model, ModelInfo, pick_device, save_model
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Data
-from hoomd_gala.learning.training import split, train
 from hoomd_gala.neighbors import nearest_distance
 from hoomd_gala.neighbors.environments import N_NEIGHBORS, PeriodicTree, bond_units
 from hoomd_gala.networks import CoreConfig, Denoiser, encode_types
 from hoomd_gala.systems import Array, System, lattice_vectors
 from study.training import disorder, samples
-from study.training.curves import write_curve
-from study.training.names import CHECKPOINT, CURVE, DENOISER
+from study.training.curves import train_in
+from study.training.names import DENOISER
 from study.training.patchwork import Piece, patchwork
 from study.training.twins import twinned_particle
 
@@ -435,19 +434,20 @@ def learn(folder: Path, parameters: Mapping[str, Any], files: Mapping[str, Path]
     )
     network = Denoiser(core).to(pick_device("auto"))
     loss = PairLoss(pairs)
-    curve, kept, _ = train(
+    data: Data = {"sample": torch.arange(len(pairs))}
+    learned = train_in(
+        folder,
+        "denoising",
         network,
         loss,
-        *split({"sample": torch.arange(len(pairs))}, config.validation_fraction, config.seed),
+        data,
         config,
-        folder / CHECKPOINT,
-        "train on denoising",
-        loss.corrupt,
+        measure="squared error / squared displacement",
+        corrupt=loss.corrupt,
     )
-    write_curve(folder / CURVE, "denoise learning curve", curve)
     network.cpu().requires_grad_(False)
     card = {
         "loss": "mean squared error of a bond / squared displacement",
-        "metrics": curve[kept],
+        "metrics": learned,
     }
     save_model(folder / DENOISER, Model(network, ModelInfo(core, (), card=card, task="denoising")))

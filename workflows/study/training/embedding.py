@@ -26,14 +26,13 @@ from hoomd_gala.crystals.sites import sites_of
 from hoomd_gala.files.models import Model, ModelInfo, load_model, save_model
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Data
-from hoomd_gala.learning.training import split, train
 from hoomd_gala.networks import FrameClassifier, MultiscaleEmbedder, inherit
 from hoomd_gala.systems import System
 from study.training import disorder, samples
 from study.training.classes import Classes
-from study.training.curves import write_curve
+from study.training.curves import train_in
 from study.training.kinds import IGNORED
-from study.training.names import CHECKPOINT, CURVE, EMBEDDING
+from study.training.names import EMBEDDING
 from study.training.surroundings import Surroundings, context_loss, labeled, surroundings
 
 #: Particles of a crystal, and the largest strain along each of three axes.
@@ -181,20 +180,13 @@ def learn(folder: Path, parameters: Mapping[str, Any], files: Mapping[str, Path]
         part.requires_grad_(False)
     network.to(around.embedding.device)
     data: Data = {"samples": torch.arange(len(around.counts))}
-    curve, kept, _ = train(
-        network,
-        # each frame is a class of its own
-        context_loss(around, Classes((), np.arange(total), {})),
-        *split(data, config.validation_fraction, config.seed),
-        config,
-        folder / CHECKPOINT,
-        "train on surroundings",
-    )
-    write_curve(folder / CURVE, "embedding learning curve", curve, chance=1 / total)
+    # each frame is a class of its own
+    loss = context_loss(around, Classes((), np.arange(total), {}))
+    learned = train_in(folder, "surroundings", network, loss, data, config, chance=1 / total)
     network.requires_grad_(False)
     model = MultiscaleEmbedder(source.info.core, parameters["context"], RINGS)
-    learned = network.state_dict()
-    model.load_state_dict({key: learned.get(key, own) for key, own in model.state_dict().items()})
+    weights = network.state_dict()
+    model.load_state_dict({key: weights.get(key, own) for key, own in model.state_dict().items()})
     model.standardize(_features(network, around, config.seed).cpu())
     info = ModelInfo(
         source.info.core,
@@ -202,7 +194,7 @@ def learn(folder: Path, parameters: Mapping[str, Any], files: Mapping[str, Path]
         card={
             "frames": total,
             "particles": len(around.labels),
-            "metrics": curve[kept],
+            "metrics": learned,
             "baselines": {"chance": {"accuracy": 1 / total}},
         },
         task="embedding",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from hoomd_gala.crystals.prototypes import UnitCell, crystal, unit_cell, unit_cells
+from hoomd_gala.crystals.random_cells import random_crystals
 from hoomd_gala.crystals.sites import EQUIVALENT, SIMILAR, Site, descriptors, nearest_site, sites
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import replacing
@@ -209,6 +210,11 @@ def write_cells(path: Path, cells: Iterable[UnitCell]) -> None:
     with replacing(path) as part, gsd.hoomd.open(part, "w") as file:
         for step, cell in enumerate(cells):
             file.append(make_frame(cell.system, step))
+
+
+def write_random_cells(path: Path, n: int, seed: int) -> None:
+    """Search for random cells, crystals that no database has, and write them."""
+    write_cells(path, random_crystals(n, np.random.default_rng([seed, 1])))
 
 
 def read_cells(path: Path) -> list[UnitCell]:

@@ -22,14 +22,13 @@ from hoomd_gala.files.models import Model, ModelInfo, load_model, pick_device, s
 from hoomd_gala.learning.calibration import best_temperature
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Data, join
-from hoomd_gala.learning.training import split, train
 from hoomd_gala.networks import FrameClassifier
 from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
 from study.training import samples
 from study.training.classes import Classes, make_classes, measure_confusion, merge
-from study.training.curves import write_curve
+from study.training.curves import train_in
 from study.training.kinds import Kinds, read_kinds
-from study.training.names import CHECKPOINT, CURVE, KINDS
+from study.training.names import KINDS
 from study.training.shipped import FAST, STRUCTURES, SampleFiles, Size
 from study.training.surroundings import (
     Surroundings,
@@ -129,17 +128,9 @@ def train_labels(
     for part in (network.core, network.pool, network.norm):
         part.requires_grad_(False)
     data: Data = {"samples": torch.arange(len(around.counts))}
-    curve, _, _ = train(
-        network,
-        context_loss(around, classes, teacher),
-        *split(data, config.validation_fraction, config.seed),
-        config,
-        folder / f"{size.prefix}labels_{CHECKPOINT}",
-        "train on surroundings",
-    )
-    write_curve(
-        folder / f"{size.prefix}labels_{CURVE}", f"{size.prefix}labels learning curve", curve
-    )
+    loss = context_loss(around, classes, teacher)
+    prefix = f"{size.prefix}labels_"
+    train_in(folder, "surroundings", network, loss, data, config, prefix=prefix)
     return network.requires_grad_(False)
 
 

@@ -5,8 +5,6 @@ MODEL, MODEL_CARD = "structures.safetensors", "structures.json"
 
 #: Samples of a part of the data.
 SAMPLES = "samples.npz"
-#: Parts of the data that simulated disorder is in.
-WITH_DISORDER = ("patchworks", "disordered")
 
 #: Of the shipped model's first stage: local environments, unit cells without a name, and the
 #: network that distinguishes local environments.

@@ -135,6 +135,11 @@ def random_amount(noise: float, rng: np.random.Generator) -> float:
     return float(rng.uniform(0.01, noise))
 
 
+def cold_amount(rng: np.random.Generator) -> float:
+    """Draw the displacement of a cold crystal: exactly zero, or next to nothing."""
+    return 0.0 if rng.random() < 0.4 else float(10 ** rng.uniform(-4, -1.5))
+
+
 def heat(system: System, noise: float, rng: np.random.Generator) -> System:
     """Displace particles, independently or together, in most samples without close contacts."""
     if noise == 0:
@@ -384,7 +389,7 @@ def cold(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
     for _ in range(n):
         for name in [*_COLD_COMMON * list(plan.common), *plan.named]:
             strain = STRAIN["common" if name in plan.common else "named"]
-            noise = 0.0 if rng.random() < 0.4 else float(10 ** rng.uniform(-4, -1.5))
+            noise = cold_amount(rng)
             yield hot_crystal(name, plan.kinds, noise, strain, rng, defects=0, n=N_COLD)
 
 

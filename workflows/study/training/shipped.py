@@ -18,11 +18,10 @@ from hoomd_gala.files.models import Model, ModelInfo, pick_device, save_model
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Frames, join, to_tensors
 from hoomd_gala.learning.tasks import frame_classification as task
-from hoomd_gala.learning.training import split, train
 from hoomd_gala.networks import CoreConfig, FrameClassifier
 from hoomd_gala.results import DISORDERED
 from study.training import samples
-from study.training.curves import write_curve
+from study.training.curves import train_in
 from study.training.kinds import (
     Kinds,
     find_kinds,
@@ -36,8 +35,6 @@ from study.training.kinds import (
     write_kinds,
 )
 from study.training.names import (
-    CHECKPOINT,
-    CURVE,
     FAST_MODEL,
     FAST_SITES,
     KINDS,
@@ -164,16 +161,16 @@ def learn_sites(
     torch.manual_seed(config.seed)
     names = site_names(read_kinds(folder / KINDS))
     network = FrameClassifier(size.core, len(names)).to(pick_device("auto"))
-    curve, _, _ = train(
+    train_in(
+        folder,
+        "sites",
         network,
         task.loss,
-        *split(data, config.validation_fraction, config.seed),
+        data,
         config,
-        folder / f"{size.prefix}sites_{CHECKPOINT}",
-        "train on sites",
+        prefix=f"{size.prefix}sites_",
         cuda_graph=True,
     )
-    write_curve(folder / f"{size.prefix}sites_{CURVE}", f"{size.prefix}sites learning curve", curve)
     network.cpu().requires_grad_(False)
     save_model(folder / size.sites, Model(network, ModelInfo(size.core, names)))
 
