@@ -215,7 +215,7 @@ def trained(files, found, tmp_path_factory):
             "pieces": 40,
         },
         "epochs": 5,
-        "label_epochs": 7,
+        "label_epochs": 12,
         "seed": 1,
     }
     compounds.learn_names(folder, parameters, files)

@@ -367,7 +367,7 @@ def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):
         "n_tiles": 1,
         "noise": {"common": 0.06, "named": 0.05, "other": 0.05},
         "site_environments": dict.fromkeys(samples.PARTS, 20),
-        "site_epochs": 7,
+        "site_epochs": 9,
         "label_epochs": 6,
         "seed": 1,
     }
