@@ -192,6 +192,13 @@ def strain(system: System, size: float, rng: np.random.Generator) -> System:
     return system._replace(positions=fractional @ lattice_vectors(box), box=box)
 
 
+def scaled(system: System, factor: float) -> System:
+    """Multiply all lengths of a system."""
+    box = system.box.copy()
+    box[:3] *= factor
+    return system._replace(positions=system.positions * factor, box=box)
+
+
 def deform(system: System, gradient: ArrayLike) -> System:
     """Deform a system: positions x become ``gradient`` @ x, then rotated as boxes have to be.
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..systems import System, make_system
+from .prototypes import scaled
 
 #: Layers of a stacking sequence, and particles along each side of a layer.
 _LAYERS, _SIDE = 12, 10
@@ -56,9 +57,8 @@ def stack(stacking: NDArray[np.int64], side: int, diamond: bool) -> System:
         layers = np.concatenate((layers, layers))
     box = [side, side * np.sqrt(3) / 2, len(stacking) * spacing, 1 / np.sqrt(3), 0, 0]
     system = make_system(points, box, layers)
-    scale = np.sqrt(8 / 3) if diamond else 1.0  # the shortest distance becomes 1
-    system.box[:3] *= scale
-    return system._replace(positions=system.positions * scale)
+    # the shortest distance becomes 1
+    return scaled(system, float(np.sqrt(8 / 3)) if diamond else 1.0)
 
 
 def random_stacking(

@@ -17,30 +17,34 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 
-from study.comparison.methods import accepted_classes
+from study.comparison import scores
+from study.comparison.labelers import Labeling
 from study.flow.studies import state_points
 from study.operations.quality import ABOUT, maker
 from study.simulation import thermal
 from study.simulation.samples import Sample, uniform
 
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.results import DISORDERED, UNKNOWN_NAME, Result
+from hoomd_gala.results import UNKNOWN_NAME
 
 #: The crystals of the first tables in docs/accuracy.md, from this displacement on.
 HOT, HOTTEST = "hot", 0.08
 
 
-def share(result: Result, sample: Sample, accepted: dict[str, set[str]]) -> float:
-    """Share of the judged particles with the right name or, of disorder alone, of a crystal's."""
-    truth = sample.truth[sample.judged]
-    names = np.array([*result.class_names, UNKNOWN_NAME])[result.label][sample.judged]
-    if (truth == DISORDERED).all():
-        return float((~np.isin(names, (DISORDERED, UNKNOWN_NAME))).mean())
-    right = np.zeros(len(names), bool)
-    for name in np.unique(truth):
-        own = truth == name
-        right[own] = np.isin(names[own], list(accepted[name]))
-    return float(right.mean())
+def share(analyzer: Analyzer, group: str, sample: Sample) -> float | None:
+    """Share of the judged particles with the right name or, of disorder alone, of a crystal's.
+
+    None if the model has no name for what is there.
+    """
+    result = analyzer.analyze_system(sample.system)
+    given = np.array([*result.class_names, UNKNOWN_NAME])[result.label]
+    found = scores.Measured(group, "", sample, {"": Labeling(given, result.confidence)})
+    structures = scores.structures_of(sample)
+    knowledge = scores.model_knowledge(analyzer.model.info, structures)
+    if not scores.knows(found, knowledge):
+        return None
+    score = scores.score([found], "", knowledge)
+    return score.right if structures else score.named
 
 
 def samples_of(point: dict[str, Any]) -> Iterator[Sample]:
@@ -77,13 +81,9 @@ def main() -> None:
     made = [*points, *([{"group": HOT}] if HOT in options.group else [])]
     for point in tqdm(made, unit="system"):
         for sample in samples_of(point):
-            names = set(sample.truth[sample.judged])
-            accepted = {name: accepted_classes(plain.model.info, str(name)) for name in names}
-            if not all(accepted.values()):
-                continue  # has no name
-            before, after = (
-                share(one.analyze_system(sample.system), sample, accepted) for one in (plain, quiet)
-            )
+            before, after = (share(one, point["group"], sample) for one in (plain, quiet))
+            if before is None or after is None:
+                continue
             rows.setdefault(point["group"], []).append((before, after))
             tqdm.write(
                 f"{point['group']:16} {point.get('name', ''):32} {sample.name:28} "

@@ -22,7 +22,7 @@ from study.simulation.samples import UNNAMED, Sample, read_samples, uniform, wri
 from study.solids import defects, references
 from test_workflow import fresh_copy, run
 
-from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.crystals.prototypes import crystal, displace, scaled, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import read_table
 from hoomd_gala.files.models import ModelInfo
@@ -45,7 +45,7 @@ def lengths(system, n=20):
 def energy_per_atom(form, symbol, scale):
     it = forces.ELEMENTS[form][symbol]
     structure = "cI2-W" if form == "Finnis-Sinclair" else "hP2-Mg" if it.ratio else "cF4-Cu"
-    made = thermal.scaled(heated.at_density(structure, it.ratio, 1 / it.volume, 450), scale)
+    made = scaled(heated.at_density(structure, it.ratio, 1 / it.volume, 450), scale)
     motion = Dynamics(made, forces.interaction({"form": form, "symbol": symbol}), 0.05, 1)
     return motion.energy() / len(made.positions)
 
@@ -103,7 +103,7 @@ def test_types_of_a_mixture_have_their_own_lengths_and_energies():
 
 def test_sodium_chloride_has_about_its_lattice_energy():
     rocksalt = crystal(unit_cell("cF8-ClNa"), 512)
-    made = thermal.scaled(rocksalt, 2.82)
+    made = scaled(rocksalt, 2.82)
     energy = Dynamics(made, forces.sodium_chloride(), 0.05, 1).energy() / len(made.positions) * 2
     # 764 to 788 kJ/mol a pair by different experiments
     assert -energy * 96.485 == pytest.approx(770, rel=0.03)

@@ -178,7 +178,7 @@ def test_pieces_keep_their_labels_inside_and_lose_them_where_they_end(few_cells)
     edge = 14.0
     # a slab and vacuum, whose faces are halfway between the centers
     centers = np.array([[7.0, 7, 3.5], [7, 7, 10.5]])
-    slab = patchwork.patchwork([piece, None], centers, edge, kinds.IGNORED, 99, rng)
+    slab = patchwork.fill([piece, None], centers, edge, kinds.IGNORED, 99, rng).system
     inside = np.abs(slab.positions + edge / 2 - centers[0])
     # of the faces along z, and of those where the slab meets an image of itself
     depth = np.min([3.5, 7, 7] - inside[:, [2, 0, 1]], axis=1)
@@ -189,7 +189,7 @@ def test_pieces_keep_their_labels_inside_and_lose_them_where_they_end(few_cells)
     assert (slab.types == 99).any()
     assert (slab.types == kinds.IGNORED).any()
     # two grains: no two particles are too close, and what is inside is whole
-    grains = patchwork.patchwork([piece, piece], centers, edge, kinds.IGNORED, 99, rng)
+    grains = patchwork.fill([piece, piece], centers, edge, kinds.IGNORED, 99, rng).system
     bonds = nearest_neighbors(grains.positions, grains.box, n=1).bonds
     assert np.linalg.norm(bonds, axis=-1).min() >= patchwork.TOO_CLOSE
     assert (grains.types == fcc).mean() > 0.4

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals import sites
+from hoomd_gala.crystals.prototypes import scaled
 from hoomd_gala.neighbors.environments import N_NEIGHBORS, PeriodicTree, scale_bonds
 from hoomd_gala.systems import System
-from study.solids.order import nearest_distance, rescaled
+from study.solids.order import nearest_distance
 
 #: Takes a system and m of its particles, returns (m, D) numbers.
 Descriptor = Callable[[System, NDArray[np.int64]], NDArray[np.floating]]
@@ -59,7 +60,7 @@ def embedding(analyzer: Analyzer) -> Descriptor:
     """Embeddings of a model, of systems in units of their nearest-neighbor distance."""
 
     def describe(system: System, particles: NDArray[np.int64]) -> NDArray[np.floating]:
-        unit = rescaled(system, 1 / nearest_distance(system))
+        unit = scaled(system, 1 / nearest_distance(system))
         return analyzer.analyze_system(unit).embedding[particles]
 
     return describe

@@ -20,13 +20,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell, unit_cells
+from hoomd_gala.crystals.prototypes import crystal, displace, scaled, unit_cell, unit_cells
 from hoomd_gala.systems import System, lattice_vectors
 from study.comparison import descriptors, embedding_map, liquids
 from study.comparison.descriptors import Descriptor
 from study.simulation.ideal import perfect
 from study.solids import defects
-from study.solids.order import nearest_distance, rescaled
+from study.solids.order import nearest_distance
 
 #: Particles of a crystal, those of a cell that are looked at, and those of a class that are tested.
 N_PARTICLES, N_REFERENCES, N_TESTED = 250, 24, 20
@@ -86,7 +86,7 @@ def soap(settings: Settings) -> Descriptor:
     )
 
     def describe(system: System, particles: NDArray[np.int64]) -> NDArray[np.floating]:
-        unit = rescaled(system, 1 / nearest_distance(system))
+        unit = scaled(system, 1 / nearest_distance(system))
         atoms = ase.Atoms(
             numbers=np.ones(len(unit.positions), int),
             positions=unit.positions,

@@ -5,8 +5,8 @@ from typing import Any
 
 from study.flow.jobs import ON_CPU, every, has, kind, of_kind, operation, published, threads
 from study.flow.studies import HELD_OUT, LEARNED
-from study.operations.disorder import has_disorder_for
-from study.operations.shipped_model import disorder_of, files_of, provenance, timed
+from study.operations.disorder import disorder_of, has_disorder_for
+from study.operations.trainings import files_of, provenance, timed
 from study.training.names import (
     COMPOUNDS,
     COMPOUNDS_CARD,
@@ -74,7 +74,7 @@ def train_names(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_names"):
-        files = files_of(job, LEARNED, "compounds_samples")
+        files = files_of(job, "compounds_samples", LEARNED)
         compounds.learn_names(Path(job.path), job.sp, files)
 
 
@@ -87,7 +87,7 @@ def train_compounds(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     files = (
-        list(files_of(job, role, "compounds_samples").values()) for role in (LEARNED, HELD_OUT)
+        list(files_of(job, "compounds_samples", role).values()) for role in (LEARNED, HELD_OUT)
     )
     with timed(job, "train_compounds"):
         compounds.learn_compounds(Path(job.path), job.sp, *files)

@@ -5,8 +5,8 @@ from typing import Any
 
 from study.flow.jobs import ON_CPU, every, has, kind, of_kind, operation, published, threads
 from study.flow.studies import LEARNED
-from study.operations.disorder import has_disorder_for
-from study.operations.shipped_model import disorder_of, provenance, timed
+from study.operations.disorder import disorder_of, has_disorder_for
+from study.operations.trainings import files_of, provenance, timed
 from study.training.names import (
     DENOISE_TABLE,
     DENOISER,
@@ -64,9 +64,8 @@ def train_denoiser(job: Any) -> None:
     from study.training import denoising
 
     torch.set_num_threads(threads(job))
-    files = {other.sp.part: Path(other.fn(SAMPLES)) for other in of_kind(job, "denoise_samples")}
     with timed(job, "train_denoiser"):
-        denoising.learn(Path(job.path), job.sp, dict(sorted(files.items())))
+        denoising.learn(Path(job.path), job.sp, files_of(job, "denoise_samples"))
 
 
 @operation(

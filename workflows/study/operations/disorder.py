@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from study.flow.jobs import ON_CPU, TRAJECTORY, Condition, every, has, kind, operation
+from study.flow.jobs import ON_CPU, TRAJECTORY, Condition, every, has, kind, of_kind, operation
+from study.flow.studies import HELD_OUT
+
+#: Of the disorder of each kind, every so many systems are held out.
+_EVERY = 8
 
 #: Condition: all disorder is made.
 has_disorder = every("disorder", has(TRAJECTORY))
@@ -12,6 +16,15 @@ has_disorder = every("disorder", has(TRAJECTORY))
 def has_disorder_for(*parts: str) -> Condition:
     """Condition: the disorder is made, for samples of the parts of the data that it is in."""
     return lambda job: job.sp.part not in parts or has_disorder(job)
+
+
+def disorder_of(job: Any, role: str) -> list[tuple[str, Path]]:
+    """Kinds and trajectories of the study's disorder that is learned from, or held out."""
+    return [
+        (other.sp["of"], Path(other.fn(TRAJECTORY)))
+        for other in of_kind(job, "disorder")
+        if (other.sp.seed % _EVERY == 0) == (role == HELD_OUT)
+    ]
 
 
 @operation(kind("disorder"), post=has(TRAJECTORY), directives=ON_CPU)

@@ -17,10 +17,10 @@ from study.flow.jobs import (
 )
 from study.flow.studies import LEARNED
 from study.operations.assemblies import assemblies, solid_states
-from study.operations.disorder import has_disorder
+from study.operations.disorder import disorder_of, has_disorder
 from study.operations.liquids import liquids
-from study.operations.shipped_model import disorder_of, provenance, timed
 from study.operations.simulations import fluids, has_fluids, title
+from study.operations.trainings import files_of, provenance, timed
 from study.training.names import (
     EMBEDDING,
     EMBEDDING_CARD,
@@ -71,12 +71,6 @@ def sample_frames(job: Any) -> None:
     samples.write(Path(job.fn(SAMPLES)), made, f"sample {part}")
 
 
-def sample_files(job: Any) -> dict[str, Path]:
-    """Files of samples by the part of the data that they are of."""
-    jobs = sorted(of_kind(job, "embedding_samples"), key=lambda other: str(other.sp.part))
-    return {other.sp.part: Path(other.fn(SAMPLES)) for other in jobs}
-
-
 @operation(kind("embedding_model"), every("embedding_samples", has(SAMPLES)), post=has(EMBEDDING))
 def train_embedding(job: Any) -> None:
     """Train the rings of neighbors to tell frames apart in whole samples."""
@@ -86,7 +80,7 @@ def train_embedding(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_embedding"):
-        embedding.learn(Path(job.path), job.sp, sample_files(job))
+        embedding.learn(Path(job.path), job.sp, files_of(job, "embedding_samples"))
 
 
 def _tuning_data(job: Any) -> tuple[list[str], list[Any]]:

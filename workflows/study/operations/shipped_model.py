@@ -1,8 +1,5 @@
 """Operations on the shipped models: samples, training in two stages, accuracy, and cards."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,9 @@ from study.flow.jobs import (
     threads,
 )
 from study.flow.studies import HELD_OUT, LEARNED
-from study.operations.disorder import has_disorder_for
+from study.operations.disorder import disorder_of, has_disorder_for
 from study.operations.simulations import fluids, has_fluids, title
+from study.operations.trainings import files_of, provenance, timed
 from study.training.names import (
     FAST_MODEL,
     FAST_SITES,
@@ -33,48 +31,6 @@ from study.training.names import (
     SAMPLES,
     SITES,
 )
-
-#: Of the disorder of each kind, every so many systems are held out.
-_EVERY = 8
-
-
-def disorder_of(job: Any, role: str) -> list[tuple[str, Path]]:
-    """Kinds and trajectories of the study's disorder that is learned from, or held out."""
-    return [
-        (other.sp["of"], Path(other.fn(TRAJECTORY)))
-        for other in of_kind(job, "disorder")
-        if (other.sp.seed % _EVERY == 0) == (role == HELD_OUT)
-    ]
-
-
-def files_of(job: Any, role: str, samples: str = "samples") -> dict[str, Path]:
-    """Files of samples of a role, of one kind of jobs, by the part of the data."""
-    jobs = sorted(of_kind(job, samples), key=lambda other: str(other.sp.part))
-    return {other.sp.part: Path(other.fn(SAMPLES)) for other in jobs if other.sp.role == role}
-
-
-@contextmanager
-def timed(job: Any, operation: str) -> Iterator[None]:
-    """Note how long a part of the work took, and where, for the model's card."""
-    from hoomd_gala.files.models import pick_device
-    from hoomd_gala.learning.fitting import machine
-
-    started = time.monotonic()
-    yield
-    seconds, machines = dict(job.doc.get("seconds", {})), dict(job.doc.get("machines", {}))
-    job.doc.seconds = seconds | {operation: round(time.monotonic() - started)}
-    job.doc.machines = machines | {operation: machine(pick_device("auto"))}
-
-
-def provenance(job: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Say how a model was made and from which data, for its card."""
-    return {
-        "command": f"python workflows/project.py run --study {job.sp.study}",
-        "data": dict(data),
-        "seed": job.sp.seed,
-        "seconds": dict(job.doc.get("seconds", {})),
-        "machine": "; ".join(sorted(set(job.doc.get("machines", {}).values()))),
-    }
 
 
 @operation(kind("shipped_model"), post=has(KINDS, OTHERS), directives=ON_CPU)
@@ -130,7 +86,7 @@ def train_sites(job: Any) -> None:
 
     torch.set_num_threads(half(job))
     with timed(job, "train_sites"):
-        shipped.learn_sites(Path(job.path), job.sp, files_of(job, LEARNED))
+        shipped.learn_sites(Path(job.path), job.sp, files_of(job, "samples", LEARNED))
 
 
 @operation(kind("shipped_model"), has_samples, post=has(FAST_SITES))
@@ -142,7 +98,7 @@ def train_fast_sites(job: Any) -> None:
 
     torch.set_num_threads(half(job))
     with timed(job, "train_fast_sites"):
-        shipped.learn_sites(Path(job.path), job.sp, files_of(job, LEARNED), shipped.FAST)
+        shipped.learn_sites(Path(job.path), job.sp, files_of(job, "samples", LEARNED), shipped.FAST)
 
 
 @operation(kind("shipped_model"), has(SITES, FAST_SITES), post=has(MODEL, FAST_MODEL))
@@ -154,7 +110,12 @@ def train_labels(job: Any) -> None:
 
     torch.set_num_threads(threads(job))
     with timed(job, "train_labels"):
-        labels.learn_labels(Path(job.path), job.sp, files_of(job, LEARNED), files_of(job, HELD_OUT))
+        labels.learn_labels(
+            Path(job.path),
+            job.sp,
+            files_of(job, "samples", LEARNED),
+            files_of(job, "samples", HELD_OUT),
+        )
 
 
 def gather_inputs(job: Any, inputs: Path) -> tuple[list[Path], list[Path], list[Path]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
-from hoomd_gala.crystals.prototypes import displace, unit_cell
+from hoomd_gala.crystals.prototypes import displace, scaled, unit_cell
 from hoomd_gala.crystals.springs import displace_together
 from hoomd_gala.files.atomic import write_table
 from hoomd_gala.files.cards import write_card
@@ -34,8 +34,8 @@ from study.training.names import (
 N_PARTICLES, LEVELS = 500, (0.0, 0.03, 0.06, 0.09)
 MOVES = {"Gaussian": displace, "springs": displace_together}
 
-#: Groups whose hot crystals are also labeled after so many steps of denoising.
-DENOISED, DENOISE_STEPS = ("one type", "compounds", "simulated", "left out"), 4
+#: Groups that are also labeled after so many steps of denoising: of the first ones, the hottest.
+DISPLACED, WARM, DENOISE_STEPS = ("one type", "compounds"), ("simulated", "left out"), 4
 
 #: Orders of lattices that are mixed, and their order parameters: the share of particles on their
 #: own sites, from 1 in order to 0 at random.
@@ -226,9 +226,7 @@ def simulated(found: Decorations, classes: Sequence[str]) -> Iterator[Named]:
         names = _names(
             np.resize(found.kinds.labels[one.structure], len(perfect.positions)), classes
         )
-        box = perfect.box.copy()
-        box[:3] *= one.shortest
-        still = System(perfect.positions * one.shortest, box, perfect.types)
+        still = scaled(perfect, one.shortest)
         form = f"{one.potential['form']} {one.potential.get('expression', '')}".strip()
         how = {"potential": one.potential, "dt": one.dt, "seed": i, "steps": _STEPS}
         for kT in one.temperatures:
@@ -266,8 +264,9 @@ def row(analyzer: Analyzer, case: Named) -> dict[str, Any]:
 
 def also_denoised(case: Named) -> bool:
     """Whether a case is hot enough for its heat to be taken out before, for comparison."""
-    hottest = case.condition.endswith(f" {LEVELS[-1]:g}") or case.group in DENOISED[2:]
-    return case.group in DENOISED and hottest
+    if case.group in DISPLACED:
+        return case.condition.endswith(f" {LEVELS[-1]:g}")
+    return case.group in WARM
 
 
 def measured(

@@ -12,6 +12,7 @@ import freud
 import numpy as np
 from numpy.typing import NDArray
 
+from hoomd_gala.crystals.prototypes import scaled
 from hoomd_gala.results import DISORDERED
 from hoomd_gala.systems import System
 from study.simulation.dynamics import Dynamics
@@ -19,7 +20,6 @@ from study.simulation.forces import BOLTZMANN, ELEMENTS, interaction
 from study.simulation.heated import at_density
 from study.simulation.ideal import perfect
 from study.simulation.samples import Sample
-from study.simulation.thermal import scaled
 
 #: Two neighbors are bonded like a solid if the scalar product of their q6 vectors exceeds this (ten
 #: Wolde, Ruiz-Montero and Frenkel, J. Chem. Phys. 104, 9932 (1996)).

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from hoomd_gala.crystals.prototypes import scaled
 from hoomd_gala.systems import System, lattice_vectors
 from study.simulation.dynamics import Dynamics
 from study.simulation.forces import BOLTZMANN, ELEMENTS, interaction
 from study.simulation.ideal import axial_crystal, perfect
 from study.simulation.samples import Sample, uniform
-from study.simulation.thermal import MOLTEN, displacements, scaled
+from study.simulation.thermal import MOLTEN, displacements
 
 #: Thermal expansion of metals from 0 K to melting, in length; similar in all of them.
 _EXPANSION = 0.018

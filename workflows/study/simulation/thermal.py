@@ -19,7 +19,7 @@ import gsd.hoomd
 import numpy as np
 
 from hoomd_gala.crystals import potentials
-from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.crystals.prototypes import crystal, displace, scaled, unit_cell
 from hoomd_gala.files.atomic import replacing
 from hoomd_gala.files.trajectories import make_frame, open_trajectory
 from hoomd_gala.neighbors.environments import nearest_neighbors
@@ -138,12 +138,6 @@ def relaxed(perfect: System, potential: potentials.PairPotential) -> System:
     scales = np.linspace(0.85, 1.15, 3001)
     energy = [np.interp(distances * a, r, energies - energies[-1], right=0).sum() for a in scales]
     return scaled(perfect, scales[np.argmin(energy)])
-
-
-def scaled(system: System, factor: float) -> System:
-    """Return a system with all lengths multiplied."""
-    box = system.box * np.array([factor] * 3 + [1] * 3)
-    return System(system.positions * factor, box, system.types)
 
 
 def gaussian(structure: str, n_particles: int, seed: int) -> Iterator[HotCrystal]:

@@ -50,13 +50,6 @@ def nearest_distance(system: System) -> float:
     return neighbors.nearest_distance(system.positions, system.box)
 
 
-def rescaled(system: System, scale: float) -> System:
-    """Return a system with all lengths multiplied by ``scale``."""
-    box = system.box.copy()
-    box[:3] *= scale
-    return system._replace(positions=system.positions * scale, box=box)
-
-
 def condensed(system: System) -> Mask:
     """Particles of the liquid or solid, (N,), by the mean distance of 20 neighbors."""
     bonds = PeriodicTree.build(system.positions, system.box).nearest().bonds

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
+from hoomd_gala.crystals.prototypes import scaled
 from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.systems import as_system
 from study.solids import references
 from study.solids.changes import change_points, course_changes
-from study.solids.order import rescaled
 
 #: Least rise of the crystalline fraction on freezing.
 RISE = 0.1
@@ -56,7 +56,7 @@ def predicted_frames(
     times, rows = [], []
     with open_trajectory(trajectory) as frames:
         for frame in tqdm(frames, desc="predict frames", unit="frame"):
-            system = rescaled(as_system(frame), scale)
+            system = scaled(as_system(frame), scale)
             rows.append(np.asarray(analyzer.analyze_system(system).fractions)[:-1])
             times.append(int(frame.configuration.step))
     return times, np.array(rows)

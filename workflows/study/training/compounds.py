@@ -310,11 +310,7 @@ def _in_pieces(plan: Plan, melts: Sequence[System], rng: np.random.Generator) ->
             parts.append(None)
         else:
             melt = _retyped(melts[int(rng.integers(len(melts)))], rng)
-            own = len(melt.positions) / float(np.prod(melt.box[:3]))
-            scale = np.cbrt(own / (density * rng.uniform(0.85, 1.02)))
-            box = melt.box.copy()
-            box[:3] *= scale
-            parts.append(System(melt.positions * scale, box, melt.types))
+            parts.append(samples.at_density_of(melt, density, rng))
     # labels are of the pieces; types are looked up where each particle is from
     whole = [None if part is None else decoded(part) for part in parts]
     labeled = [

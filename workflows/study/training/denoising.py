@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, unit_cell, unit_cells
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, scaled, unit_cell, unit_cells
 from hoomd_gala.crystals.stackings import random_stacking
 from hoomd_gala.denoising import corrections_by, displacements
 from hoomd_gala.files.atomic import replacing
@@ -38,7 +38,7 @@ from hoomd_gala.systems import Array, System, lattice_vectors
 from study.training import disorder, samples
 from study.training.curves import train_in
 from study.training.names import DENOISER
-from study.training.patchwork import Piece, patchwork
+from study.training.patchwork import Piece, fill
 from study.training.twins import twinned_particle
 
 #: Particles of a crystal and of a box of several pieces, and along an edge of a stacked layer.
@@ -170,15 +170,11 @@ def still_pieces(names: Sequence[str], melts: Sequence[System], rng: np.random.G
             pieces.append(None)
         else:
             melt = melts[int(rng.integers(len(melts)))]
-            own = len(melt.positions) / np.prod(melt.box[:3])
-            scale = np.cbrt(own / (density * rng.uniform(0.85, 1.02)))
-            box = melt.box.copy()
-            box[:3] *= scale
-            types = np.full(len(melt.positions), _MELT)
-            pieces.append(Piece(System(melt.positions * scale, box, types), 0))
+            labeled = melt._replace(types=np.full(len(melt.positions), _MELT))
+            pieces.append(Piece(samples.at_density_of(labeled, density, rng), 0))
     centers = rng.uniform(0, edge, (len(pieces), 3))
     # what is left of a crystal at its boundary belongs where it is
-    sample = patchwork(pieces, centers, edge, _CRYSTAL, _CRYSTAL, rng)
+    sample = fill(pieces, centers, edge, _CRYSTAL, _CRYSTAL, rng).system
     return samples.push_apart(sample, rng.uniform(0.8, 0.95))
 
 
@@ -253,17 +249,15 @@ def disordered(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[Pair]:
     for _, frames in disorder.read_all(plan.disorder):
         for i in rng.permutation(len(frames))[:n]:
             system = frames[i]
-            scale = 1 / nearest_distance(system.positions, system.box)
-            positions = system.positions * scale
+            system = scaled(system, 1 / nearest_distance(system.positions, system.box))
+            positions = system.positions
             if rng.random() < 0.3:
                 positions = positions + rng.normal(
                     scale=rng.uniform(0, OF_DISORDER), size=positions.shape
                 )
-            box = system.box.copy()
-            box[:3] *= scale
             # where those belong that have crystallized is not known
             yield Pair(
-                System(positions, box, system.types),
+                system._replace(positions=positions),
                 np.zeros_like(positions),
                 system.types == 1,
                 OF_DISORDER,

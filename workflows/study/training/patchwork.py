@@ -73,18 +73,6 @@ class Filled(NamedTuple):
     within: NDArray[np.int64]
 
 
-def patchwork(
-    pieces: Sequence[Piece | None],
-    centers: Array,
-    edge: float,
-    ignored: int,
-    disordered: int,
-    rng: np.random.Generator,
-) -> System:
-    """Fill a periodic cube with pieces; see :func:`fill`."""
-    return fill(pieces, centers, edge, ignored, disordered, rng).system
-
-
 def fill(
     pieces: Sequence[Piece | None],
     centers: Array,

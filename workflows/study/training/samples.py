@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from tqdm.auto import tqdm
 
-from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, displace, unit_cell
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, displace, scaled, unit_cell
 from hoomd_gala.crystals.sites import EQUIVALENT
 from hoomd_gala.crystals.springs import displace_together
 from hoomd_gala.crystals.stackings import random_stacking
@@ -29,7 +29,7 @@ from hoomd_gala.neighbors import PeriodicTree, nearest_distance
 from hoomd_gala.systems import Array, System, lattice_vectors
 from study.training import disorder
 from study.training.kinds import IGNORED, Kinds, known_lattices, known_sites, label_sites
-from study.training.patchwork import Piece, patchwork
+from study.training.patchwork import Piece, fill
 from study.training.twins import twinned_particle
 
 #: Particles of a crystal, of a cold one, all of whose cells look the same, and of a box of several
@@ -330,10 +330,16 @@ def pieces(
                 grain = _labeled(other, kinds)
             filled.append(Piece(deform(grain, stretch), COORDINATION))
     centers = rng.uniform(0, edge, (n, 3))
-    sample = patchwork(filled, centers, edge, IGNORED, kinds.disordered, rng)
+    sample = fill(filled, centers, edge, IGNORED, kinds.disordered, rng).system
     if rng.random() < 0.5:
         sample = push_apart(sample, 0.85)
     return sample, group
+
+
+def at_density_of(melt: System, density: float, rng: np.random.Generator) -> System:
+    """Scale disorder to about the number density of the crystal that it is beside."""
+    own = len(melt.positions) / float(np.prod(melt.box[:3]))
+    return scaled(melt, float(np.cbrt(own / (density * rng.uniform(0.85, 1.02)))))
 
 
 def _melt(
@@ -349,11 +355,8 @@ def _melt(
     else:
         kind = str(rng.choice(list(melts)))
     melt = melts[kind][int(rng.integers(len(melts[kind])))]
-    own = len(melt.positions) / np.prod(melt.box[:3])
-    scale = np.cbrt(own / (density * rng.uniform(0.85, 1.02)))
-    box = melt.box.copy()
-    box[:3] *= scale
-    return Piece(System(melt.positions * scale, box, disordered_labels(melt, kinds)), 0)
+    labels = disordered_labels(melt, kinds)
+    return Piece(at_density_of(melt._replace(types=labels), density, rng), 0)
 
 
 def disordered_labels(system: System, kinds: Kinds) -> NDArray[np.int64]:
