@@ -4,7 +4,9 @@ import re
 import time
 
 import pytest
+import signac
 from study.flow import schema, studies
+from study.operations import plan
 from study.operations.points import check_job
 
 from hoomd_gala.errors import InputError
@@ -35,6 +37,16 @@ def test_studies_that_are_shipped_are_right(name):
     points = studies.state_points(name, check_job)
     assert {point["kind"] for point in points} <= set(schema.KINDS)
     assert all(point["study"] == name for point in points)
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_every_job_of_a_shipped_study_has_a_description(name, tmp_path):
+    project = signac.init_project(tmp_path)
+    jobs = [project.open_job(point).init() for point in studies.state_points(name, check_job)]
+    told = [(job.sp.kind, plan.describe(job)) for job in jobs]
+    assert all(words.strip() for _, words in told)
+    # a run says which of them it is at
+    assert len(set(told)) == len(told)
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,12 @@ _TEXTS = ("summary.md", "quality.md", "assemblies.md", "transfer.md", "structure
 def describe(job: Any) -> str:
     """Say what a job is of, in few words."""
     point = job.sp
-    if "potential" in point:
-        return name_of(job)
-    for keys in (("group", "name"), ("of", "seed"), ("part", "role"), ("task",)):
+    for keys in (("group", "name"), ("of", "seed"), ("part", "role"), ("part",), ("task",)):
         if all(key in point for key in keys):
             return " ".join(str(point[key]) for key in keys if point[key])
+    # after those: a system that models are measured on may have a potential as well
+    if "potential" in point:
+        return name_of(job)
     if "target" in point:
         return f"{point.source or 'nothing'} to {point.target}"
     return str(point.study)
