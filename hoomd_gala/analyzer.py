@@ -30,7 +30,7 @@ from .files.shipped import (
 from .neighbors.device_arrays import device_system, host_system
 from .networks import Context, FrameClassifier, MultiscaleEmbedder
 from .networks.kernels import use
-from .results import UNKNOWN, Result, unlabeled
+from .results import UNKNOWN, Result, doubtful, reconsider, unlabeled
 from .selection import (
     Choice,
     among_neighbors,
@@ -64,9 +64,11 @@ class Analyzer:
         ``"auto"`` with these where they work; if not given, what the environment variable
         ``HOOMD_GALA_KERNELS`` says, or ``"auto"``.
     denoise_steps : int
-        Steps of the shipped model ``denoise`` before particles are labeled, each of which takes as
-        long as labeling: common structures are recognized up to melting then, and disorder stays
-        disorder. Embeddings are of the moved particles, too.
+        Steps of the shipped model ``denoise``, each of which takes as long as labeling, after which
+        particles are labeled again that are neither disordered nor certain. A label without
+        thermal displacements replaces an unknown one, and another one if its confidence is higher
+        by more than 0.2. Structures are recognized up to melting then, and disorder stays disorder.
+        Embeddings are of the positions given.
 
     Examples
     --------
@@ -296,7 +298,7 @@ class Analyzer:
         return Denoising(self.model, self.device)
 
     @functools.cached_property
-    def _denoising_before(self) -> Denoising:
+    def _denoising_again(self) -> Denoising:
         return Denoising(load_model(DENOISE), self.device)
 
     def analyze_system(
@@ -316,13 +318,20 @@ class Analyzer:
         """
         self.decide(system.types)
         with use(self.kernels):
-            if self.denoise_steps:
-                system = host_system(system)
-                moved = self._denoising_before(system, self.denoise_steps)
-                system = system._replace(positions=moved)
-            if particles is None and self.device.type == "cuda":
-                return self.label(self.embedder.embed_on_device(system))
-            return self.label(self.embedder.embed(host_system(system), particles))
+            result = self._label_system(system, particles)
+            again = doubtful(result)
+            if not (self.denoise_steps and self.class_names and len(again)):
+                return result
+            noisy = host_system(system)
+            quiet = noisy._replace(positions=self._denoising_again(noisy, self.denoise_steps))
+            chosen = again if particles is None else particles[again]
+            return reconsider(result, again, self._label_system(quiet, chosen))
+
+    def _label_system(self, system: System, particles: NDArray[np.int64] | None) -> Result:
+        """Labels of some particles, or of all, at the positions that they have."""
+        if particles is None and self.device.type == "cuda":
+            return self.label(self.embedder.embed_on_device(system))
+        return self.label(self.embedder.embed(host_system(system), particles))
 
     def unknown(self, n: int) -> Result:
         """Return a result for n particles about which nothing is known."""

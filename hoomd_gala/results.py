@@ -5,7 +5,7 @@ Everything here needs numpy alone, so that files of labels can be read without l
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple, Self
 
@@ -26,6 +26,10 @@ _FEW, _SHOWN = 12, 3
 
 #: Confidence below which particles are labeled unknown, unless a model says otherwise.
 UNKNOWN_BELOW = 0.5
+
+#: By how much the confidence of a second look must be higher for it to replace a name: the first
+#: look is at the positions that particles have.
+SURER = 0.2
 
 
 class Fractions(dict[str, float]):
@@ -194,6 +198,36 @@ def unlabeled(n: int, width: int, class_names: tuple[str, ...]) -> Result:
         np.zeros((n, width), np.float32),
         class_names,
     )
+
+
+def doubtful(result: Result) -> NDArray[np.int64]:
+    """Particles (m,) whose label a second look may change: see :func:`reconsider`."""
+    open_to_it = (result.label == UNKNOWN) | (result.confidence < 1 - SURER)
+    if DISORDERED in result.class_names:
+        open_to_it &= result.label != result.class_names.index(DISORDERED)
+    return np.flatnonzero(open_to_it)
+
+
+def reconsider(result: Result, particles: NDArray[np.int64], second: Result) -> Result:
+    """Return a result with the labels of a second look at some particles, where these are better.
+
+    Parameters
+    ----------
+    result : Result
+        Of N particles.
+    particles : (m,) int64
+        Those that were looked at again: :func:`doubtful` says which.
+    second : Result
+        Of these m, of the same classes. Where it has a label, that replaces an unknown one, and
+        another one if its confidence is higher by more than 0.2.
+    """
+    first = result.confidence[particles]
+    better = (result.label[particles] == UNKNOWN) | (second.confidence > first + SURER)
+    better &= second.label != UNKNOWN
+    label, confidence = result.label.copy(), result.confidence.copy()
+    label[particles[better]] = second.label[better]
+    confidence[particles[better]] = second.confidence[better]
+    return replace(result, label=label, confidence=confidence)
 
 
 def label_names(label: NDArray[np.int32], class_names: Sequence[str]) -> NDArray[np.str_]:

@@ -11,17 +11,17 @@ from hoomd_gala.errors import InputError
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory
 from hoomd_gala.files.outputs import append_all, open_gsd
 from hoomd_gala.files.sources import Stored
-from hoomd_gala.results import DISORDERED
+from hoomd_gala.results import DISORDERED, UNKNOWN_NAME
 
 STEPS = 4
 
 
 @pytest.fixture(scope="module")
 def hot():
-    """A crystal beyond melting, of which a part has another type."""
+    """A crystal at its melting point, of which a part has another type."""
     perfect = crystal(unit_cell("cF12-CaF2"), 400)
     types = np.arange(len(perfect.positions)) % 9 // 8
-    return displace(perfect, 0.15, np.random.default_rng(4))._replace(types=types)
+    return displace(perfect, 0.14, np.random.default_rng(4))._replace(types=types)
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +29,55 @@ def analyzer():
     return Analyzer("structures", "cpu", denoise_steps=STEPS)
 
 
-def test_labels_are_those_of_the_moved_particles(analyzer, hot):
+def test_labels_without_heat_replace_those_that_are_less_certain(analyzer, hot):
     before = hot.positions.copy()
     quiet = Analyzer("denoise", "cpu").denoise(hot.positions, hot.box, steps=STEPS)
     plain = Analyzer("structures", "cpu")
-    expected, ours = plain.analyze(quiet, hot.box), analyzer.analyze(hot.positions, hot.box)
-    np.testing.assert_array_equal(ours.label, expected.label)
-    np.testing.assert_allclose(ours.confidence, expected.confidence, atol=1e-5)
+    as_it_is, moved = plain.analyze(hot.positions, hot.box), plain.analyze(quiet, hot.box)
+    ours = analyzer.analyze(hot.positions, hot.box)
     np.testing.assert_array_equal(hot.positions, before)
+    unknown, disorder = as_it_is.names == UNKNOWN_NAME, as_it_is.names == DISORDERED
+    surer = ~disorder & (unknown | (moved.confidence > as_it_is.confidence + 0.2))
+    surer &= moved.names != UNKNOWN_NAME
+    # some are replaced that had no name, some that had another one, and some are not
+    assert all(kept.any() for kept in (surer & unknown, surer & ~unknown, ~surer & ~disorder))
+    for name in ("label", "confidence"):
+        expected = np.where(surer, getattr(moved, name), getattr(as_it_is, name))
+        np.testing.assert_allclose(getattr(ours, name), expected, atol=1e-5)
+    # embeddings are of what is there
+    np.testing.assert_allclose(ours.embedding, as_it_is.embedding, atol=1e-5)
     # which is what it is for
-    right = (
-        plain.analyze(hot.positions, hot.box).fractions["cF12-CaF2"],
-        ours.fractions["cF12-CaF2"],
-    )
-    assert right[0] < 0.5 < 0.8 < right[1]
+    structure = "cF12-CaF2"
+    assert as_it_is.fractions[structure] < 0.5 < 0.8 < ours.fractions[structure]
+
+
+def test_what_is_known_stays_although_denoising_takes_it_for_a_simpler_lattice(analyzer):
+    # lithium's cell is bcc a little distorted, as if by heat
+    name = "cI16-Li"
+    warm = displace(crystal(unit_cell(name), 400), 0.08, np.random.default_rng(2))
+    quiet = Analyzer("denoise", "cpu").denoise(warm.positions, warm.box, steps=STEPS)
+    assert Analyzer("structures", "cpu").analyze(quiet, warm.box).fractions[name] < 0.2
+    assert analyzer.analyze_system(warm).fractions[name] > 0.9
+
+
+def test_some_particles_have_the_labels_that_they_have_among_all(analyzer, hot):
+    some = np.arange(3, len(hot.positions), 7)
+    ours = analyzer.analyze(hot.positions, hot.box, particles=some)
+    everyone = analyzer.analyze(hot.positions, hot.box)
+    np.testing.assert_array_equal(ours.label, everyone.label[some])
+    np.testing.assert_allclose(ours.confidence, everyone.confidence[some], atol=1e-5)
+
+
+def test_where_all_is_known_nothing_is_denoised(monkeypatch):
+    from hoomd_gala.denoising import Denoising
+
+    def refuse(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(Denoising, "__call__", refuse)
+    cold = crystal(unit_cell("cI2-W"), 400)
+    found = Analyzer("structures", "cpu", denoise_steps=STEPS).analyze_system(cold)
+    assert found.fractions["cI2-W"] == 1
 
 
 def test_only_particles_that_may_be_neighbors_move_each_other(analyzer, hot):
