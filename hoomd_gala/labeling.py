@@ -136,8 +136,9 @@ def label_trajectory(
         are not there yet. That begins anew, and says so, where the settings are others or the
         frames are not what they were.
     denoise_steps : int
-        Steps of the shipped model ``denoise`` before particles are labeled, as
-        :class:`~hoomd_gala.Analyzer` takes them; positions in the target are those of the source.
+        Steps of the shipped model ``denoise``, before particles whose label is not certain are
+        labeled again, as :class:`~hoomd_gala.Analyzer` does; positions in the target are those of
+        the source.
 
     Returns
     -------

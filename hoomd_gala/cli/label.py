@@ -89,9 +89,9 @@ def add(commands: Commands) -> None:
         type=whole,
         default=0,
         metavar="N",
-        help="steps in which thermal displacements are taken out before particles are labeled, for "
-        "common crystals near melting: 4 do, and take four times as long as labeling; positions "
-        f"that are written stay as they were {DEFAULT}",
+        help="steps in which thermal displacements are taken out before particles whose label is "
+        "not certain are labeled again, for crystals near melting: 4 do, and take as long as "
+        f"labeling each; positions that are written stay as they were {DEFAULT}",
     )
     add_device(model)
     model.add_argument(

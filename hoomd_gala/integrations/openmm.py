@@ -108,8 +108,8 @@ class ClassifierReporter:
         particles are labeled unknown or frames not written until this changes. ``"raise"``: they
         are raised, and end the simulation.
     denoise_steps : int
-        Steps of the model ``denoise`` before particles are labeled, for crystals near melting, as
-        :class:`~hoomd_gala.Analyzer` takes them.
+        Steps of the model ``denoise``, before particles whose label is not certain are labeled
+        again, for crystals near melting, as :class:`~hoomd_gala.Analyzer` does.
 
     Attributes
     ----------

@@ -110,8 +110,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         RuntimeWarning, particles are labeled unknown or frames not written until this changes.
         ``"raise"``: they are raised, and end the simulation.
     denoise_steps : int
-        Of the model ``denoise`` before particles are labeled, as :class:`~hoomd_gala.Analyzer`
-        takes them; not in simulations decomposed over MPI ranks.
+        Of the model ``denoise``, before particles whose label is not certain are labeled again, as
+        :class:`~hoomd_gala.Analyzer` does; not in simulations decomposed over MPI ranks.
 
     Raises
     ------
