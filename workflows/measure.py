@@ -16,10 +16,13 @@ import signac
 from study.flow import studies
 from study.flow.jobs import FOLDER, is_current
 
+from hoomd_gala.cli.arguments import whole
 from hoomd_gala.errors import InputError
 
 
-def measure(study: str, groups: Sequence[str], models: Sequence[str], output: Path) -> str:
+def measure(
+    study: str, groups: Sequence[str], models: Sequence[str], output: Path, denoise_steps: int = 0
+) -> str:
     """Measure models on the systems that a study has made.
 
     Raises
@@ -40,7 +43,7 @@ def measure(study: str, groups: Sequence[str], models: Sequence[str], output: Pa
         raise InputError(
             f"study {study} has made no such systems; python project.py run --study {study} does."
         )
-    return scoreboard.run(output, folders, models)
+    return scoreboard.run(output, folders, models, denoise_steps)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,10 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--group", action="append", default=[], help="of systems; repeatable, all if not given"
     )
+    parser.add_argument(
+        "--denoise", type=whole, default=0, metavar="N",
+        help="measure models with N steps of denoising as well, see hoomd-gala label --denoise",
+    )  # fmt: skip
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER")
     options = parser.parse_args(arguments)
     try:
-        print(measure(options.study, options.group, options.model, options.output))
+        print(measure(options.study, options.group, options.model, options.output, options.denoise))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

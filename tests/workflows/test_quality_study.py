@@ -525,14 +525,18 @@ def test_another_model_file_labels_systems_that_are_there(smoke, tmp_path):
     # by the new model alone: labels of the other are there
     assert len(added) == len(list(folder.glob("workspace/*/samples.gsd")))
     times = {path: path.stat().st_mtime_ns for path in added}
-    code, output = measure(
-        folder, *models, "--group", "cells", "--output", str(tmp_path / "second")
-    )  # fmt: skip
+    second = ["--group", "cells", "--denoise", "1", "--output", str(tmp_path / "second")]
+    code, output = measure(folder, *models, *second)
     assert code == 0, output
     assert {path: path.stat().st_mtime_ns for path in added} == times
     (group,) = read_table(tmp_path / "second" / "groups.csv")
     assert group["group"] == "cells"
+    # with denoising as well, whose labels have files of their own
     assert float(group["new"]) > 0.99
+    assert float(group["new, denoise 1"]) > 0.99
+    assert "structures-fast, denoise 1" in group
+    # of two systems by two models
+    assert len(list(folder.glob("workspace/*/labels-*-1.npz"))) == 4
 
 
 def test_bad_input_to_measure_gets_a_sentence(smoke, tmp_path):

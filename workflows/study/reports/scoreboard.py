@@ -10,6 +10,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.atomic import replacing, sha256, write_table
 from hoomd_gala.files.models import find_model, load_model
+from hoomd_gala.files.shipped import DENOISE
 from study.comparison import labelers, scores
 from study.comparison.labelers import Labeling
 from study.comparison.names import CLASSICAL, REPORT, SAMPLES
@@ -38,19 +39,29 @@ class SystemFolder(NamedTuple):
     path: Path
 
 
-def label_file(model: str) -> str:
+class Way(NamedTuple):
+    """How samples are labeled: by which model, and after how many steps of denoising again."""
+
+    model: str
+    denoise_steps: int = 0
+
+
+def label_file(way: Way) -> str:
     """Name of the file with a model's labels; InputError if there is no such model."""
-    return f"labels-{sha256(find_model(model))[:16]}.npz"
+    models = [way.model, DENOISE] if way.denoise_steps else [way.model]
+    parts = [sha256(find_model(model))[:16] for model in models]
+    steps = [str(way.denoise_steps)] if way.denoise_steps else []
+    return f"{'-'.join(['labels', *parts, *steps])}.npz"
 
 
-def label_systems(folders: Sequence[SystemFolder], model: str) -> None:
+def label_systems(folders: Sequence[SystemFolder], way: Way) -> None:
     """Label the samples of all systems by a model, but for those that it has labeled before."""
-    name = label_file(model)
+    name = label_file(way)
     left = [folder for folder in folders if not (folder.path / name).is_file()]
     if not left:
         return
-    analyzer = Analyzer(model)
-    for folder in tqdm(left, desc=f"model {model}", unit="system"):
+    analyzer = Analyzer(way.model, denoise_steps=way.denoise_steps)
+    for folder in tqdm(left, desc=f"model {way.model}", unit="system"):
         results = [
             analyzer.analyze_system(one.system) for one in read_samples(folder.path / SAMPLES)
         ]
@@ -58,10 +69,10 @@ def label_systems(folders: Sequence[SystemFolder], model: str) -> None:
         labelers.write_labels(folder.path / name, {_MODEL: labels})
 
 
-def gather(folders: Sequence[SystemFolder], models: Mapping[str, str]) -> list[Measured]:
+def gather(folders: Sequence[SystemFolder], ways: Mapping[str, Way]) -> list[Measured]:
     """Read samples and labels of systems; models by the name that they get."""
     measured = []
-    files = {name: label_file(model) for name, model in models.items()}
+    files = {name: label_file(way) for name, way in ways.items()}
     for folder in folders:
         samples = read_samples(folder.path / SAMPLES)
         found = labelers.read_labels(folder.path / CLASSICAL, samples)
@@ -73,24 +84,31 @@ def gather(folders: Sequence[SystemFolder], models: Mapping[str, str]) -> list[M
     return measured
 
 
-def named(models: Sequence[str]) -> dict[str, str]:
-    """Models by the stem of their names.
+def named(models: Sequence[str], denoise_steps: int = 0) -> dict[str, Way]:
+    """Models by the stem of their names, and the same with denoising where there are steps of it.
 
     Raises
     ------
     InputError
         If two have the same, or one has no classes.
     """
-    found = {Path(model).stem: model for model in models}
+    found = {Path(model).stem: Way(model) for model in models}
     if len(found) < len(models):
         raise InputError(f"the models {', '.join(models)} need different file names.")
     for model in models:
         if not load_model(model).info.class_names:
             raise InputError(f"model {model} has no classes; nothing to compare.")
+    if denoise_steps:
+        found |= {
+            f"{name}, denoise {denoise_steps}": Way(way.model, denoise_steps)
+            for name, way in found.items()
+        }
     return found
 
 
-def run(output: Path, folders: Sequence[SystemFolder], models: Sequence[str]) -> str:
+def run(
+    output: Path, folders: Sequence[SystemFolder], models: Sequence[str], denoise_steps: int = 0
+) -> str:
     """Label systems by models, write the report into a folder, and return it in Markdown.
 
     Parameters
@@ -101,10 +119,12 @@ def run(output: Path, folders: Sequence[SystemFolder], models: Sequence[str]) ->
         Systems that are made and labeled by all other methods.
     models : sequence of str
         Names of shipped models, or files.
+    denoise_steps : int
+        Models are measured with so many steps of denoising as well, if there are any.
     """
-    by_name = named(models)
-    for model in models:
-        label_systems(folders, model)
+    by_name = named(models, denoise_steps)
+    for way in by_name.values():
+        label_systems(folders, way)
     measured = gather(folders, by_name)
     cutoffs = scores.cutoff_table(measured)
     best = scores.best_cutoff(cutoffs)
@@ -118,8 +138,8 @@ def run(output: Path, folders: Sequence[SystemFolder], models: Sequence[str]) ->
     }
     classical = list(methods)
     structures = set().union(*(scores.structures_of(part.sample) for part in measured))
-    for name, model in by_name.items():
-        methods[name] = scores.model_knowledge(load_model(model).info, structures)
+    for name, way in by_name.items():
+        methods[name] = scores.model_knowledge(load_model(way.model).info, structures)
     rows = scores.score_all(measured, methods)
     output.mkdir(parents=True, exist_ok=True)
     write_table(output / "cutoffs.csv", cutoffs)
