@@ -319,8 +319,10 @@ class Analyzer:
         self.decide(system.types)
         with use(self.kernels):
             result = self._label_system(system, particles)
+            if not self.denoise_steps or not self.class_names:
+                return result
             again = doubtful(result)
-            if not (self.denoise_steps and self.class_names and len(again)):
+            if not len(again):
                 return result
             noisy = host_system(system)
             quiet = noisy._replace(positions=self._denoising_again(noisy, self.denoise_steps))

@@ -48,10 +48,10 @@ class Way(NamedTuple):
 
 def label_file(way: Way) -> str:
     """Name of the file with a model's labels; InputError if there is no such model."""
-    models = [way.model, DENOISE] if way.denoise_steps else [way.model]
-    parts = [sha256(find_model(model))[:16] for model in models]
-    steps = [str(way.denoise_steps)] if way.denoise_steps else []
-    return f"{'-'.join(['labels', *parts, *steps])}.npz"
+    name = f"labels-{sha256(find_model(way.model))[:16]}"
+    if way.denoise_steps:
+        name += f"-{sha256(find_model(DENOISE))[:16]}-{way.denoise_steps}"
+    return f"{name}.npz"
 
 
 def label_systems(folders: Sequence[SystemFolder], way: Way) -> None:
