@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from . import kernels
 from .algebra import pair_products
 from .attention import InvariantAttention
 from .core import CoreConfig, Network
@@ -31,10 +32,7 @@ class Context(nn.Module):
         From their embeddings (N, width) and the rows of their neighbors, (N, n) int64: each
         embedding is mapped once, not for every neighbor that it is of.
         """
-        around = nn.functional.embedding(neighbors, self.other(embedding))
-        # in place, as reading and writing memory takes most of the time
-        around += self.own(embedding).unsqueeze(-2)
-        return around.relu_().mean(-2)
+        return kernels.around(self.own(embedding), self.other(embedding), neighbors)
 
 
 class PooledNetwork(Network):

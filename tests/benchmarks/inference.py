@@ -27,7 +27,7 @@ from hoomd_gala.cli.bench import compare
 from hoomd_gala.clusters import find_clusters
 from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.neighbors.environments import nearest_neighbors
-from hoomd_gala.networks import CoreConfig, FrameClassifier
+from hoomd_gala.networks import CoreConfig, FrameClassifier, kernels
 from hoomd_gala.networks.algebra import Pairs, pair_products
 from hoomd_gala.networks.attention import InvariantAttention, TiedAttention, VectorAttention
 from hoomd_gala.networks.inference import Embedder
@@ -133,6 +133,38 @@ def networks() -> None:
             64,
             f"training step of 64 environments: {name}",
         )
+
+
+def second_stage() -> None:
+    """Steps of the second stage of ``structures``, on what surrounds particles of whole samples."""
+    torch.manual_seed(1)
+    samples, size, n_classes = 8, 700, 150
+    network = FrameClassifier(
+        CORES["2 blocks, tied, width 32, hidden 32"], n_classes, context=64, rings=2
+    )
+    for part in (network.core, network.pool, network.norm):
+        part.requires_grad_(False)
+    embedding = torch.randn(samples * size, 32)
+    first = size * torch.arange(samples).repeat_interleave(size)
+    neighbors = first[:, None] + torch.randint(size, (samples * size, 20))
+    labels = torch.randint(n_classes, (samples * size,))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        logits = network.name(embedding, *network.surround(embedding, neighbors))
+        nn.functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
+
+    def on_torch() -> None:
+        with kernels.use("reference"):
+            step()
+
+    compare(
+        {"hoomd-gala": step, "plain torch": on_torch},
+        len(labels),
+        f"training step of the second stage, {samples} samples of {size} particles",
+    )
 
 
 def layers() -> None:
@@ -310,7 +342,16 @@ def main() -> None:
     torch.set_num_threads(1)
     parts = {
         part.__name__: part
-        for part in (networks, layers, backward, neighbors, labels, denoising, clusters)
+        for part in (
+            networks,
+            second_stage,
+            layers,
+            backward,
+            neighbors,
+            labels,
+            denoising,
+            clusters,
+        )
     }
     for name in sys.argv[1:] or parts:
         print(f"float32 matrix products: {matrix_rate() / 1e9:.0f} GFLOP/s")

@@ -1,6 +1,7 @@
 """The sums over pairs of an attention layer, and whole networks from environments to embeddings.
 
-One interface, :func:`pair_sums` with its backward pass and :func:`embedder`, and behind it
+One interface, :func:`pair_sums` and :func:`around` with their backward passes and
+:func:`embedder`, and behind it
 
 ===================  ==============================================================
 :mod:`.reference`    plain torch, on any device and in any precision
@@ -24,8 +25,8 @@ from torch import Tensor
 
 from ..algebra import Pairs
 from . import reference
-from .choice import CHOICES, VARIABLE, compiled, takes_compiled, use
-from .verification import pair_sums_error
+from .choice import BACKENDS, CHOICES, VARIABLE, compiled, takes_compiled, use
+from .verification import around_error, pair_sums_error
 from .weights import (
     BlockWeights,
     LayerWeights,
@@ -43,6 +44,7 @@ __all__ = [
     "NetworkWeights",
     "PairWeights",
     "Perceptron",
+    "around",
     "embedder",
     "pair_sums",
     "pair_weights",
@@ -124,3 +126,28 @@ def surroundings(own: Any, other: Any, neighbors: Any, device: torch.device) -> 
     (m, size)
     """
     return compiled(device, "embed").surroundings(own, other, neighbors)
+
+
+def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
+    """Average over neighbors relu(own + other), so that gradients can be had.
+
+    Compiled on the CPU; on a GPU it is plain torch, which is fast enough there.
+
+    Parameters
+    ----------
+    own, other : (N, size)
+        What particles add for themselves, and as neighbors of others.
+    neighbors : (N, n) int64
+        Rows of ``other``.
+
+    Returns
+    -------
+    (N, size)
+    """
+    device = own.device
+    if "around" in BACKENDS.get(device.type, {}) and takes_compiled(
+        device, own.dtype, "around", lambda: around_error(compiled(device, "around").Around.apply)
+    ):
+        units: Tensor = compiled(device, "around").Around.apply(own, other, neighbors)
+        return units
+    return reference.around(own, other, neighbors)

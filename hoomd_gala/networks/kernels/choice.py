@@ -19,9 +19,15 @@ VARIABLE = "HOOMD_GALA_KERNELS"
 #: Compiled kernels where they work; plain torch; compiled kernels or an error.
 CHOICES = ("auto", "reference", "fused")
 
-#: Modules of the compiled kernels for each type of device: sums over pairs, and embeddings.
+#: Modules of the compiled kernels for each type of device: sums over pairs, embeddings, and what
+#: surrounds particles.
 BACKENDS = {
-    "cpu": {"name": "numba", "pairs": ".cpu.pair_sums", "embed": ".cpu.embed"},
+    "cpu": {
+        "name": "numba",
+        "pairs": ".cpu.pair_sums",
+        "embed": ".cpu.embed",
+        "around": ".cpu.around",
+    },
     "cuda": {"name": "Triton", "pairs": ".triton", "embed": ".triton_embed"},
 }
 

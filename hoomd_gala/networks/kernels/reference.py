@@ -99,3 +99,11 @@ def pair_sums(
         scaled = weights * (heads[..., 0] + bias[1])
         sums += [scaled.sum(-1, keepdim=True), scaled @ pairs.vectors]
     return torch.cat(sums, dim=-1)
+
+
+def around(own: Tensor, other: Tensor, neighbors: Tensor) -> Tensor:
+    """See :func:`hoomd_gala.networks.kernels.around`."""
+    units = torch.nn.functional.embedding(neighbors, other)
+    # in place, as reading and writing memory takes most of the time
+    units += own.unsqueeze(-2)
+    return units.relu_().mean(-2)

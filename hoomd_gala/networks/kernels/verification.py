@@ -75,3 +75,32 @@ def pair_sums_error(
             theirs = torch.autograd.grad((expected * upstream).sum(), double)
             errors["gradients"] = relative_error(ours, theirs)
     return errors
+
+
+def around_error(apply: Callable[..., Tensor]) -> dict[str, float]:
+    """Measure the relative error of what surrounds particles, and of its gradients, on the CPU.
+
+    Parameters
+    ----------
+    apply : callable
+        Takes the arguments of :func:`~hoomd_gala.networks.kernels.around`.
+
+    Returns
+    -------
+    dict of str to float
+        Largest relative error of ``"values"`` and ``"gradients"``.
+    """
+    generator = torch.Generator().manual_seed(1)
+    single = [torch.randn(CLOUDS, WIDTH, generator=generator).requires_grad_() for _ in range(2)]
+    double = [x.detach().double().requires_grad_() for x in single]
+    neighbors = torch.randint(CLOUDS, (CLOUDS, POINTS), generator=generator)
+    upstream = torch.randn(CLOUDS, WIDTH, generator=generator)
+    with torch.enable_grad():
+        found = apply(*single, neighbors)
+        expected = reference.around(double[0], double[1], neighbors)
+        ours = torch.autograd.grad(found, single, upstream)
+        theirs = torch.autograd.grad(expected, double, upstream.double())
+    return {
+        "values": relative_error([found], [expected]),
+        "gradients": relative_error(ours, theirs),
+    }

@@ -11,7 +11,7 @@ from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
 from hoomd_gala.files.models import load_model
 from hoomd_gala.networks.algebra import pair_products
 from hoomd_gala.networks.attention import TiedAttention
-from hoomd_gala.networks.kernels import CHOICES, VARIABLE, choice, reference, use
+from hoomd_gala.networks.kernels import CHOICES, VARIABLE, around, choice, reference, use
 from hoomd_gala.networks.kernels.cpu import pair_sums, passes
 
 CPU = torch.device("cpu")
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def unused(monkeypatch):
     """Kernels that are compiled and have not been verified yet."""
-    for name in ("forward", "backward", "embed"):
+    for name in ("forward", "backward", "embed", "surroundings_backward"):
         pair_sums.announced(name)
     monkeypatch.setattr(choice, "_verified", set())
     monkeypatch.setattr(choice, "_broken", {})
@@ -99,6 +99,43 @@ def test_wrong_kernels_give_way_to_the_reference_with_one_warning(monkeypatch, k
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         close(results(*inputs), expected)
+
+
+def surroundings():
+    """Surroundings of a few particles, and gradients."""
+    torch.manual_seed(1)
+    own, other = (torch.randn(30, 8).requires_grad_() for _ in range(2))
+    units = around(own, other, torch.randint(30, (30, 5)))
+    return [units, *torch.autograd.grad(units.square().sum(), (own, other))]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "at", "kind"),
+    [
+        ("surroundings", -2, "values"),
+        ("surroundings_backward", -1, "gradients"),
+        ("surroundings_backward", -2, "gradients"),
+    ],
+)
+def test_wrong_surroundings_give_way_to_the_reference(monkeypatch, kernel, at, kind):
+    with use("reference"):
+        expected = surroundings()
+
+    def negate(args):
+        args[at][:] *= -1
+
+    broken(monkeypatch, kernel, negate)
+    with pytest.warns(RuntimeWarning, match=f"numba kernels on cpu differ .* in {kind}"):
+        found = surroundings()
+    close(found, expected)
+
+
+def test_good_surroundings_are_taken(monkeypatch):
+    with use("reference"):
+        expected = surroundings()
+    surroundings()
+    monkeypatch.setattr(reference, "around", None)
+    close(surroundings(), expected)
 
 
 def test_wrong_gradients_do_not_matter_in_inference(monkeypatch):

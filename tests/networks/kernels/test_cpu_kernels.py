@@ -9,7 +9,7 @@ import torch
 
 from hoomd_gala.networks.algebra import pair_products
 from hoomd_gala.networks.attention import InvariantAttention, TiedAttention, VectorAttention
-from hoomd_gala.networks.kernels import VARIABLE, pair_weights, reference, use
+from hoomd_gala.networks.kernels import VARIABLE, around, pair_weights, reference, use
 from hoomd_gala.networks.kernels.cpu import pair_sums, passes
 
 WIDTH = 12
@@ -217,3 +217,44 @@ def test_compiling_is_announced_with_how_long_it_takes(monkeypatch, capsys):
     pair_sums.announced.__wrapped__("embed")
     said = "hoomd-gala: compiling (embed), once on this machine: this may take a minute\n"
     assert capsys.readouterr().err == said
+
+
+def surrounded(particles, n, size):
+    """What particles add, their neighbors, and the gradient on their surroundings."""
+    generator = torch.Generator().manual_seed(particles * n)
+    own, other, upstream = (torch.randn(particles, size, generator=generator) for _ in range(3))
+    # drawn with repetition, as in a cell so small that images of one particle are neighbors
+    neighbors = torch.randint(particles, (particles, n), generator=generator)
+    return own, other, neighbors, upstream
+
+
+def with_gradients(function, own, other, neighbors, upstream):
+    """Surroundings, and gradients of what particles add for themselves and as neighbors."""
+    own, other = own.clone().requires_grad_(), other.clone().requires_grad_()
+    units = function(own, other, neighbors)
+    return [units.detach(), *torch.autograd.grad(units, (own, other), upstream)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("particles", "n", "size"), [(500, 20, 64), (37, 7, 12), (1, 20, 5)])
+def test_surroundings_equal_the_reference(threads, particles, n, size):
+    own, other, neighbors, upstream = surrounded(particles, n, size)
+    usual = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = with_gradients(around, own, other, neighbors, upstream)
+        again = with_gradients(around, own, other, neighbors, upstream)
+    finally:
+        torch.set_num_threads(usual)
+    double = (x.double() for x in (own, other))
+    expected = with_gradients(reference.around, *double, neighbors, upstream.double())
+    assert max(largest_error(a, b) for a, b in zip(found, expected, strict=True)) < 1e-6
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+def test_surroundings_of_rows_of_a_larger_array():
+    own, other, neighbors, upstream = surrounded(64, 20, 16)
+    wide, tall = torch.cat((own, other), 1), torch.cat((neighbors, neighbors))
+    found = with_gradients(around, wide[:, :16], wide[:, 16:], tall[::2][:64], upstream)
+    expected = with_gradients(reference.around, own, other, tall[::2][:64], upstream)
+    assert max(largest_error(a, b) for a, b in zip(found, expected, strict=True)) < 1e-6

@@ -803,6 +803,34 @@ def surroundings(
             out[i, k] *= share
 
 
+@compiled
+def surroundings_backward(
+    settings: Any,
+    own: Array,
+    other: Array,
+    neighbors: Any,
+    grad: Array,
+    some: tuple[int, int],
+    grad_own: Array,
+    grad_other: Array,
+) -> None:
+    """Gradients of :func:`surroundings` from that of its result: own's written, other's added."""
+    size, n = own.shape[1], neighbors.shape[1]
+    share = np.float32(1 / n)
+    upstream = np.empty(size, np.float32)
+    for i in range(some[0], some[1]):
+        for k in range(size):
+            upstream[k] = share * grad[i, k]
+            grad_own[i, k] = ZERO
+        for j in range(n):
+            neighbor = neighbors[i, j]
+            for k in range(size):
+                # once more whether it is active: cheaper than a trip through memory
+                value = upstream[k] if own[i, k] + other[neighbor, k] > ZERO else ZERO
+                grad_own[i, k] += value
+                grad_other[neighbor, k] += value
+
+
 @part
 def _add_columns(i: int, grad: Array, row: int, x: Array, out: Array) -> None:
     """Add to out, (P,), scalar products of some rows of grad at i with every column of (K, P) x."""
