@@ -232,6 +232,8 @@ def _copy_labeled(
             total = 0 if one.refused else len(one.result.label)
             lines.append(Line(checksum(one.stored), output.size, total, one.refused))
             copy.note(lines[-1])
+            # before structures take their place
+            names, types = named_types(one.stored.data)
             with blamed(one.frame):
                 output.write(one.stored, one.result, one.particles, one.clusters, output.done)
             copy.written = output.done
@@ -247,7 +249,6 @@ def _copy_labeled(
         return found
     found = Labeling(last.result.fractions)
     found.source = last.frame.source.path
-    names, types = named_types(last.stored.data)
     found.types = tuple(names[k] for k in np.unique(types))
     found.is_open = is_open(last.stored.data)
     return found

@@ -107,7 +107,9 @@ def test_advice_is_given_where_little_was_found():
     ]
 
 
-def test_a_file_without_boundaries_and_with_two_types_is_said(model_path, tmp_path, capsys, rng):
+def test_a_file_without_boundaries_and_with_two_types_is_said(
+    model_path, trajectory_path, tmp_path, capsys, rng
+):
     source = tmp_path / "plain.xyz"
     rows = [f"{'AB'[k % 2]} {x} {y} {z}" for k, (x, y, z) in enumerate(rng.random((60, 3)))]
     source.write_text("\n".join(["60", "nothing", *rows, ""]))
@@ -128,4 +130,9 @@ def test_a_file_without_boundaries_and_with_two_types_is_said(model_path, tmp_pa
     assert any(step.startswith("  hoomd-gala finetune structures --gsd") for step in steps)
     assert "--neighbors" not in said("b.gsd", "--types", "A,B")
     source = tmp_path / "a.gsd"
-    assert "periodic" not in said("c.gsd")
+    again = said("c.gsd")
+    assert "periodic" not in again
+    # types of the simulation, not the structures that take their place in the copy
+    assert "  --types A --neighbors A" in again
+    source = trajectory_path  # of one type
+    assert "--neighbors" not in said("d.gsd")
