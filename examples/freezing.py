@@ -16,7 +16,7 @@ from ovito.io import import_file
 from ovito.vis import TachyonRenderer, Viewport
 
 import hoomd_gala
-from hoomd_gala.colors import structure_color
+from hoomd_gala.colors import OTHERS_COLOR, structure_color
 from hoomd_gala.files import frame_labels, open_trajectory
 from hoomd_gala.names import title
 
@@ -67,7 +67,7 @@ def simulate(path: Path) -> None:
 
 def color(name: str) -> tuple[float, float, float]:
     """Color of a structure that is shown."""
-    return (1.0, 0.8, 0.2) if name == "other" else structure_color(name)
+    return OTHERS_COLOR if name == "other" else structure_color(name)
 
 
 def read(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:

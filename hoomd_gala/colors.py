@@ -31,6 +31,9 @@ COLORS = {
     UNKNOWN_NAME: (0.55, 0.55, 0.55),
 }
 
+#: Structures that are drawn together, in figures with more than can be told apart.
+OTHERS_COLOR: Color = (0.75, 0.65, 0.5)
+
 #: What particles and pictures are in front of.
 _BACKGROUNDS: tuple[Color, ...] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 

@@ -41,7 +41,7 @@ exit codes:
   1    something failed that nobody expected, or memory or a disk is full
   2    arguments or files that cannot be used; a sentence says why
   130  interrupted by Ctrl-C; a sentence says what is kept
-  141  nobody reads what is printed, as after "| head"
+  141  the reader of what is printed has closed it, as "| head" does
 """
 
 #: Where to report what should not happen.

@@ -90,8 +90,8 @@ def add(commands: Commands) -> None:
         default=0,
         metavar="N",
         help="steps in which thermal displacements are taken out before particles whose label is "
-        "not certain are labeled again, for crystals near melting: 4 do, and take as long as "
-        f"labeling each; positions that are written stay as they were {DEFAULT}",
+        "not certain are labeled again, for crystals near melting: 4 are enough, and each takes "
+        f"about as long as labeling; positions that are written stay as they were {DEFAULT}",
     )
     add_device(model)
     model.add_argument(

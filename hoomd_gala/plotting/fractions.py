@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from ..colors import structure_color
+from ..colors import OTHERS_COLOR, structure_color
 from ..errors import InputError
 from ..files.labels import frame_labels
 from ..files.trajectories import open_trajectory
@@ -20,8 +20,8 @@ from .plots import new_figure, save_figure
 #: Structures that never reach this fraction are drawn together, unless there are so few.
 _RARE, _FEW = 0.01, 8
 
-#: Name and color of those.
-_OTHERS, _OTHERS_COLOR = "other structures", (0.75, 0.65, 0.5)
+#: Name of those.
+_OTHERS = "other structures"
 
 
 class Course(NamedTuple):
@@ -143,7 +143,7 @@ def draw_course(path: str | os.PathLike[str], title: str, course: Course) -> Non
     if len(time) == 1:  # a line of one point would be nothing
         time, columns = time[0] + np.array([-0.5, 0.5]), np.repeat(columns, 2, axis=1)
         panels[-1].set_xticks(course.steps)
-    colors = [_OTHERS_COLOR if name == _OTHERS else structure_color(name) for name in shares]
+    colors = [OTHERS_COLOR if name == _OTHERS else structure_color(name) for name in shares]
     # disordered is nearly white: its outline shows it
     panels[0].stackplot(
         time, columns, labels=map(titled, shares), colors=colors, edgecolor="0.35", linewidth=0.3

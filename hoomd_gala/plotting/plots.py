@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..colors import structure_color
+from ..colors import OTHERS_COLOR, structure_color
 from ..errors import InputError
 from ..files.atomic import replacing
 from ..names import title as titled
@@ -100,11 +100,11 @@ def draw_curve(
     save_figure(path, figure)
 
 
-#: Structures that a map names at most; the others are gray.
+#: Structures that a map names at most; the others have one color.
 _NAMED = 20
 
-#: Name and color of those.
-_OTHER, _OTHER_GRAY = "other", (0.8, 0.8, 0.8)
+#: Name of those.
+_OTHER = "other"
 
 #: A thin line around marks, without which disordered particles would not show on white.
 OUTLINE = {"edgecolors": "0.35", "linewidths": 0.25}
@@ -135,8 +135,8 @@ def draw_names(
         name for name, _ in Counter(names).most_common() if name not in (_OTHER, UNKNOWN_NAME)
     ]
     colors = {name: structure_color(name) for name in ranked[:_NAMED]}
-    colors |= {_OTHER: _OTHER_GRAY, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
-    groups = [name if name in colors else "other" for name in names]
+    colors |= {_OTHER: OTHERS_COLOR, UNKNOWN_NAME: structure_color(UNKNOWN_NAME)}
+    groups = [name if name in colors else _OTHER for name in names]
     figure, _ = _draw_map(title, axis, points, [colors[group] for group in groups])
     handles = [
         Line2D(

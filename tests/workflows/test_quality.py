@@ -200,7 +200,7 @@ def test_quality_of_the_shipped_model_from_start_to_end(tmp_path, monkeypatch):
     rows = rows_of(output / "accuracy.csv")
     assert len(rows) == 2 * 2 * len(thermal.LEVELS)
     assert rows[0]["structure"] == "cI2-W"
-    for method in ("PTM", "PTM, best cut-off", "CNA", "structures"):
+    for method in ("PTM", "PTM, best cutoff", "CNA", "structures"):
         assert float(rows[0][method]) == 1
     classes = load_model("structures").info.class_names
     for row in rows:
@@ -219,8 +219,9 @@ def test_quality_of_the_shipped_model_from_start_to_end(tmp_path, monkeypatch):
     (calibration,) = rows_of(output / "calibration.csv")
     assert float(calibration["accuracy"]) > 0.9
     assert float(calibration["expected calibration error"]) < 0.1
-    # a color for each of four methods, and one for the model
-    check_colors(output / "accuracy.png", [f"C{i}" for i in range(4)])
+    # those that three methods and the model have in all figures
+    colors = ["tab:green", "tab:purple", "tab:brown", "tab:blue"]
+    check_colors(output / "accuracy.png", colors)
     check_colors(output / "reliability.png", ["C0", "0.6"])
     assert (output / "quality.md").read_text() == text
     assert "| cI2-W, bcc | Gaussian |" in text

@@ -101,7 +101,7 @@ def cutoff_table(
         wrong = [crystalline(np.concatenate(labels[frames])) for frames in liquids.values()]
         rows.append(
             {
-                "cut-off": cutoff,
+                "cutoff": cutoff,
                 "accuracy": round(float(np.mean(right)), 5) if right else 0.0,
                 "liquid called crystalline": round(float(np.mean(wrong)), 5) if wrong else 0.0,
             }
@@ -115,7 +115,7 @@ def best_cutoff(rows: Sequence[Mapping[str, float]]) -> float:
     Without liquids this is no cutoff, which always has the highest accuracy.
     """
     best = max(rows, key=lambda row: row["accuracy"] - row["liquid called crystalline"])
-    return best["cut-off"]
+    return best["cutoff"]
 
 
 def label_by_references(
@@ -126,6 +126,6 @@ def label_by_references(
     neighbors = [references.common_neighbor_analysis(system) for system in systems]
     return {
         "PTM": template_matching(matches, references.DEFAULT_CUTOFF),
-        "PTM, best cut-off": template_matching(matches, cutoff),
+        "PTM, best cutoff": template_matching(matches, cutoff),
         "CNA": Method(itself(names), neighbors, []),
     }

@@ -1,5 +1,7 @@
 """Matplotlib without a display, and how figures are written."""
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,33 @@ from hoomd_gala.names import title
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-__all__ = ["plt", "save_figure", "structure_handle"]
+__all__ = ["method_colors", "plt", "save_figure", "structure_handle"]
+
+#: Colors of what is compared, the same in all figures.
+_METHODS = {
+    "structures": "tab:blue",
+    "structures-fast": "tab:orange",
+    "embedding": "tab:red",
+    "PTM": "tab:green",
+    "PTM, 0.10": "tab:green",
+    "PTM, 0.15": "tab:olive",
+    "PTM, best cutoff": "tab:purple",
+    "CNA": "tab:brown",
+    "diamond": "tab:pink",
+    "CHILL+": "tab:gray",
+    "SOAP": "tab:green",
+    "Steinhardt": "tab:purple",
+    "Steinhardt, averaged": "tab:brown",
+}
+
+#: Those of what has none, such as models of one's own, as long as there are any left.
+_OTHERS = ("tab:red", "tab:cyan", "black", "gold", "navy", "magenta")
+
+
+def method_colors(names: Iterable[str]) -> dict[str, str]:
+    """Color of each of some methods, by name."""
+    others = itertools.cycle(_OTHERS)
+    return {name: _METHODS.get(name) or next(others) for name in names}
 
 
 def structure_handle(name: str) -> Any:

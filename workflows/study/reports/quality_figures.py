@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.comparison import measures
-from study.reports.canvas import plt, save_figure
+from study.reports.canvas import method_colors, plt, save_figure
 from study.simulation.thermal import STRUCTURES
 
 
@@ -37,7 +37,7 @@ def draw_accuracy(
         layout="constrained",
     )
     shown = [*zip(titles, panels, strict=True), ("mean, 0 outside the repertoire", list(means))]
-    palette = dict(zip(names, plt.get_cmap("tab10").colors, strict=False))
+    palette = method_colors(names)
     for part, (title, panel) in zip(axes.flat, shown, strict=False):
         for name in names:
             known = [row for row in panel if name not in _outside(row)]
@@ -46,8 +46,10 @@ def draw_accuracy(
                     (100 * row["rms"], 100 * row[name]) for row in known if row["kind"] == kind
                 )
                 part.plot(*zip(*series, strict=True), "o-", color=palette[name], ms=3, lw=1.3)
-        if not part.lines:
-            part.text(0.5, 0.5, "in no method's repertoire", ha="center", transform=part.transAxes)
+        missing = [name for name in names if all(name in _outside(row) for row in panel)]
+        if missing:
+            text = "not in the repertoire of\n" + ",\n".join(missing)
+            part.text(0.5, 0.5, text, ha="center", va="center", transform=part.transAxes)
         part.set_title(title, fontsize=10)
         part.set(xlim=(0, 13.5), ylim=(-3, 103))
         part.grid(alpha=0.3)

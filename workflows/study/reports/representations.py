@@ -10,7 +10,7 @@ import numpy as np
 from hoomd_gala.files.atomic import replacing, write_table
 from hoomd_gala.files.cards import write_card
 from hoomd_gala.files.models import Model, load_model, save_model
-from study.reports.canvas import plt, save_figure
+from study.reports.canvas import method_colors, plt, save_figure
 from study.reports.markdown import markdown
 from study.training.names import EMBEDDING, EMBEDDING_CARD
 
@@ -57,12 +57,18 @@ def draw(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     names = [name for name in scores[0] if name != "measure"]
     figure, axes = plt.subplots(figsize=(9, 0.34 * len(scores) + 1.4), layout="constrained")
     places = np.arange(len(scores))[::-1]
-    markers = dict(zip(names, "osD^vP*X", strict=False))
+    markers, palette = dict(zip(names, "osD^vP*X", strict=False)), method_colors(names)
     # the first on top
-    for i, name in reversed(list(enumerate(names))):
+    for name in reversed(names):
         values = [row[name] for row in scores]
         axes.plot(
-            values, places, ls="", marker=markers.get(name, "."), color=f"C{i}", ms=6, label=name
+            values,
+            places,
+            ls="",
+            marker=markers.get(name, "."),
+            color=palette[name],
+            ms=6,
+            label=name,
         )
     axes.hlines(places, 0, 1, color="0.9", zorder=0)
     axes.set_yticks(places, [row["measure"] for row in scores], fontsize=9)

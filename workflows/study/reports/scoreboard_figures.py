@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from study.comparison.scores import DISORDER, LEFT_OUT, Row
-from study.reports.canvas import plt, save_figure
+from study.reports.canvas import method_colors, plt, save_figure
 
 #: Systems in a figure at most. Where a group has more, those that are made in the same way are
 #: averaged.
@@ -41,7 +41,7 @@ def draw_group(
     by_system = len(systems) <= _MOST
     names = systems if by_system else list(dict.fromkeys(row.sample for row in rows))
     figure, axes = plt.subplots(figsize=(8, 1.6 + 0.24 * len(names)), layout="constrained")
-    palette = plt.get_cmap("tab10").colors
+    palette, lowest = method_colors(methods), 100.0
     for index, method in enumerate(methods):
         shares, heights = [], []
         for height, name in enumerate(names):
@@ -50,13 +50,14 @@ def draw_group(
             if known:
                 shares.append(100 * float(np.mean(known)))
                 heights.append(height)
-        color = palette[index % len(palette)]
+        lowest = min([lowest, *shares])
         # models are filled, what they are compared with is hollow and smaller, so that both show
         style = {"ms": 7} if method in models else {"ms": 5, "mfc": "none"}
         marker = "o" if method in models else _MARKERS[index % len(_MARKERS)]
-        axes.plot(shares, heights, marker, color=color, label=method, zorder=2, **style)
+        axes.plot(shares, heights, marker, color=palette[method], label=method, zorder=2, **style)
     axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.set(ylim=(len(names) - 0.5, -0.5), xlim=(-2, 102))
+    # so that what is nearly right can be told apart
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlim=(10 * (lowest // 10) - 1, 101))
     axes.set_xlabel(f"particles {_RIGHT.get(group, 'labeled rightly')} / %")
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
