@@ -20,7 +20,7 @@ from study.training.labels import learn_labels
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals import tilings
-from hoomd_gala.crystals.prototypes import crystal, displace, unit_cell
+from hoomd_gala.crystals.prototypes import UnitCell, crystal, deform, displace, unit_cell
 from hoomd_gala.crystals.sites import EQUIVALENT
 from hoomd_gala.decision import decide
 from hoomd_gala.errors import InputError
@@ -70,6 +70,29 @@ def test_a_distorted_lattice_has_the_name_of_what_it_is_a_distortion_of(monkeypa
     assert set(found.labels["tI2-In"]) == set(found.labels["cF4-Cu"])
     # by 12.5 % from simple cubic
     assert "hR1-Po" in found.cells
+
+
+def test_layers_of_stackings_have_the_names_of_common_neighbor_analysis(monkeypatch):
+    packed, diamond = ("cF4-Cu", "hP2-Mg"), ("cF8-C", "hP4-C.3")
+    names = (*packed, *diamond, "hP4-La", "hR3-Sm", "hR10-CSi", "hR5-Bi2Te3")
+    cells = {name: unit_cell(name) for name in names}
+    monkeypatch.setattr(kinds, "unit_cells", lambda: cells)
+    found = kinds.find_kinds([*packed, *diamond, "hP4-La"], [])
+    # nothing but the four kinds of layers has a label of its own
+    assert found.cells == (*packed, *diamond)
+    cubic, hexagonal, *of_diamond = range(4)
+    assert np.bincount(found.labels["hP4-La"]).tolist() == [2, 2]
+    assert np.bincount(found.labels["hR3-Sm"]).tolist() == [3, 6]
+    assert set(found.labels["hR10-CSi"]) == set(of_diamond)
+    # the topology of fcc, stretched until nothing else of it is left
+    assert set(found.labels["hR5-Bi2Te3"]) == {found.other}
+    # a cell of no database that is a stacking: the layers of samarium, compressed a little
+    samarium = deform(unit_cell("hR3-Sm").system, np.diag([1, 1, 0.99]))
+    cell = UnitCell("found", 1, samarium)
+    known = kinds.known_sites(found)
+    layers = kinds.label_sites(cell, found, known, kinds.known_lattices(found))
+    assert layers.tolist() == found.labels["hR3-Sm"].tolist()
+    assert {cubic, hexagonal} == set(layers)
 
 
 def test_a_random_cell_that_is_a_strained_lattice_is_no_example_of_the_unnamed(few_cells):

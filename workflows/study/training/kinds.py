@@ -27,6 +27,9 @@ from study.training.lattices import (
 #: Label of particles that a sample leaves out, as their environment is ambiguous.
 IGNORED = -1
 
+#: Structures that layers are of in any stacking of close-packed layers, and in any of diamond.
+STACKED = (frozenset({"cF4-Cu", "hP2-Mg"}), frozenset({"cF8-C", "hP4-C.3"}))
+
 #: Cells whose environments are all farther than this from those with a name, as a distance of
 #: descriptors, may be left out of training, to test detection of the unknown.
 STRANGE = 0.2
@@ -76,14 +79,51 @@ def named_cells(common: Sequence[str], others: Sequence[str]) -> list[str]:
     return [*common, *(name for name in rest if name not in common)]
 
 
+def label_layers(
+    cell: UnitCell, labels: Mapping[str, NDArray[np.int64]]
+) -> NDArray[np.int64] | None:
+    """Labels (n,) of the particles of a stacking; None for another cell.
+
+    In a stacking of close-packed layers or of those of diamond, a layer between two that differ is
+    cubic, and one between two alike is hexagonal, as common neighbor analysis tells them. What has
+    the topology of a stacking but is not similar to it is none.
+
+    Parameters
+    ----------
+    cell : UnitCell
+        Of any origin.
+    labels : mapping of str to (n,) int array
+        Of cells with names; without the cells of both kinds of layers, nothing is a stacking.
+    """
+    # imported here, as only this needs OVITO
+    from study.solids.references import common_neighbor_analysis
+
+    n = len(cell.system.positions)
+    grown = crystal(cell, 512)
+    found = common_neighbor_analysis(grown)[:n]
+    names = set(found.tolist())
+    if not any(names <= structures <= labels.keys() for structures in STACKED):
+        return None
+    layers = np.empty(n, np.int64)
+    for name in names:
+        rows = np.flatnonzero(found == name)
+        (layer,) = sites(name)
+        apart = np.linalg.norm(descriptors(grown, rows) - layer.descriptor, axis=1)
+        if apart.max() > SIMILAR:
+            return None
+        layers[rows] = labels[name][0]
+    return layers
+
+
 def find_kinds(named: Sequence[str], left_out: Sequence[str]) -> Kinds:
     """Compare the local environments of all unit cells.
 
     Parameters
     ----------
     named : sequence of str
-        Unit cells whose environments have names. Each is named for the first that has it, and a
-        lattice for the first that it is a distortion of; see :mod:`~.lattices`.
+        Unit cells whose environments have names. Each is named for the first that has it, a
+        lattice for the first that it is a distortion of (see :mod:`~.lattices`), and a layer of a
+        stacking for fcc, hcp, or cubic or hexagonal diamond.
     left_out : sequence of str
         Unit cells that nothing is learned from.
 
@@ -107,6 +147,10 @@ def find_kinds(named: Sequence[str], left_out: Sequence[str]) -> Kinds:
                 continue
             if name in named:
                 lattices[len(known)] = lattice
+        layers = label_layers(unit_cell(name), labels)
+        if layers is not None:
+            labels[name] = layers
+            continue
         distances = []
         for site in sites(name):
             kind, distance = nearest_site(site.descriptor, known) if known else (0, np.inf)
@@ -178,6 +222,9 @@ def label_sites(
         kind, strain = nearest_lattice(lattice, lattices)
         if strain < AMBIGUOUS_STRAIN:
             return np.full(n, kind if strain < LARGEST_STRAIN else IGNORED)
+    layers = label_layers(cell, kinds.labels)
+    if layers is not None:
+        return layers
     grown = crystal(cell, 512)
     labels = []
     for row in descriptors(grown, np.arange(n)):

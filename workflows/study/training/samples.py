@@ -41,7 +41,7 @@ STRAIN = {"common": 0.13, "named": 0.08, "other": 0.05}
 
 #: Range of the stretch along the last axis of crystals that keep the topology of their neighborhood
 #: over many axial ratios; c/a of hP2-Mg then goes from 1.37 to 2.06.
-AXIAL = {"hP2-Mg": (0.84, 1.26), "hP1-HgSn6-10": (0.88, 1.22), "hP4-La": (0.88, 1.18)}
+AXIAL = {"hP2-Mg": (0.84, 1.26), "hP1-HgSn6-10": (0.88, 1.22)}
 
 #: Share of samples without close contacts, and the range of their closest distance, in units of the
 #: crystal's shortest.
