@@ -2,8 +2,7 @@
 
 Draws ``ovito-desktop.png``: the session that ``hoomd-gala view`` writes, with its legend; one
 structure alone; a slice; and all that is crystalline. The modifiers are those that one adds in the
-program. Without arguments, the
-file is ``freezing.gsd``, which ``freezing.py`` writes.
+program. Without arguments, the file is ``freezing.gsd``, which ``freezing.py`` writes.
 """
 
 import sys

@@ -133,6 +133,20 @@ def test_cold_crystals_are_small_and_almost_without_displacements(few_cells):
         assert np.ptp(lengths, axis=0).max() < 0.2
 
 
+def test_hot_crystals_with_names_are_near_the_highest_displacement(few_cells):
+    found = kinds.find_kinds(SMALL, [])
+    plan = samples.Plan(found, ["cI2-W"], {"named": 0.1}, [], [], [])
+    made = list(samples.hot(plan, 1, np.random.default_rng(1)))
+    assert len(made) == len(plan.named)
+    for sample in made:
+        assert not {found.other, found.disordered} & set(sample.types)
+        # particles that strain alone would leave alike differ in the distances of their neighbors
+        lengths = np.linalg.norm(nearest_neighbors(sample.positions, sample.box).bonds, axis=-1)
+        alike = sample.types == sample.types[0]
+        # all but the nearest, which may have been pushed apart
+        assert lengths[alike, 3:].std(axis=0).min() > 0.025
+
+
 def test_strain_between_lattices_is_that_of_the_best_choice_of_vectors():
     cubic, tetragonal = np.eye(3), np.diag([1.0, 1.0, 1.21])
     assert lattices.strain_between(cubic, tetragonal) == pytest.approx(0.1)

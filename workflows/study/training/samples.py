@@ -50,6 +50,9 @@ PUSHED, CORES = 0.6, (0.75, 0.95)
 #: Share of samples with correlated displacements.
 TOGETHER = 0.6
 
+#: Displacements of the hottest crystals, in units of the highest.
+_HOTTEST = (0.6, 1.0)
+
 #: Cold crystals of each common cell for one of each other cell with a name.
 _COLD_COMMON = 6
 
@@ -387,6 +390,15 @@ def named(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
             yield hot_crystal(name, plan.kinds, amount, STRAIN["named"], rng)
 
 
+def hot(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Yield the other crystals with names near their highest displacement: they are missed most."""
+    noise = plan.noise["named"]
+    for _ in range(n):
+        for name in plan.named:
+            amount = noise * rng.uniform(*_HOTTEST)
+            yield hot_crystal(name, plan.kinds, amount, STRAIN["other"], rng, defects=0)
+
+
 def cold(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
     """Small crystals with names, without displacements or almost, under many strains."""
     for _ in range(n):
@@ -450,6 +462,7 @@ PARTS: dict[str, Callable[[Plan, int, np.random.Generator], Iterator[System]]] =
     "rest": rest,
     "patchworks": patchworks,
     "disordered": disordered,
+    "hot": hot,
 }
 
 
