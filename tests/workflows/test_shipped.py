@@ -324,6 +324,23 @@ def test_classes_are_named_for_the_first_cell_and_list_the_others():
     assert found.members == {"a": ["a", "b", "c"]}
 
 
+def test_cells_most_of_whose_environments_another_has_are_that_structure():
+    labels = {
+        "a": np.array([0, 1]),
+        # two thirds of a's environments, and one of its own
+        "b": np.array([0, 0, 1, 1, 2, 2]),
+        # half of a's
+        "c": np.array([1, 3]),
+        # what is like b's own environment goes with it
+        "d": np.array([4, 5]),
+    }
+    found = kinds.Kinds(("a", "a", "b", "c", "d", "d"), labels, ())
+    separate = np.arange(6)
+    np.testing.assert_array_equal(classes.whole_cells(separate, found), [0, 1, 0, 3, 4, 5])
+    alike = np.array([0, 1, 2, 3, 2, 5])
+    np.testing.assert_array_equal(classes.whole_cells(alike, found), [0, 1, 0, 3, 0, 5])
+
+
 def test_groups_are_named_for_what_is_common_in_them():
     group = np.array([0, 1, 0, 3, 1, 0])
     named = classes.common_first(group, list("abcdef"), ["f", "c", "b"])

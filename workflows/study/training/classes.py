@@ -1,5 +1,6 @@
 """Classes of the shipped model: local environments that a network confuses become one."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -86,6 +87,37 @@ def common_first(
     for kind in reversed([kind for kind, cell in enumerate(cells) if cell in common]):
         named[group == group[kind]] = kind
     return named
+
+
+def whole_cells(group: NDArray[np.int64], kinds: Kinds) -> NDArray[np.int64]:
+    """Merge what is left of cells most of whose environments another cell has.
+
+    A cell at least two thirds of whose particles are in groups of another one is that structure
+    with somewhat different coordinates, as beta-uranium is the sigma phase: what is distinguished
+    of it would be a second name inside crystals of either.
+
+    Parameters
+    ----------
+    group : (K,) int64
+        Groups of environments, as :func:`merge` numbers them.
+    kinds : Kinds
+        The environments of all cells.
+
+    Returns
+    -------
+    (K,) int64
+        For each environment, the lowest number in its group.
+    """
+    merged = group.copy()
+    for name in dict.fromkeys(kinds.cells):
+        labels = kinds.labels[name]
+        groups = merged[labels[(labels >= 0) & (labels < len(group))]].tolist()
+        (cell, count), *_ = Counter(kinds.cells[each] for each in groups).most_common()
+        if cell != name and 3 * count >= 2 * len(labels):
+            theirs = next(each for each in groups if kinds.cells[each] == cell)
+            own = [kind for kind, other in enumerate(kinds.cells) if other == name]
+            merged[np.isin(merged, own)] = theirs
+    return merged
 
 
 class Classes(NamedTuple):

@@ -25,7 +25,13 @@ from hoomd_gala.learning.datasets import Data, join
 from hoomd_gala.networks import FrameClassifier
 from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
 from study.training import samples
-from study.training.classes import Classes, make_classes, measure_confusion, merge
+from study.training.classes import (
+    Classes,
+    make_classes,
+    measure_confusion,
+    merge,
+    whole_cells,
+)
 from study.training.curves import train_in
 from study.training.kinds import Kinds, read_kinds
 from study.training.names import KINDS
@@ -59,7 +65,7 @@ def find_classes(sites: Model, kinds: Kinds, seed: int) -> tuple[Classes, NDArra
         warm.append(samples.take_each(sample, 40, rng))
     confusion = measure_confusion(sites, join(warm), len(kinds.cells) + 2)
     n_kinds = len(kinds.cells)
-    group = merge(confusion[:n_kinds, :n_kinds], MERGE_ABOVE)
+    group = whole_cells(merge(confusion[:n_kinds, :n_kinds], MERGE_ABOVE), kinds)
     return make_classes(kinds, group), confusion
 
 

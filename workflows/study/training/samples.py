@@ -392,10 +392,24 @@ def named(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
 
 def hot(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
     """Yield the other crystals with names near their highest displacement: they are missed most."""
-    noise = plan.noise["named"]
+    yield from _hottest(plan, plan.named, "named", n, rng)
+
+
+def hot_common(plan: Plan, n: int, rng: np.random.Generator) -> Iterator[System]:
+    """Yield common crystals near their highest displacement.
+
+    What is as hot is far more often one of these, and a network that sees as many of all others is
+    less sure of them.
+    """
+    yield from _hottest(plan, plan.common, "common", n, rng)
+
+
+def _hottest(
+    plan: Plan, names: Sequence[str], group: str, n: int, rng: np.random.Generator
+) -> Iterator[System]:
     for _ in range(n):
-        for name in plan.named:
-            amount = noise * rng.uniform(*_HOTTEST)
+        for name in names:
+            amount = plan.noise[group] * rng.uniform(*_HOTTEST)
             yield hot_crystal(name, plan.kinds, amount, STRAIN["other"], rng, defects=0)
 
 
@@ -463,6 +477,9 @@ PARTS: dict[str, Callable[[Plan, int, np.random.Generator], Iterator[System]]] =
     "patchworks": patchworks,
     "disordered": disordered,
     "hot": hot,
+    "hot_common": hot_common,
+    # others of the same
+    "unnamed": rest,
 }
 
 

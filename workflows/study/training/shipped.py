@@ -124,12 +124,14 @@ def read_plan(
 
 
 def site_environments(files: SampleFiles, parameters: Mapping[str, Any]) -> Frames:
-    """Environments of every label from each sample."""
+    """Environments of every label from each sample of the parts that are learned from here."""
     rng = np.random.default_rng([parameters["seed"], 2])
+    numbers = parameters["site_environments"]
     return join(
         [
-            samples.take_each(sample, parameters["site_environments"][part], rng)
+            samples.take_each(sample, numbers[part], rng)
             for part, path in files.items()
+            if part in numbers
             for sample in tqdm(samples.read(path), f"take from {part}", unit="sample")
         ]
     )
