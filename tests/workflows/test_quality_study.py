@@ -263,6 +263,16 @@ def test_crystal_and_liquid_side_by_side():
         assert (labels == "cF4-Cu")[liquid].mean() < 0.1
 
 
+def test_a_hot_crystal_is_not_taken_for_its_liquid():
+    # heated so shortly that all is in its place, though bonds are bent: superheated, not molten
+    frames = coexistence.coexistence(
+        {"form": "Stillinger-Weber", "three_body": 23.15}, "cF8-C", "half", 0.452, (0.2, 60),
+        (0.08, 20), 4, 0.02, 400, 1,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"cF8-C has not melted, .* 0\.[01]\d of the shortest"):
+        list(frames)
+
+
 def test_water_has_the_structure_of_water():
     (one,) = fluids.water("tip3p", 300.0, 100, 300, 1, 1)
     assert lengths(one.system, 4).mean() == pytest.approx(0.285, abs=0.02)

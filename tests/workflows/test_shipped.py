@@ -16,7 +16,7 @@ from study.training import (
     shipped,
     twins,
 )
-from study.training.labels import learn_labels
+from study.training.labels import add_prior, learn_labels
 
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.crystals import tilings
@@ -400,6 +400,24 @@ def test_left_out_cells_and_last_frames_are_written(tmp_path):
     held_out.copy_last_frames(tmp_path / "last.gsd", tmp_path / "all.gsd", 2)
     with gsd.hoomd.open(tmp_path / "last.gsd") as file:
         assert [frame.configuration.step for frame in file] == [3, 4]
+
+
+def test_a_prior_multiplies_odds():
+    torch.manual_seed(3)
+    names = ("a", "cI2-W", "b", "disordered")
+    network = FrameClassifier(CoreConfig(width=8, hidden=8), len(names) + 1, disordered=3)
+
+    def chances():
+        with torch.no_grad():
+            return torch.softmax(network.name(torch.ones(1, 8)), -1)[0]
+
+    before = chances()
+    add_prior(network, names, {"cI2-W": 2.0, "unknown": 0.7, "disordered": -0.5, "cF4-Cu": 9.0})
+    after = chances()
+    odds = (after / before) / (after[0] / before[0])
+    np.testing.assert_allclose(odds[[1, 2, 4]].log(), [2, 0, 0.7], atol=1e-5)
+    disorder = torch.logit(after[3]) - torch.logit(before[3])
+    assert float(disorder) == pytest.approx(-0.5, abs=1e-5)
 
 
 def test_a_small_model_learns_in_two_stages(few_cells, tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
 The crystal is held while the rest of it melts, then both move. A particle of the crystal's part
 that is still solid is called by its structure, one of the molten part that is still liquid is
-disordered; what has changed sides, or is neither, is not judged.
+disordered; what has changed sides, or is neither, is not judged. Particles that should have melted
+and are still at their sites are hot crystal, whatever their bonds say: that is an error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hoomd_gala.crystals.prototypes import scaled
+from hoomd_gala.errors import InputError
+from hoomd_gala.neighbors import nearest_neighbors
 from hoomd_gala.results import DISORDERED
 from hoomd_gala.systems import System
 from study.simulation.dynamics import Dynamics
@@ -20,6 +23,11 @@ from study.simulation.forces import BOLTZMANN, ELEMENTS, interaction
 from study.simulation.heated import at_density
 from study.simulation.ideal import perfect
 from study.simulation.samples import Sample
+
+#: Median displacement of molten particles from the sites of the crystal, in units of its shortest
+#: distance, below which they have not melted. That of crystals at their melting points is below
+#: 0.2, and of liquids it grows with time.
+_MOLTEN = 0.35
 
 #: Two neighbors are bonded like a solid if the scalar product of their q6 vectors exceeds this (ten
 #: Wolde, Ruiz-Montero and Frenkel, J. Chem. Phys. 104, 9932 (1996)).
@@ -36,6 +44,18 @@ def solid_bonds(system: System, n_neighbors: int) -> NDArray[np.float64]:
     criterion = freud.order.SolidLiquid(l=6, q_threshold=_SOLID_BOND, solid_threshold=1)
     criterion.compute((freud.box.Box(*system.box), system.positions), neighbors)
     return np.asarray(criterion.num_connections, float) / n_neighbors
+
+
+def displacements(system: System, crystal: System) -> NDArray[np.float64]:
+    """Distances of particles from their sites in a crystal of the same box, (N,).
+
+    In units of the crystal's shortest distance.
+    """
+    box = freud.box.Box(*crystal.box)
+    apart = np.linalg.norm(box.wrap(system.positions - crystal.positions), axis=1)
+    bonds = nearest_neighbors(crystal.positions, crystal.box).bonds
+    shortest = np.linalg.norm(bonds[:, 0], axis=-1).min()
+    return np.asarray(apart / shortest)
 
 
 def _elongated(structure: str, number_density: float, n_particles: int) -> System:
@@ -90,6 +110,11 @@ def coexistence(
         Timestep for a particle of mass 1.
     n_particles, seed : int
         Fewest particles, and seed of the thermostat.
+
+    Raises
+    ------
+    InputError
+        If what should have melted has not.
     """
     if shape == "half":
         crystal = _elongated(structure, number_density, n_particles)
@@ -101,6 +126,12 @@ def coexistence(
     motion = Dynamics(molten, forces, dt, seed + 1)
     for _ in range(2):
         now = motion.run(*run)
+        moved = float(np.median(displacements(now, crystal)[~held]))
+        if moved < _MOLTEN:
+            raise InputError(
+                f"{structure} has not melted, its particles have moved by {moved:.2f} of the "
+                "shortest distance only: melt it hotter, or for longer."
+            )
         bonds = solid_bonds(now, n_neighbors)
         truth = np.where(held, structure, DISORDERED)
         judged = np.where(held, bonds >= _SOLID, bonds <= _LIQUID)

@@ -6,14 +6,14 @@ whole samples. The smaller model learns half from the labels and half from the o
 one (Hinton, Vinyals and Dean, arXiv 1503.02531).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from hoomd_gala.analyzer import Analyzer
@@ -23,7 +23,7 @@ from hoomd_gala.learning.calibration import best_temperature
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Data, join
 from hoomd_gala.networks import FrameClassifier
-from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW
+from hoomd_gala.results import DISORDERED, UNKNOWN_BELOW, UNKNOWN_NAME
 from study.training import samples
 from study.training.classes import (
     Classes,
@@ -47,6 +47,12 @@ from study.training.surroundings import (
 
 #: Rings of neighbors that a label depends on.
 RINGS = 2
+
+#: What is added to outputs after training, as logarithms of odds. The data have about as many
+#: particles of each structure; of what is simulated, most is fcc, hcp or bcc. There are more
+#: structures without a name than the data have, and those that are like none of the data look more
+#: like disorder than they should.
+PRIOR = {"cF4-Cu": 2.0, "hP2-Mg": 2.0, "cI2-W": 2.0, UNKNOWN_NAME: 0.7, DISORDERED: -0.5}
 
 #: Displacement at which confusion is measured, and the confusion above which two environments are
 #: one class; guessing gives 0.5.
@@ -140,10 +146,32 @@ def train_labels(
     return network.requires_grad_(False)
 
 
+@torch.no_grad()
+def add_prior(network: FrameClassifier, names: Sequence[str], prior: Mapping[str, float]) -> None:
+    """Add logarithms of odds to the outputs of classes and, after these, of the unknown."""
+    last = network.classify[-1]
+    assert isinstance(last, nn.Linear)
+    outputs = [*names, UNKNOWN_NAME]
+    for name, odds in prior.items():
+        if name in outputs:
+            last.bias[outputs.index(name)] += odds
+
+
 def finish(
-    network: FrameClassifier, size: Size, classes: Classes, learned: int, held_out: Surroundings
+    network: FrameClassifier,
+    size: Size,
+    classes: Classes,
+    learned: int,
+    held_out: Surroundings,
+    prior: Mapping[str, float] | None = None,
 ) -> Model:
-    """Fit the temperature of a network that learned from so many particles, and describe it."""
+    """Fit the temperature of a network that learned from so many particles, and describe it.
+
+    A prior is added after that, as what is held out is composed like the data and not like what is
+    simulated: see :func:`add_prior`.
+    """
+    temperature = best_temperature(*judged_logits(network, held_out, classes))
+    add_prior(network, classes.names, prior or {})
     logits, labels = judged_logits(network, held_out, classes)
     card = {
         "merged": classes.members,
@@ -156,7 +184,7 @@ def finish(
     info = ModelInfo(
         size.core,
         classes.names,
-        temperature=best_temperature(logits, labels),
+        temperature=temperature,
         unknown_below=UNKNOWN_BELOW,
         card=card,
         context=size.context,
@@ -196,13 +224,13 @@ def learn_labels(
 
     network = train_labels(folder, parameters, STRUCTURES, sites, learned, classes)
     teacher = label_logits(network, learned)
-    model = finish(network, STRUCTURES, classes, total, unseen)
+    model = finish(network, STRUCTURES, classes, total, unseen, PRIOR)
     model.info.card["left out"] = kinds.left_out
     model.info.card["kinds of sites"] = len(kinds.cells)
     save_model(folder / STRUCTURES.model, model)
 
     del learned
     network = train_labels(folder, parameters, FAST, fast_sites, fast_learned, classes, teacher)
-    model = finish(network, FAST, classes, total, fast_unseen)
+    model = finish(network, FAST, classes, total, fast_unseen, PRIOR)
     model.info.card["learned from"] = "the labels of its data and, as much, those of structures"
     save_model(folder / FAST.model, model)
