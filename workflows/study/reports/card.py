@@ -14,8 +14,8 @@ CANNOT = [
     "tell compounds from their parent lattices: they are blind to types",
     "name many crystals that are displaced by more than a tenth of the shortest distance, the "
     "common ones apart",
-    "tell dhcp (hP4-La) from extrinsic stacking faults of fcc, or hot oF24-Si2Ti, oF8-Pu and "
-    "hP9-CrSi2 from each other",
+    "tell dhcp from fcc with as many stacking faults: each layer of a stacking has the name that "
+    "common neighbor analysis gives it; or hot oF8-Pu from hP9-CrSi2",
     "leave every structure that they have not learned without a name: see the area under ROC",
     "name particles at a surface or a boundary, which are mostly unknown or disordered",
 ]

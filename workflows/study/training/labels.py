@@ -181,6 +181,8 @@ def finish(
             "accuracy": float((logits.argmax(-1) == labels).float().mean()),
         },
     }
+    if prior:
+        card["logarithms of odds added"] = dict(prior)
     info = ModelInfo(
         size.core,
         classes.names,
