@@ -21,7 +21,7 @@ def hot():
     """A crystal at its melting point, of which a part has another type."""
     perfect = crystal(unit_cell("cF12-CaF2"), 400)
     types = np.arange(len(perfect.positions)) % 9 // 8
-    return displace(perfect, 0.14, np.random.default_rng(4))._replace(types=types)
+    return displace(perfect, 0.15, np.random.default_rng(4))._replace(types=types)
 
 
 @pytest.fixture(scope="module")

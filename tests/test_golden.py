@@ -36,8 +36,8 @@ COMMON = ("cF4-Cu", "hP2-Mg", "cI2-W", "cP1-Po", "cF8-C", "hP4-C.3", "cP8-Cr3Si"
 
 #: Classes that less than nine tenths of the particles of their own crystals are given, at a
 #: displacement of 0.05, and how many are; all of the others are given more. This one is a carbon
-#: some of whose sites are much like those of others.
-WEAK = {"mP8-C": 0.65}
+#: some of whose sites are much like those of another, oP16-C.
+WEAK = {"mP8-C": 0.35}
 
 
 def accepted_classes(info: ModelInfo, structure: str) -> list[str]:
@@ -169,12 +169,12 @@ LABELS = {
         "cF4-Cu": 256,
         "hP2-Mg": 288,
         "cI2-W": 250,
-        "cP1-Po": 252,
+        "cP1-Po": 250,
         "cF8-C": 288,
         "hP4-C.3": 300,
         "cP8-Cr3Si": 288,
-        "tP30-CrFe": 348,
-        "unknown": 12,
+        "tP30-CrFe": 356,
+        "unknown": 6,
         "disordered": 700,
     },
     "structures-fast": {
@@ -185,8 +185,8 @@ LABELS = {
         "cF8-C": 288,
         "hP4-C.3": 300,
         "cP8-Cr3Si": 288,
-        "tP30-CrFe": 351,
-        "unknown": 9,
+        "tP30-CrFe": 340,
+        "unknown": 20,
         "disordered": 700,
     },
 }

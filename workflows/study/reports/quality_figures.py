@@ -48,8 +48,8 @@ def draw_accuracy(
                 part.plot(*zip(*series, strict=True), "o-", color=palette[name], ms=3, lw=1.3)
         missing = [name for name in names if all(name in _outside(row) for row in panel)]
         if missing:
-            text = "not in the repertoire of\n" + ",\n".join(missing)
-            part.text(0.5, 0.5, text, ha="center", va="center", transform=part.transAxes)
+            text = "not in the repertoire of\n" + "\n".join(missing)
+            part.text(0.05, 0.06, text, fontsize=9, transform=part.transAxes)
         part.set_title(title, fontsize=10)
         part.set(xlim=(0, 13.5), ylim=(-3, 103))
         part.grid(alpha=0.3)
