@@ -80,7 +80,7 @@ def test_labels_without_heat_where_they_are_not_certain(simulation):
     # beyond melting, and nothing moves
     simulation.operations.integrator = None
     snapshot = simulation.state.get_snapshot()
-    displacements = np.random.default_rng(1).normal(0, 0.1, snapshot.particles.position.shape)
+    displacements = np.random.default_rng(1).normal(0, 0.17, snapshot.particles.position.shape)
     snapshot.particles.position[:] += displacements
     simulation.state.set_snapshot(snapshot)
     simulation.run(20)

@@ -89,7 +89,7 @@ def test_the_model_auto_is_decided_before_the_first_step(
 
 def test_labels_without_heat_where_they_are_not_certain(bcc):
     # beyond melting
-    hot = displace(bcc, 0.1, np.random.default_rng(1))
+    hot = displace(bcc, 0.17, np.random.default_rng(1))
     simulation = einstein_crystal(hot.positions, hot.box)
     reporter = ClassifierReporter(None, 10, "structures", denoise_steps=2)
     simulation.reporters.append(reporter)

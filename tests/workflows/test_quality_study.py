@@ -510,7 +510,7 @@ def test_smoke_study_from_start_to_end(smoke):
         "cells", "defects", "disorder", "elements", "left out",
     }  # fmt: skip
     for group in ("cells", "disorder", "left-out"):
-        check_colors(summary / f"{group}.png", ["C0"], least=1e-5)
+        check_colors(summary / f"{group}.png", ["tab:orange"], least=1e-5)
     assert len(read_table(summary / "targets.csv")) == 11
     code, output = run(folder, "run", "--study", "quality-smoke")
     assert code == 0

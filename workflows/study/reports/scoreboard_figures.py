@@ -51,8 +51,11 @@ def draw_group(
                 shares.append(100 * float(np.mean(known)))
                 heights.append(height)
         lowest = min([lowest, *shares])
-        # models are filled, what they are compared with is hollow and smaller, so that both show
-        style = {"ms": 7} if method in models else {"ms": 5, "mfc": "none"}
+        # models are filled, each smaller than the one before it, and what they are compared with is
+        # hollow and smaller still, so that all show where they agree
+        style = {"ms": 5, "mfc": "none"}
+        if method in models:
+            style = {"ms": max(6, 9 - 2 * models.index(method))}
         marker = "o" if method in models else _MARKERS[index % len(_MARKERS)]
         axes.plot(shares, heights, marker, color=palette[method], label=method, zorder=2, **style)
     axes.set_yticks(range(len(names)), names, fontsize=8)
