@@ -150,7 +150,7 @@ def draw(path: Path, picture: str) -> None:
     handles = [
         Line2D([], [], marker="o", ls="", ms=11, color=color(name), mec="0.3", label=title(name))
         for name in SHOWN
-        if shares[:, SHOWN.index(name)].max() > 0
+        if shares[:, SHOWN.index(name)].max() > 0.01  # as can be seen
     ]
     rows[1].legend(
         handles=handles[::-1],

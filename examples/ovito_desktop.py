@@ -55,7 +55,7 @@ def render(frame: int, modifiers: list, width: int, named: bool) -> np.ndarray:
     view.zoom_all(size=size)
     if named:
         legend = saved.overlays[0]
-        legend.legend_size, legend.font_size = 0.85, 0.05
+        legend.legend_size, legend.font_size = 0.85, 0.08
         saved.overlays.remove(legend)
         view.overlays.append(legend)
     picture = Path("ovito-panel.png")
