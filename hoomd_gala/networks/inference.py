@@ -12,7 +12,7 @@ from .attention import perceptron
 from .core import CoreConfig, Network, encode_types
 from .denoiser import Denoiser
 from .frame_classifier import FrameClassifier
-from .kernels import BlockWeights, NetworkWeights
+from .kernels import BlockWeights, NetworkWeights, reference
 from .kernels.choice import takes_compiled
 from .kernels.verification import CLOUDS, POINTS, UNITS, WIDTH, relative_error
 from .multiscale import Context, PooledNetwork
@@ -223,7 +223,7 @@ def surroundings_error(device: torch.device) -> dict[str, float]:
     generator = torch.Generator().manual_seed(1)
     own, other = (torch.randn(CLOUDS, WIDTH, generator=generator) for _ in range(2))
     neighbors = torch.randint(CLOUDS, (CLOUDS, POINTS), generator=generator, dtype=torch.int32)
-    expected = torch.relu(own.unsqueeze(1) + other[neighbors.long()]).double().mean(1)
+    expected = reference.around(own.double(), other.double(), neighbors.long())
     tensors = [x.to(device) for x in (own, other, neighbors)]
     inputs: list[Any] = [x.numpy() for x in tensors] if device.type == "cpu" else tensors
     found = torch.as_tensor(kernels.surroundings(inputs[0], inputs[1], inputs[2], device))

@@ -255,6 +255,6 @@ def test_surroundings_equal_the_reference(threads, particles, n, size):
 def test_surroundings_of_rows_of_a_larger_array():
     own, other, neighbors, upstream = surrounded(64, 20, 16)
     wide, tall = torch.cat((own, other), 1), torch.cat((neighbors, neighbors))
-    found = with_gradients(around, wide[:, :16], wide[:, 16:], tall[::2][:64], upstream)
-    expected = with_gradients(reference.around, own, other, tall[::2][:64], upstream)
+    found = with_gradients(around, wide[:, :16], wide[:, 16:], tall[::2], upstream)
+    expected = with_gradients(reference.around, own, other, tall[::2], upstream)
     assert max(largest_error(a, b) for a, b in zip(found, expected, strict=True)) < 1e-6

@@ -76,13 +76,14 @@ def draw_reliability(
         2, 1, figsize=(5, 5.5), sharex=True, height_ratios=[3, 1], layout="constrained"
     )
     top.plot([0, 1], [0, 1], color="0.6", lw=1, label="perfect")
-    edges = np.linspace(0, 1, measures.N_BINS + 1)
+    edges, palette = np.linspace(0, 1, measures.N_BINS + 1), method_colors(judgments)
     for name, (confidence, right) in judgments.items():
         mean, accuracy, counts = measures.reliability(confidence, right)
         error = measures.calibration_error(confidence, right)
         filled = counts > 0
-        top.plot(mean[filled], accuracy[filled], "o-", label=f"{name}, error {error:.3f}")
-        bottom.stairs(counts / counts.sum(), edges, lw=1.5)
+        color, label = palette[name], f"{name}, error {error:.3f}"
+        top.plot(mean[filled], accuracy[filled], "o-", color=color, label=label)
+        bottom.stairs(counts / counts.sum(), edges, lw=1.5, color=color)
     top.set(ylabel="accuracy", ylim=(0, 1.02), title="reliability")
     top.legend(frameon=False)
     bottom.set(xlabel="confidence", ylabel="fraction of\nparticles", xlim=(0, 1), yscale="log")

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from hoomd_gala.crystals.prototypes import scaled
 from hoomd_gala.errors import InputError
-from hoomd_gala.neighbors import nearest_neighbors
 from hoomd_gala.results import DISORDERED
 from hoomd_gala.systems import System
 from study.simulation.dynamics import Dynamics
@@ -23,6 +22,8 @@ from study.simulation.forces import BOLTZMANN, ELEMENTS, interaction
 from study.simulation.heated import at_density
 from study.simulation.ideal import perfect
 from study.simulation.samples import Sample
+from study.simulation.thermal import displacements
+from study.solids.order import nearest_distance
 
 #: Median displacement of molten particles from the sites of the crystal, in units of its shortest
 #: distance, below which they have not melted. That of crystals at their melting points is below
@@ -44,18 +45,6 @@ def solid_bonds(system: System, n_neighbors: int) -> NDArray[np.float64]:
     criterion = freud.order.SolidLiquid(l=6, q_threshold=_SOLID_BOND, solid_threshold=1)
     criterion.compute((freud.box.Box(*system.box), system.positions), neighbors)
     return np.asarray(criterion.num_connections, float) / n_neighbors
-
-
-def displacements(system: System, crystal: System) -> NDArray[np.float64]:
-    """Distances of particles from their sites in a crystal of the same box, (N,).
-
-    In units of the crystal's shortest distance.
-    """
-    box = freud.box.Box(*crystal.box)
-    apart = np.linalg.norm(box.wrap(system.positions - crystal.positions), axis=1)
-    bonds = nearest_neighbors(crystal.positions, crystal.box).bonds
-    shortest = np.linalg.norm(bonds[:, 0], axis=-1).min()
-    return np.asarray(apart / shortest)
 
 
 def _elongated(structure: str, number_density: float, n_particles: int) -> System:
@@ -124,9 +113,10 @@ def coexistence(
     forces = interaction(potential)
     molten = Dynamics(crystal, forces, dt, seed, fixed=held).run(*melting)
     motion = Dynamics(molten, forces, dt, seed + 1)
+    distance = nearest_distance(crystal)
     for _ in range(2):
         now = motion.run(*run)
-        moved = float(np.median(displacements(now, crystal)[~held]))
+        moved = np.median(np.linalg.norm(displacements(now, crystal)[~held], axis=1)) / distance
         if moved < _MOLTEN:
             raise InputError(
                 f"{structure} has not melted, its particles have moved by {moved:.2f} of the "

@@ -170,9 +170,11 @@ def finish(
     A prior is added after that, as what is held out is composed like the data and not like what is
     simulated: see :func:`add_prior`.
     """
-    temperature = best_temperature(*judged_logits(network, held_out, classes))
-    add_prior(network, classes.names, prior or {})
     logits, labels = judged_logits(network, held_out, classes)
+    temperature = best_temperature(logits, labels)
+    if prior:
+        add_prior(network, classes.names, prior)
+        logits, labels = judged_logits(network, held_out, classes)
     card = {
         "merged": classes.members,
         "environments": learned,
