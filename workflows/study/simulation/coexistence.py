@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hoomd_gala.crystals.prototypes import scaled
 from hoomd_gala.errors import InputError
+from hoomd_gala.neighbors import nearest_distance
 from hoomd_gala.results import DISORDERED
 from hoomd_gala.systems import System
 from study.simulation.dynamics import Dynamics
@@ -23,7 +24,6 @@ from study.simulation.heated import at_density
 from study.simulation.ideal import perfect
 from study.simulation.samples import Sample
 from study.simulation.thermal import displacements
-from study.solids.order import nearest_distance
 
 #: Median displacement of molten particles from the sites of the crystal, in units of its shortest
 #: distance, below which they have not melted. That of crystals at their melting points is below
@@ -113,7 +113,7 @@ def coexistence(
     forces = interaction(potential)
     molten = Dynamics(crystal, forces, dt, seed, fixed=held).run(*melting)
     motion = Dynamics(molten, forces, dt, seed + 1)
-    distance = nearest_distance(crystal)
+    distance = nearest_distance(crystal.positions, crystal.box)
     for _ in range(2):
         now = motion.run(*run)
         moved = np.median(np.linalg.norm(displacements(now, crystal)[~held], axis=1)) / distance
