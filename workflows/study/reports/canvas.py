@@ -14,7 +14,12 @@ from hoomd_gala.names import title
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-__all__ = ["method_colors", "plt", "save_figure", "structure_handle"]
+__all__ = ["WIDTH", "method_colors", "plt", "save_figure", "structure_handle"]
+
+#: Width in inches of a figure that is as wide as a page, of the manual or of a paper: what is wider
+#: is shrunk there, and its letters with it. 9 points are 11.5 pixels in the manual.
+WIDTH = 8.0
+plt.rcParams["font.size"] = 9
 
 #: Colors of what is compared, the same in all figures.
 _METHODS = {

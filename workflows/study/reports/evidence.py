@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from hoomd_gala.colors import structure_color
 from hoomd_gala.systems import Array, System
-from study.reports.canvas import plt, save_figure, structure_handle
+from study.reports.canvas import WIDTH, plt, save_figure, structure_handle
 from study.reports.particles import render_discs
 from study.solids.evidence import Evidence
 from study.solids.order import (
@@ -147,45 +147,48 @@ def draw(
     """Draw all of the evidence of an assembly in one figure."""
     found, ideal = evidence.found, evidence.ideal
     cell = evidence.matches[0].cell
-    figure, axes = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
+    figure, axes = plt.subplot_mosaic(
+        "aabb;ccdd;efgh", figsize=(WIDTH, 7.5), height_ratios=[1, 1, 0.9], layout="constrained"
+    )
     kT = [row["kT"] for row in cooling]
-    axes[0, 0].plot(kT, [row["energy"] for row in cooling], "k-")
-    axes[0, 0].invert_xaxis()
-    axes[0, 0].set(xlabel="kT (cooling to the right)", ylabel="potential energy per particle")
-    twin = axes[0, 0].twinx()
+    axes["a"].plot(kT, [row["energy"] for row in cooling], "k-")
+    axes["a"].invert_xaxis()
+    axes["a"].set(xlabel="kT (cooling to the right)", ylabel="potential energy per particle")
+    twin = axes["a"].twinx()
     twin.plot(kT, [row["density"] for row in cooling], color="tab:blue")
     twin.set_ylabel("median local density", color="tab:blue")
 
     g = found.shells.g * (found.shells.r > 0)
-    axes[0, 1].plot(found.shells.r / found.distance, g / g.max(), label="simulated")
+    axes["b"].plot(found.shells.r / found.distance, g / g.max(), label="simulated")
     scaled = ideal.shells.g / ideal.shells.g.max()
-    axes[0, 1].plot(ideal.shells.r / ideal.distance, -scaled, label=f"ideal {cell}")
-    axes[0, 1].axvline(found.shells.radius / found.distance, color="0.6", ls=":")
-    axes[0, 1].set(xlabel="r / nearest-neighbor distance", ylabel="g(r), ideal crystal inverted")
-    axes[0, 1].set_xlim(0.7, 4)
-    axes[0, 1].set_yticks([])
-    axes[0, 1].legend(frameon=False, fontsize=8)
-    _bars(axes[0, 2], found.shells.voronoi, ideal.shells.voronoi, "Voronoi neighbors")
-    axes[0, 2].legend(frameon=False, fontsize=8)
+    axes["b"].plot(ideal.shells.r / ideal.distance, -scaled, label=f"ideal {cell}")
+    axes["b"].axvline(found.shells.radius / found.distance, color="0.6", ls=":")
+    axes["b"].set(xlabel="r / nearest-neighbor distance", ylabel="g(r), ideal crystal inverted")
+    axes["b"].set_xlim(0.7, 4)
+    axes["b"].set_yticks([])
+    axes["b"].legend(frameon=False, fontsize=8)
+    _bars(axes["c"], found.shells.voronoi, ideal.shells.voronoi, "Voronoi neighbors")
+    axes["c"].legend(frameon=False, fontsize=8)
     degrees = list(found.order.common)
     for i, (order, name) in enumerate(((found.order, "simulated"), (ideal.order, "ideal"))):
         places = np.arange(len(degrees)) + 0.4 * i - 0.2
-        axes[0, 3].bar(places, order.common.values(), 0.4, label=name)
-    axes[0, 3].set_xticks(range(len(degrees)), degrees)
-    axes[0, 3].set(xlabel="degree", ylabel="global bond order of the bulk")
+        axes["d"].bar(places, order.common.values(), 0.4, label=name)
+    axes["d"].set_xticks(range(len(degrees)), degrees)
+    axes["d"].set(xlabel="degree", ylabel="global bond order of the bulk")
 
     names = ("brightest direction", "best tenfold direction")
     points = cluster(evidence.solid)
-    for i, (view, name) in enumerate(zip(evidence.views, names, strict=True)):
+    pairs = (("e", "f"), ("g", "h"))
+    for (left, right), view, name in zip(pairs, evidence.views, names, strict=True):
         diagram = bond_diagram(evidence.solid, found.inside, found.shells.radius, view.rotation)
-        draw_diagram(axes[1, 2 * i], diagram, f"bond directions, {name}")
+        draw_diagram(axes[left], diagram, f"bond directions,\n{name}")
         pattern = diffraction(view.rotation.apply(points), found.distance, _PIXELS)
         fold = max(view.symmetry, key=lambda n: view.symmetry[n])
-        kept = f"rotated by 2π/{fold}: correlation {view.symmetry[fold]:.2f}"
-        draw_diffraction(axes[1, 2 * i + 1], pattern, len(points), f"diffraction, {kept}")
+        kept = f"rotated by 2π/{fold}:\ncorrelation {view.symmetry[fold]:.2f}"
+        draw_diffraction(axes[right], pattern, len(points), f"diffraction, {kept}")
     best = evidence.matches[0]
     figure.suptitle(
-        f"{title}: {verdict}   (nearest cell {best.cell}, distance {best.distance:.3f}; "
+        f"{title}: {verdict}\n(nearest cell {best.cell}, distance {best.distance:.3f}; "
         + "; ".join(
             f"{method} {name} {share:.0%}" for method, (name, share) in evidence.templates.items()
         )
@@ -226,7 +229,7 @@ def draw_overview(path: Path, solids: Sequence[Shown]) -> None:
     figure, axes = plt.subplots(
         lines,
         2 * columns,
-        figsize=(5.2 * columns, 2.8 * lines + 0.8),
+        figsize=(WIDTH, 1.7 * lines + 0.9),
         squeeze=False,
         layout="constrained",
     )
@@ -242,13 +245,13 @@ def draw_overview(path: Path, solids: Sequence[Shown]) -> None:
         behind = points[:, 2] >= 0
         rgb = np.array([structure_color(name) for name in own[behind]])
         left.imshow(render_discs(points[behind][:, [0, 2, 1]], rgb, 0.45 * distance))
-        left.set_title(title, fontsize=9, loc="left")
+        left.set_title(title, fontsize=8, loc="left")
         pattern = diffraction(points, distance, _PIXELS)
         right.set_axis_on()
         draw_diffraction(right, pattern, len(points), "")
         counts.update(own[behind].tolist())
     handles = [structure_handle(name) for name, _ in counts.most_common(_STRUCTURES)]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(8, len(handles)), frameon=False
+        handles=handles, loc="outside lower center", ncols=min(5, len(handles)), frameon=False
     )
     save_figure(path, figure)

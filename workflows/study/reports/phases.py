@@ -13,7 +13,7 @@ from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.plotting.frames import centered
 from hoomd_gala.systems import System, as_system
-from study.reports.canvas import plt, save_figure
+from study.reports.canvas import WIDTH, plt, save_figure
 from study.reports.evidence import bond_diagram, draw_diagram
 from study.reports.particles import render_particles
 from study.solids.changes import PHASES
@@ -116,7 +116,7 @@ def draw_snapshots(path: Path, trajectory: Path, analyzer: Analyzer, chosen: Seq
 
     Particles are colored by their predicted frame.
     """
-    figure, axes = plt.subplots(2, len(chosen), figsize=(4 * len(chosen), 8), layout="constrained")
+    figure, axes = plt.subplots(2, len(chosen), figsize=(WIDTH, 5.3), layout="constrained")
     total = len(analyzer.class_names)
     columns = enumerate(zip(PHASES, chosen, strict=True))
     for column, (phase, index) in tqdm(columns, "render", len(PHASES), unit="picture"):

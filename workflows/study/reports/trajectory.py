@@ -12,7 +12,7 @@ from hoomd_gala.neighbors import nearest_distance
 from hoomd_gala.plotting.frames import centered
 from hoomd_gala.results import UNKNOWN_NAME
 from hoomd_gala.schema import LABEL, NAMES
-from study.reports.canvas import plt, save_figure, structure_handle
+from study.reports.canvas import WIDTH, plt, save_figure, structure_handle
 from study.reports.particles import render_particles
 from study.simulation.protocol import Protocol
 
@@ -62,7 +62,7 @@ def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
     parts = (np.full(len(label), True), positions[:, 1] > 0)
     for visible in tqdm(parts, desc="render", unit="picture"):
         images.append(render_particles(positions[visible], rgb[label[visible]], radius, box))
-    figure, axes = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
     for part, image, title in zip(axes, images, ("whole", "cut open"), strict=True):
         part.imshow(image)
         part.set_axis_off()

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from hoomd_gala.learning.tasks import TASKS
-from study.reports.canvas import plt, save_figure
+from study.reports.canvas import WIDTH, plt, save_figure
 from study.training.transfer import DIRECT, FREE, FROZEN
 
 #: False discovery rate of significant differences.
@@ -100,7 +100,7 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     figure, axes = plt.subplots(
         size,
         size,
-        figsize=(1.9 * size + 0.6, 1.6 * size + 1),
+        figsize=(WIDTH, 1.2 * size + 1),
         sharex=True,
         sharey="col",
         squeeze=False,
@@ -114,19 +114,20 @@ def draw(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
                     row for row in table if (row["target"], row["source"], row["mode"]) == wanted
                 ]
                 _draw_series(axes[i, j], series, mode, dashed=mode == DIRECT and i != j)
-        axes[0, i].set_title(f"to {source}", fontsize=8)
-        axes[i, 0].set_ylabel(f"from {source}", fontsize=8)
+        name = source.replace("-", "-\n")
+        axes[0, i].set_title(f"to {name}", fontsize=8)
+        axes[i, 0].set_ylabel(f"from {name}", fontsize=8)
     amounts = sorted({row["amount"] for row in table})
     for part in axes.flat:
         part.set_xscale("log")
         part.set_yscale("log")
         part.set_xticks(amounts, map(str, amounts))
         # losses of most tasks span less than a decade, which has only one or two labels by default
-        part.yaxis.set_major_locator(MaxNLocator(4))
+        part.yaxis.set_major_locator(MaxNLocator(3))
         part.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         for axis in (part.xaxis, part.yaxis):
             axis.set_minor_locator(NullLocator())
-        part.tick_params(labelsize=6, length=2)
+        part.tick_params(labelsize=7, length=2)
     figure.supxlabel("training environments", fontsize=9)
     figure.supylabel("loss on held-out data", fontsize=9)
     handles = [
