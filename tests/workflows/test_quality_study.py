@@ -411,6 +411,23 @@ def test_targets_and_what_is_not_measured():
     assert by_name["copper at 3400 K: right ≥ 99.5 %"].reached is None
 
 
+def test_what_labels_above_a_confidence_are_worth():
+    fcc, hcp = "cF4-Cu", "hP2-Mg"
+    parts = [
+        measured([fcc] * 4, [fcc, fcc, hcp, UNKNOWN_NAME], [0.9995, 0.95, 0.95, 0.4], name="hot"),
+        measured([fcc] * 2, [fcc, fcc], [0.995, 0.6], name="cold"),
+        # disorder counts among labels, but is no crystal
+        measured([DISORDERED] * 2, [hcp, DISORDERED], [0.9999] * 2, group=scores.DISORDER),
+    ]
+    rows = scores.score_all(parts, {"m": MODEL})
+    half, sure, surer, surest = scores.levels(rows, "m")
+    assert half == (0.5, 1.0, 5 / 7, 1, 2, 0.25)
+    assert sure == (0.9, 6 / 7, 4 / 6, 1, 2, 0.25)
+    assert surer == (0.99, 4 / 7, 3 / 4, 0, 2, 0.0)
+    assert surest[1:3] == (3 / 7, 2 / 3)
+    assert scores.levels(scores.score_all(parts, {"m": OTHER})[-1:], "m") == []
+
+
 def test_best_cutoff_names_crystals_and_not_disorder():
     crystal_part = measured(["cF4-Cu"] * 10, ["cF4-Cu"] * 10)
     fluid_part = measured([DISORDERED] * 10, ["cF4-Cu"] * 10, group=scores.DISORDER)
@@ -496,6 +513,7 @@ def test_smoke_study_from_start_to_end(smoke):
     summary = folder / "summary" / "quality-smoke"
     text = (summary / "quality.md").read_text()
     assert text in output
+    assert "| structures-fast | 0.99 |" in text
     rows = {(row["system"], row["sample"]): row for row in read_table(summary / "samples.csv")}
     perfect = rows["cF4-Cu", "perfect"]
     assert float(perfect["PTM, 0.10"]) == 1

@@ -23,6 +23,12 @@ _NOT_STRUCTURES = (DISORDERED, UNNAMED)
 #: Confidence above which a wrong label is a confident one.
 SURE = 0.9
 
+#: Confidences that the report says the same of.
+LEVELS = (0.5, SURE, 0.99, 0.999)
+
+#: Share of a sample's particles that may be wrong and sure.
+SURE_AT_MOST = 0.005
+
 #: A model is behind where its share of right labels is lower than another method's by more.
 MARGIN = 0.005
 
@@ -414,7 +420,7 @@ def targets(
         _at_most("disorder: named ≤ 0.5 %", 0.005, _mean(named.values())),
         _highest("disorder, each kind: named ≤ 2 %", 0.02, named),
         _lowest("copper at 3400 K: right ≥ 99.5 %", 0.995, hot),
-        _highest("wrong with confidence above 0.9, each crystal: ≤ 0.5 %", 0.005, sure),
+        _highest("wrong with confidence above 0.9, each crystal: ≤ 0.5 %", SURE_AT_MOST, sure),
         _at_least("left out: unknown ≥ 92 %", 0.92, left_out),
         _at_most("expected calibration error ≤ 2 %", 0.02, calibration(known, model)),
     ]  # fmt: skip
@@ -426,6 +432,60 @@ def judgments(rows: Iterable[Row], model: str) -> tuple[NDArray[np.float32], NDA
     empty = np.zeros(0, np.float32), np.zeros(0, bool)
     confidence = np.concatenate([empty[0], *(one.confidence for one in scores)])
     return confidence, np.concatenate([empty[1], *(one.correct for one in scores)])
+
+
+class Level(NamedTuple):
+    """What labels above a confidence are worth.
+
+    Attributes
+    ----------
+    confidence : float
+        The limit.
+    above, right : float
+        Share of the labeled particles of all samples above it, and of these of those that are
+        right.
+    worse, samples : int
+        Samples of crystals in which more than :data:`SURE_AT_MOST` of the particles are wrong above
+        it, and all of them.
+    most : float
+        The largest such share.
+    """
+
+    confidence: float
+    above: float
+    right: float
+    worse: int
+    samples: int
+    most: float
+
+
+def levels(rows: Sequence[Row], model: str) -> list[Level]:
+    """Say what labels above several confidences are worth; empty if a model labels nothing."""
+    confidence, correct = judgments(rows, model)
+    crystals = [row for row in rows if model in row.scores and is_crystal(row)]
+    if not len(confidence) or not crystals:
+        return []
+    found = []
+    for level in LEVELS:
+        above = confidence > level
+        wrong = [_sure_and_wrong(row, model, level) for row in crystals]
+        found.append(
+            Level(
+                level,
+                float(above.mean()),
+                float(correct[above].mean()) if above.any() else 1.0,
+                sum(share > SURE_AT_MOST for share in wrong),
+                len(wrong),
+                max(wrong),
+            )
+        )
+    return found
+
+
+def _sure_and_wrong(row: Row, model: str, level: float) -> float:
+    """Share of a sample's particles with a wrong label above a confidence."""
+    score = row.scores[model]
+    return float((~score.correct & (score.confidence > level)).sum()) / row.particles
 
 
 def calibration(rows: Iterable[Row], model: str) -> float | None:

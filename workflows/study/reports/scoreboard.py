@@ -194,6 +194,11 @@ def write(
         "counts as 0; in parentheses over all samples that the model knows. In disorder the other "
         "methods are right where they name nothing, a model where it says disordered.\n",
         markdown([_group_line(mean, methods) for mean in means]),
+        "## Confidence\n",
+        "Of the particles that are labeled, the share above a confidence and how many of these are "
+        "right; and in how many samples of crystals more than 0.5 % of all particles have a wrong "
+        "label above it.\n",
+        markdown([line for model in models for line in _level_lines(rows, model)]),
         "## Disorder, and structures left out that are not unknown\n",
         markdown(_shares(rows, models) or [{"system": "none"}]),
         "## Behind\n",
@@ -268,6 +273,21 @@ def _target_rows(reached: Mapping[str, Sequence[Target]]) -> list[dict[str, Any]
             line[model] = f"{'yes' if target.reached else '**no**'}: {percent(target.value)}{where}"
         lines.append(line)
     return lines
+
+
+def _level_lines(rows: Sequence[Row], model: str) -> list[dict[str, Any]]:
+    """Return a line for each confidence: what labels above it are worth."""
+    return [
+        {
+            "model": model,
+            "confidence above": f"{level.confidence:g}",
+            "of those labeled": percent(level.above),
+            "right": f"{100 * level.right:.2f}",
+            "samples with more wrong": f"{level.worse} of {level.samples}",
+            "most": percent(level.most),
+        }
+        for level in scores.levels(rows, model)
+    ]
 
 
 def _shares(rows: Sequence[Row], models: Sequence[str]) -> list[dict[str, Any]]:
