@@ -1,9 +1,11 @@
 """Labels of simulations on MPI ranks, whatever the domains: a script for mpirun.
 
-Arguments: model, folder, and for each simulation the name of its GSD file in the folder and its
-domains, "name:2,1,1" or, for uneven ones, fractions: "name:0.2 0.8,1,1".
+Arguments: folder, models as "name=model", "--", and for each simulation the name of its GSD file in
+the folder and its domains, "name:2,1,1" or, for uneven ones, fractions: "name:0.2 0.8,1,1". Every
+model labels every simulation; starting a rank takes longer than all of that.
 """
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -13,9 +15,11 @@ from mixtures import simulation_of
 
 import hoomd_gala
 
-model, folder, *simulations = sys.argv[1:]
-for simulation in simulations:
+folder, *rest = sys.argv[1:]
+models, simulations = rest[: rest.index("--")], rest[rest.index("--") + 1 :]
+for simulation, one in itertools.product(simulations, models):
     name, domains = simulation.split(":")
+    model_name, _, model = one.partition("=")
     shares = [[float(share) for share in axis.split()] for axis in domains.split(",")]
     uneven = any(share[0] < 1 for share in shares)
     decomposition = shares if uneven else [int(share[0]) for share in shares]
@@ -33,5 +37,5 @@ for simulation in simulations:
     found = {name: values for name, values in found.items() if values is not None}
     with run.state.cpu_local_snapshot as snapshot:
         own = len(snapshot.particles.tag)
-    output = Path(folder, f"{simulation}-{rank}.npz")
+    output = Path(folder, f"{model_name}-{simulation}-{rank}.npz")
     np.savez(output, fractions=classifier.fractions, own=own, **found)

@@ -250,9 +250,18 @@ def test_ranks_decide_together_which_model_auto_is(bcc, tmp_path):
     assert (done.stdout + done.stderr).count(said) == 1
 
 
+#: Models that label hard systems, and domains of these by the number of ranks.
+SCATTERED_MODELS = ["structures-fast", "denoising", "two-rings"]
+SCATTERED = {
+    1: [f"{name}:1,1,1" for name in ("droplet", "corner", "triclinic", "thin", "few", "one")],
+    2: ["droplet:0.3 0.7,1,1", "corner:1,2,1", "few:2,1,1", "one:1,1,2"],
+    6: ["droplet:1,0.2 0.3 0.5,0.8 0.2", "corner:3,2,1", "triclinic:1,2,3", "thin:6,1,1"],
+}
+
+
 @pytest.fixture(scope="module")
-def scattered(tmp_path_factory):
-    """A folder of systems that are hard to divide."""
+def scattered(two_rings_path, tmp_path_factory):
+    """A folder of systems that are hard to divide, and what models say of them."""
     folder = tmp_path_factory.mktemp("scattered")
     rng = np.random.default_rng(7)
     ball = displace(crystal(unit_cell("cF4-Cu"), 4000), 0.05, rng).positions
@@ -272,32 +281,27 @@ def scattered(tmp_path_factory):
     for name, system in systems.items():
         with gsd.hoomd.open(folder / f"{name}.gsd", "w") as trajectory:
             trajectory.append(make_frame(system, 0))
+    models = {name: name for name in SCATTERED_MODELS} | {"two-rings": two_rings_path}
+    named = [f"{name}={model}" for name, model in models.items()]
+    for ranks, simulations in SCATTERED.items():
+        mpirun(ranks, HERE / "scattered.py", folder, *named, "--", *simulations)
     return folder
 
 
-@pytest.mark.parametrize("model", ["structures-fast", "denoising", "two rings"])
-def test_labels_do_not_depend_on_domains(model, two_rings_path, scattered):
-    if model == "two rings":
-        model = two_rings_path
-    names = ["droplet", "corner", "triclinic", "thin", "few", "one"]
-    runs = {
-        1: [f"{name}:1,1,1" for name in names],
-        2: ["droplet:0.3 0.7,1,1", "corner:1,2,1", "few:2,1,1", "one:1,1,2"],
-        6: ["droplet:1,0.2 0.3 0.5,0.8 0.2", "corner:3,2,1", "triclinic:1,2,3", "thin:6,1,1"],
-    }
-    for ranks, simulations in runs.items():
-        mpirun(ranks, HERE / "scattered.py", model, scattered, *simulations)
-    for ranks, simulations in runs.items():
+@pytest.mark.parametrize("model", SCATTERED_MODELS)
+def test_labels_do_not_depend_on_domains(model, scattered):
+    for ranks, simulations in SCATTERED.items():
         for simulation in simulations:
-            alone = np.load(scattered / f"{simulation.split(':')[0]}:1,1,1-0.npz")
-            found = [np.load(scattered / f"{simulation}-{rank}.npz") for rank in range(ranks)]
+            alone = np.load(scattered / f"{model}-{simulation.split(':')[0]}:1,1,1-0.npz")
+            files = [scattered / f"{model}-{simulation}-{rank}.npz" for rank in range(ranks)]
+            found = [np.load(file) for file in files]
             assert sum(int(rank["own"]) for rank in found) == len(alone["label"])
             np.testing.assert_array_equal(found[0]["label"], alone["label"])
             for name in ("confidence", "embedding"):
                 np.testing.assert_allclose(found[0][name], alone[name], atol=1e-4)
             for rank in found:
                 np.testing.assert_allclose(rank["fractions"], alone["fractions"], atol=1e-12)
-    droplet = np.load(scattered / "droplet:1,1,1-0.npz")
+    droplet = np.load(scattered / f"{model}-droplet:1,1,1-0.npz")
     assert (droplet["embedding"] != 0).any(axis=1).all()
 
 
