@@ -40,8 +40,8 @@ from .selection import (
     frame_centers,
     over_bodies,
 )
-from .systems import Array, System, as_system
-from .systems_from import held_positions, turned_back
+from .systems import Array, System, as_flags, as_system, cell_rotation
+from .systems_from import held_sample
 
 
 class Analyzer:
@@ -267,10 +267,10 @@ class Analyzer:
         else:
             system = as_system(thing, types, periodic)
         moved = self.denoise_system(system, steps, frame_centers(positions))
-        held = held_positions(thing)
+        held = held_sample(thing)
         if held is None:
             return np.asarray(system.positions + moved)
-        return held + turned_back(moved, system.positions, held)
+        return held.positions + moved @ cell_rotation(held.vectors, as_flags(held.periodic)).T
 
     def denoise_system(
         self, system: System, steps: int = DENOISE_STEPS, centers: NDArray[np.int64] | None = None

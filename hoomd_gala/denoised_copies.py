@@ -26,7 +26,7 @@ from .files.shipped import DENOISE, DENOISE_STEPS, find_model
 from .files.sources import Stored, find_files, open_source
 from .neighbors import PeriodicTree, vacuum_box
 from .systems import as_system
-from .systems_from import held_positions
+from .systems_from import held_sample
 
 if TYPE_CHECKING:
     from .analyzer import Analyzer
@@ -76,7 +76,8 @@ def denoise_trajectory(
     check_format(target)
     check_free(target)
     file = find_model(model)
-    paths = find_files([source] if isinstance(source, str | os.PathLike) else source)
+    named = [source] if isinstance(source, str | os.PathLike) else source
+    paths = find_files(named, target)
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = chosen_frames(sources, frames)
@@ -134,9 +135,11 @@ def _denoised(
 
 def _level(stored: Stored, positions: NDArray[np.float64]) -> float:
     """Root mean square in each direction of what was taken out, over the shortest distance."""
-    before = held_positions(stored.data)
-    if before is None:
+    held = held_sample(stored.data)
+    if held is None:
         before = np.asarray(stored.data.particles.position, np.float64)
+    else:
+        before = held.positions
     system = as_system(with_positions(stored, positions).data)
     shortest = PeriodicTree.build(system.positions, vacuum_box(system)).shortest_distance()
     return float(np.sqrt(((positions - before) ** 2).mean()) / shortest)

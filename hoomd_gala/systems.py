@@ -121,16 +121,41 @@ def _rotate(positions: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
     (N, 3) float64, (3, 3) float64
         Positions, and the box as the matrix whose columns are its lattice vectors.
     """
+    inverse, rotated = _rotated(vectors)
+    with np.errstate(invalid="ignore"):  # what is not finite is refused in a sentence
+        fractional = np.asarray(positions, dtype=np.float64) @ inverse
+        return fractional @ rotated, rotated.T
+
+
+def _rotated(vectors: ArrayLike) -> tuple[Array, Array]:
+    """Inverse of a cell's lattice vectors (3, 3), and these in the orientation of a box (3, 3)."""
     rows = np.asarray(vectors, dtype=np.float64)
     volume = np.linalg.det(rows)
     if not volume:
         raise InputError("the cell has no volume; give three lattice vectors that span space.")
     if volume < 0:
         rows = -rows  # the same lattice
-    rotated = lattice_vectors(box_from_lattice(rows))
-    with np.errstate(invalid="ignore"):  # what is not finite is refused in a sentence
-        fractional = np.asarray(positions, dtype=np.float64) @ np.linalg.inv(rows)
-        return fractional @ rotated, rotated.T
+    inverse = np.asarray(np.linalg.inv(rows), np.float64)
+    return inverse, lattice_vectors(box_from_lattice(rows))
+
+
+def cell_rotation(vectors: ArrayLike, periodic: Flags) -> Array:
+    """Rotation (3, 3) that makes a box of a cell, ``positions @ rotation``, as in a system of it.
+
+    Parameters
+    ----------
+    vectors : (3, 3)
+        Lattice vectors as rows; those along open directions may be zero.
+    periodic : three of bool
+        Whether the cell is repeated along each of its vectors.
+
+    Raises
+    ------
+    InputError
+        For a cell without volume.
+    """
+    inverse, rotated = _rotated(_complete(vectors, periodic))
+    return inverse @ rotated
 
 
 def _complete(vectors: ArrayLike, periodic: Flags) -> Array:
@@ -478,7 +503,7 @@ def _take(system: Any, flags: Flags | None) -> System:
             first, second = second, first
         return make_system(second, first)
     if hasattr(system, "configuration") and hasattr(system, "particles"):
-        return _frame_system(system)
+        return _frame_system(system, flags)
     if hasattr(system, "cell") and hasattr(system, "particles"):
         return _ovito_system(system)
     if hasattr(system, "cell") and hasattr(system, "pbc") and hasattr(system, "numbers"):
@@ -510,7 +535,7 @@ def _sample_system(sample: Sample) -> System:
     return make_system(positions, box, sample.types, flags, sample.type_names)
 
 
-def _frame_system(frame: Any) -> System:
+def _frame_system(frame: Any, flags: Flags | None) -> System:
     particles, configuration = frame.particles, frame.configuration
     if particles.position is None or configuration.box is None:
         raise InputError("the frame has no particle positions or no box.")
@@ -520,7 +545,8 @@ def _frame_system(frame: Any) -> System:
         )
     names = own_type_names(frame)
     system = make_system(particles.position, configuration.box, own_typeid(frame), type_names=names)
-    if (system.box == [1, 1, 1, 0, 0, 0]).all():
+    needs_box = flags is None or any(flags)
+    if needs_box and (system.box == [1, 1, 1, 0, 0, 0]).all():
         # GSD's default for files without a box
         outside = np.abs(system.positions).max(axis=1, initial=0) > 1
         if outside.any():
@@ -528,7 +554,7 @@ def _frame_system(frame: Any) -> System:
             raise InputError(
                 f"the frame has no box, which GSD reads as 1 x 1 x 1, and {outside.sum()} of "
                 f"{len(outside)} particles are outside of that, up to {farthest:.3g} boxes away; "
-                "write the box into the file."
+                "write the box into the file, or give periodic=False for particles in vacuum."
             )
     return system
 

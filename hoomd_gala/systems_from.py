@@ -112,33 +112,27 @@ def from_pymatgen(structure: Any) -> Sample:
     )
 
 
-def held_positions(thing: Any) -> Array | None:
-    """Positions (N, 3) as they are in what may hold a cell of any orientation; None of all else."""
+def held_sample(thing: Any) -> Sample | None:
+    """Positions and cell of what may hold one of any orientation; None of all else.
+
+    Types are left out.
+    """
     if is_mdanalysis(thing):
-        positions = thing.atoms.positions
-    elif is_pymatgen(thing):
-        positions = thing.cart_coords
-    elif hasattr(thing, "cell") and hasattr(thing, "particles"):  # of OVITO
-        positions = thing.particles.positions
+        return from_mdanalysis(thing)
+    if is_pymatgen(thing):
+        return from_pymatgen(thing)
+    if hasattr(thing, "cell") and hasattr(thing, "particles"):  # of OVITO
+        positions, cell = thing.particles.positions, thing.cell
+        vectors = np.zeros((3, 3)) if cell is None else np.asarray(cell[:3, :3]).T
+        periodic = (False, False, False) if cell is None else cell.pbc
     elif hasattr(thing, "cell") and hasattr(thing, "numbers"):  # of ASE
-        positions = thing.positions
+        positions, vectors, periodic = thing.positions, thing.cell, thing.pbc
     else:
         return None
-    return np.array(positions, np.float64)
-
-
-def turned_back(vectors: Array, positions: Array, held: Array) -> Array:
-    """Vectors of a system as they are in what it was made of, whose cell was turned into a box.
-
-    Parameters
-    ----------
-    vectors : (N, 3)
-        In the orientation of the system.
-    positions, held : (N, 3)
-        Of the system, and as :func:`held_positions` gives them.
-    """
-    from scipy.spatial.transform import Rotation
-
-    turn, _ = Rotation.align_vectors(positions, held)
-    back: Array = turn.inv().apply(vectors)
-    return back
+    points = np.array(positions, np.float64)
+    return Sample(
+        points,
+        np.array(vectors, np.float64),
+        np.array(periodic, dtype=bool),
+        np.zeros(len(points), np.int64),
+    )

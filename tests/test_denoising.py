@@ -1,6 +1,6 @@
 """Thermal displacements taken out of positions: steps, frames of all kinds, and their limits."""
 
-import ase
+import ase.build
 import gsd.hoomd
 import numpy as np
 import pytest
@@ -97,6 +97,20 @@ def test_cells_in_any_orientation_get_their_own_displacements_back(analyzer, sam
     )
     found = analyzer.denoise(atoms) - atoms.positions
     np.testing.assert_allclose(found, turn.apply(expected), atol=2e-4)
+
+
+def test_cells_of_one_and_two_atoms_get_their_own_displacements_back(analyzer):
+    """A rotation cannot be told from where one or two atoms are."""
+    cell = ase.build.bulk("Si")
+    cell.positions[1] += [0.2, 0.3, 0.1]
+    cell.rotate(50, (1, 2, 3), rotate_cell=True)
+    many = cell.repeat(4)
+    # cells beside each other move alike
+    expected = (analyzer.denoise(many) - many.positions)[:2]
+    assert abs(expected).max() > 5e-4
+    np.testing.assert_allclose(analyzer.denoise(cell) - cell.positions, expected, atol=2e-5)
+    lonely = ase.build.bulk("Cu")
+    np.testing.assert_allclose(analyzer.denoise(lonely), lonely.positions, atol=1e-9)
 
 
 def test_open_boundaries(analyzer, sample):

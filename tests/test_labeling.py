@@ -223,6 +223,18 @@ def test_several_files_and_patterns(parts, model_path):
     assert find_files([odd]) == [odd]
 
 
+def test_a_pattern_does_not_find_what_it_is_made_into(tmp_path):
+    names = ["dump.0", "dump.100", "dump.gsd", "dump.gsd.part", "dump.gsd.part.journal"]
+    for name in [*names, "dump.gsd.part.frame", "dump.gsd.party"]:
+        (tmp_path / name).touch()
+    found = find_files([tmp_path / "dump.*"], tmp_path / "dump.gsd")
+    assert [path.name for path in found] == ["dump.0", "dump.100", "dump.gsd.party"]
+    # what is named is taken: it is refused in a sentence of its own
+    assert find_files([tmp_path / "dump.gsd"], tmp_path / "dump.gsd") == [tmp_path / "dump.gsd"]
+    with pytest.raises(InputError, match="no file that matches"):
+        find_files([tmp_path / "dump.gsd.part.*"], tmp_path / "dump.gsd")
+
+
 def test_quantities_that_later_files_lack_are_not_made_up(parts, model_path, rng):
     logged = parts / "logged.gsd"
     with gsd.hoomd.open(logged, "w") as trajectory:

@@ -192,6 +192,12 @@ def test_a_gsd_frame_without_a_box_is_refused(tmp_path):
         frame = trajectory[0]
     with pytest.raises(InputError, match=r"has no box.*of 200 particles are outside of that"):
         as_system(frame)
+    # a cluster in vacuum needs none
+    cluster = as_system(frame, periodic=False)
+    np.testing.assert_array_equal(cluster.positions, frame.particles.position)
+    assert cluster.periodic == (False, False, False)
+    with pytest.raises(InputError, match="has no box"):
+        as_system(frame, periodic=(True, False, False))
     # a box of that size is nothing to be refused
     frame.particles.position = (frame.particles.position / 20).astype(np.float32)
     assert len(as_system(frame).positions) == 200

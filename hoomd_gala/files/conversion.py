@@ -11,8 +11,8 @@ import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..systems import as_system, lattice_vectors
-from .sources import Stored, named_types
+from ..systems import as_system, cell_rotation, lattice_vectors
+from .sources import Stored, distinct, named_types
 from .trajectories import make_frame
 
 
@@ -47,10 +47,7 @@ def _placed_frame(
     rows = np.asarray(vectors, np.float64)
     system = as_system(data)
     names, types = named_types(data)
-    rotation = np.eye(3)
-    volume = np.linalg.det(rows)
-    if volume:
-        rotation = np.sign(volume) * np.linalg.inv(rows) @ lattice_vectors(system.box)
+    rotation = cell_rotation(rows, system.periodic)
     center = np.asarray(origin) + rows.sum(axis=0) / 2
     placed = (np.asarray(positions, np.float64) - center) @ rotation
     frame = make_frame(system._replace(positions=placed, types=types), step, names)
@@ -72,7 +69,10 @@ def _from_ase(atoms: Any, step: int) -> gsd.hoomd.Frame:
 def _from_ovito(data: Any, step: int) -> tuple[gsd.hoomd.Frame, NDArray[np.int64] | None]:
     source, cell = data.particles, data.cell
     matrix = np.zeros((3, 4)) if cell is None else np.asarray(cell)
-    step = int(data.attributes.get("Timestep", step))
+    # some programs call the length of a timestep so
+    said = data.attributes.get("Timestep")
+    if isinstance(said, (int, np.integer)):
+        step = int(said)
     frame, rotation = _placed_frame(
         data, source.positions, matrix[:, :3].T, matrix[:, 3], max(step, 0)
     )
@@ -115,7 +115,7 @@ def _add_bonds(bonds: Any, source: Any, place: NDArray[np.int64]) -> None:
         return
     listed = {kind.id: kind.name or str(kind.id) for kind in kinds.types}
     ids, bonds.typeid = np.unique(np.asarray(kinds), return_inverse=True)
-    bonds.types = [listed.get(i, str(i)) for i in ids.tolist()]
+    bonds.types = distinct([listed.get(i, str(i)) for i in ids.tolist()], ids)
 
 
 def with_positions(stored: Stored, positions: ArrayLike) -> Stored:

@@ -272,6 +272,7 @@ class _GsdOutput:
                 f"it has no {min(missing)}, which readers of the output would then take from its "
                 "first frame; label frames with the same quantities into one file."
             )
+        _fill_gaps(self.file, frame.particles)
         append_all(self.file, frame, stored.others)
         self.file.flush()
         self.done += 1
@@ -285,6 +286,28 @@ class _GsdOutput:
                 stacklevel=2,
             )
         self.step = step
+
+
+#: What GSD says of particles without these quantities.
+_DEFAULTS: dict[str, Any] = {
+    "mass": 1.0,
+    "charge": 0.0,
+    "diameter": 1.0,
+    "body": -1,
+    "moment_inertia": (0.0, 0.0, 0.0),
+    "orientation": (1.0, 0.0, 0.0, 0.0),
+    "velocity": (0.0, 0.0, 0.0),
+    "angmom": (0.0, 0.0, 0.0, 0.0),
+    "image": (0, 0, 0),
+}
+
+
+def _fill_gaps(trajectory: gsd.hoomd.HOOMDTrajectory, particles: Any) -> None:
+    """Give a frame what the first one has and it has not, which readers would take from there."""
+    for name, default in _DEFAULTS.items():
+        in_first = len(trajectory) and trajectory.file.chunk_exists(0, f"particles/{name}")
+        if in_first and getattr(particles, name) is None:
+            setattr(particles, name, np.broadcast_to(default, (particles.N, *np.shape(default))))
 
 
 def open_gsd(path: Path, first: Stored) -> gsd.hoomd.HOOMDTrajectory:
@@ -333,8 +356,8 @@ def _export(
     if data.cell is None and name == "lammps/dump":
         # which needs one; open boundaries are what OVITO writes for it
         positions = np.asarray(data.particles.positions)
-        corner = positions.min(axis=0)
-        edges = np.diag(np.maximum(positions.max(axis=0) - corner, 1))
+        corner = positions.min(axis=0) if len(positions) else np.zeros(3)
+        edges = np.diag(np.maximum(positions.max(axis=0, initial=-np.inf) - corner, 1))
         data.create_cell(np.column_stack((edges, corner)), pbc=(False, False, False))
     table = data.particles_
     for column, values in columns.items():
@@ -389,8 +412,13 @@ def _as_text(value: Any) -> str:
         return "T" if value else "F"
     if isinstance(value, (int, float, np.number)):
         return str(value)
-    text = value if isinstance(value, str) else " ".join(map(str, np.ravel(value).tolist()))
+    text = value if isinstance(value, str) else _numbers(value)
     return json.dumps(text, ensure_ascii=False)
+
+
+def _numbers(value: Any) -> str:
+    """Numbers in a row; matrices column by column, as extended XYZ has them."""
+    return " ".join(map(str, np.ravel(value, order="F").tolist()))
 
 
 def _write_by_ase(

@@ -76,13 +76,18 @@ def has_ase() -> bool:
     return importlib.util.find_spec("ase") is not None
 
 
-def find_files(names: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def find_files(
+    names: Iterable[str | os.PathLike[str]], target: str | os.PathLike[str] = ""
+) -> list[Path]:
     """Paths of files and patterns; what a pattern finds is in the order of the numbers in it.
 
     Parameters
     ----------
     names : iterable of str or path
         Such as ``"run.gsd"`` or ``"dump.*"``, which puts ``dump.200`` before ``dump.1000``.
+    target : str or path
+        File that is made of them. Patterns find neither it nor what an interrupted run has left of
+        it.
 
     Raises
     ------
@@ -90,16 +95,24 @@ def find_files(names: Iterable[str | os.PathLike[str]]) -> list[Path]:
         If nothing matches a pattern.
     """
     paths: list[Path] = []
+    made = os.path.abspath(target) if os.fspath(target) else None
     for each in names:
         name = os.fspath(each)
         if os.path.exists(name) or not glob.has_magic(name):
             paths.append(Path(name))
             continue
-        found = sorted(glob.glob(name, recursive=True), key=_numbers_as_such)
+        found = [one for one in glob.glob(name, recursive=True) if not _is_of(one, made)]
+        found.sort(key=_numbers_as_such)
         if not found:
             raise InputError(f"there is no file that matches {name}.")
         paths += map(Path, found)
     return paths
+
+
+def _is_of(name: str, made: str | None) -> bool:
+    """Whether a file is one that is made, or belongs to it while it is."""
+    path = os.path.abspath(name)
+    return made is not None and (path in (made, f"{made}.part") or path.startswith(f"{made}.part."))
 
 
 def _numbers_as_such(name: str) -> list[tuple[int, str]]:
@@ -235,6 +248,8 @@ def _open_by_ovito(path: Path, topology: str | os.PathLike[str] | None) -> Sourc
     from ovito.io import import_file
     from ovito.modifiers import LoadTrajectoryModifier
 
+    if any("*" in os.fspath(name) for name in (path, topology or "")):
+        raise InputError("it takes a * in a name for many files")
     # its readers raise errors of any kind for files that are not what they seem
     try:
         if topology is None:
@@ -411,12 +426,27 @@ def named_types(data: Any) -> tuple[list[str], NDArray[np.int64]]:
     kinds = data.particles.particle_types
     if kinds is None:
         return ["A"], np.zeros(data.particles.count, np.int64)
-    # types that a file names and those that it only numbers
+    ids, names = _ovito_types(kinds)
+    return distinct(names, ids) or ["A"], np.searchsorted(ids, np.asarray(kinds))
+
+
+def _ovito_types(kinds: Any) -> tuple[NDArray[np.int64], list[str]]:
+    """Numbers of OVITO's types, those that a file names and those that it only numbers, and names.
+
+    Types of one name, such as two of one element or mass, are several.
+    """
     listed = {kind.id: kind.name or str(kind.id) for kind in kinds.types}
     found = np.unique(np.asarray(kinds))
-    ids = np.array(sorted({*listed, *found.tolist()}))
-    names = [listed.get(i, str(i)) for i in ids.tolist()]
-    return names or ["A"], np.searchsorted(ids, np.asarray(kinds))
+    ids = np.array(sorted({*listed, *found.tolist()}), np.int64)
+    return ids, [listed.get(i, str(i)) for i in ids.tolist()]
+
+
+def distinct(names: Sequence[str], ids: Iterable[int]) -> list[str]:
+    """Names of types, of which GSD has none twice: a repeated one has its number behind it."""
+    return [
+        f"{name} ({i})" if name in names[:k] else name
+        for k, (name, i) in enumerate(zip(names, ids, strict=True))
+    ]
 
 
 def is_open(data: Any) -> bool:
@@ -429,7 +459,7 @@ def is_open(data: Any) -> bool:
 
 
 def particles_of_types(data: Any, wanted: Sequence[str]) -> NDArray[np.int64]:
-    """Find the particles whose types have one of some names.
+    """Find the particles whose types have one of some names, in the file or in GSD.
 
     Returns
     -------
@@ -438,4 +468,7 @@ def particles_of_types(data: Any, wanted: Sequence[str]) -> NDArray[np.int64]:
     """
     names, types = named_types(data)
     chosen = [k for k, name in enumerate(names) if name in wanted]
+    kinds = None if hasattr(data, "numbers") else getattr(data.particles, "particle_types", None)
+    if kinds is not None:
+        chosen += [k for k, name in enumerate(_ovito_types(kinds)[1]) if name in wanted]
     return np.flatnonzero(np.isin(types, chosen))

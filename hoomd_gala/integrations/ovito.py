@@ -38,8 +38,8 @@ from ..selection import (
     over_bodies,
     rigid_centers,
 )
-from ..systems import System, as_system
-from ..systems_from import held_positions, turned_back
+from ..systems import System, as_flags, as_system, cell_rotation
+from ..systems_from import held_sample
 
 #: OVITO's name of the rigid bodies in a GSD file, which it has no property of its own for.
 BODY = "particles_body"
@@ -301,10 +301,11 @@ class DenoiseModifier(ModifierInterface):
             yield step / steps
             moved = self._analyzer[1].denoise_system(system, 1, centers)
             system = system._replace(positions=system.positions + moved)
-        held = held_positions(data)
+        held = held_sample(data)
         assert held is not None
-        moved = turned_back(system.positions - start.positions, start.positions, held)
-        data.particles_.positions_[...] = held + moved
+        back = cell_rotation(held.vectors, as_flags(held.periodic)).T
+        moved = (system.positions - start.positions) @ back
+        data.particles_.positions_[...] = held.positions + moved
 
 
 def _are_equal(one: System, other: System) -> bool:

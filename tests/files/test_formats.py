@@ -13,8 +13,9 @@ from ovito.io import import_file
 from hoomd_gala.analyzer import Analyzer
 from hoomd_gala.cli import main
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_frame
-from hoomd_gala.files.sources import open_source
+from hoomd_gala.files.sources import open_source, particles_of_types
 from hoomd_gala.labeling import label_trajectory
+from hoomd_gala.neighbors.environments import PeriodicTree
 
 #: How ASE writes what users have.
 FORMATS = {
@@ -384,3 +385,98 @@ def test_edges_along_the_axes_are_written_as_every_reader_takes_them(cubic, mode
     bounds = out.read_text().split("ITEM: BOX BOUNDS ")[1].splitlines()
     assert bounds[0].split() == ["pp", "pp", "pp"]
     assert [len(line.split()) for line in bounds[1:4]] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("keep_types", [False, True])
+def test_types_of_one_name_stay_two(model_path, cubic, tmp_path, keep_types):
+    """LAMMPS has types 1 and 2 of one element: CH2 and CH3, or a wall and a liquid."""
+    source, out = tmp_path / "a.data", tmp_path / "out.gsd"
+    kinds = np.arange(len(cubic)) % 3 + 1
+    lines = ["Atoms", "", f"{len(cubic)} atoms", "3 atom types", ""]
+    lines += [f"0 {length} {axis}lo {axis}hi" for length, axis in
+              zip(cubic.cell.lengths(), "xyz", strict=True)]  # fmt: skip
+    lines += ["", "Masses", "", "1 12.011", "2 12.011", "3 15.999", "", "Atoms # atomic", ""]
+    for i, (kind, at) in enumerate(zip(kinds, cubic.positions, strict=True), 1):
+        lines.append(f"{i} {kind} {at[0]} {at[1]} {at[2]}")
+    source.write_text("\n".join(lines))
+    label_trajectory(source, out, model_path, keep_types=keep_types)
+    frame = read_frame(out)
+    assert frame.particles.types == ["C", "C (2)", "O"]
+    np.testing.assert_array_equal(frame.particles.typeid, kinds - 1)
+    # the name that the file has finds both
+    with open_source(source) as opened:
+        data = opened.read(0).data
+    assert len(particles_of_types(data, ["C"])) == (kinds < 3).sum()
+    np.testing.assert_array_equal(particles_of_types(data, ["C (2)"]), np.flatnonzero(kinds == 2))
+
+
+def test_a_frame_has_nothing_of_the_first_one(model_path, cubic, tmp_path):
+    """GSD takes what a frame does not have from the first one."""
+    full = tmp_path / "v.dump"
+    dump(full, cubic, 0)
+    bare = tmp_path / "n.xyz"
+    bare.write_text(
+        f"{len(cubic)}\nProperties=species:S:1:pos:R:3\n"
+        + "".join(f"Fe {x} {y} {z}\n" for x, y, z in cubic.positions)
+    )
+    out = tmp_path / "out.gsd"
+    label_trajectory([full, bare, full], out, model_path)
+    with open_trajectory(out) as frames:
+        first, second, third = (frame.particles.velocity for frame in frames)
+    assert abs(first).max() > 0.1
+    np.testing.assert_array_equal(second, 0)
+    np.testing.assert_array_equal(third, first)
+
+
+@pytest.mark.parametrize("kind", ["traj", "xyz"])
+def test_a_turned_slab_without_a_third_vector_fits_its_box(model_path, tmp_path, kind):
+    square = ase.build.fcc100("Cu", (6, 6, 4), a=3.6, vacuum=None)
+    square.cell[2] = 0
+    square.pbc = (True, True, False)
+    square.rotate(45, "z", rotate_cell=True)
+    source, out = tmp_path / f"slab.{kind}", tmp_path / "out.gsd"
+    ase.io.write(source, square, format={"xyz": "extxyz"}.get(kind))
+    label_trajectory(source, out, model_path)
+    frame = read_frame(out)
+    distances = PeriodicTree.build(frame.particles.position, frame.configuration.box).nearest()
+    shortest = np.linalg.norm(distances.bonds, axis=-1).min(axis=1)
+    np.testing.assert_allclose(shortest, 3.6 / np.sqrt(2), rtol=1e-4)
+
+
+def test_matrices_in_comments_stay_what_they_are(model_path, cubic, tmp_path):
+    cubic.info["virial"] = np.arange(9.0).reshape(3, 3)
+    source, out = tmp_path / "a.xyz", tmp_path / "out.xyz"
+    ase.io.write(source, cubic, format="extxyz")
+    label_trajectory(source, out, model_path)
+    np.testing.assert_array_equal(ase.io.read(out).info["virial"], cubic.info["virial"])
+
+
+@pytest.mark.parametrize(("said", "steps"), [('"0.5 fs"', [0, 1]), ("0.5", [0, 1]), ("7", [7, 7])])
+def test_a_timestep_that_is_no_number_of_steps_is_left_out(
+    model_path, cubic, tmp_path, said, steps
+):
+    frame = f"{len(cubic)}\nTimestep={said} Properties=species:S:1:pos:R:3\n" + "".join(
+        f"Fe {x} {y} {z}\n" for x, y, z in cubic.positions
+    )
+    source, out = tmp_path / "a.xyz", tmp_path / "out.gsd"
+    source.write_text(2 * frame)
+    label_trajectory(source, out, model_path)
+    with open_trajectory(out) as frames:
+        assert [one.configuration.step for one in frames] == steps
+
+
+def test_a_star_in_a_name_stands_for_no_other_file(cubic, tmp_path):
+    dump(tmp_path / "a1.dump", cubic[:7], 0)
+    dump(tmp_path / "a*.dump", cubic, 0)
+    with open_source(tmp_path / "a*.dump") as source:
+        assert source.read(0).n_particles == len(cubic)
+
+
+def test_an_empty_frame_without_a_cell_becomes_a_dump(model_path, cubic, tmp_path):
+    source, out = tmp_path / "a.xyz", tmp_path / "out.dump"
+    head = "Properties=species:S:1:pos:R:3\n"
+    atoms = "".join(f"Fe {x} {y} {z}\n" for x, y, z in cubic.positions)
+    source.write_text(f"{len(cubic)}\n{head}{atoms}0\n{head}")
+    label_trajectory(source, out, model_path)
+    made = import_file(str(out))
+    assert [made.compute(k).particles.count for k in range(made.num_frames)] == [len(cubic), 0]
