@@ -17,7 +17,7 @@ from .files.trajectories import open_trajectory
 from .learning.datasets import parse_range
 from .results import label_names
 from .schema import EMBEDDING
-from .systems import as_system
+from .selection import bodies_once, frame_centers
 
 #: What may be known of particles.
 KNOWN = ("structure", "noise", "time")
@@ -124,6 +124,8 @@ def sample_files(analyzer: Analyzer | None, sources: Sequence[str], points: int)
         for path, trajectory, i in tqdm(frames, desc="frames", unit="frame"):
             where = f"frame {i} of {path}"
             samples.append(_sample_frame(analyzer, trajectory[i], where, each, rng))
+    if not any(len(sample.embedding) for sample in samples):
+        raise InputError("no particle in these frames has an embedding.")
     return samples
 
 
@@ -138,7 +140,7 @@ def _sample_frame(
     about: dict[str, Any] = {"time": int(frame.configuration.step)}
     if analyzer is not None:
         try:
-            result = analyzer.analyze_system(as_system(frame))
+            result = analyzer.analyze(frame)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         embedding = result.embedding
@@ -151,10 +153,15 @@ def _sample_frame(
                 f"{where} holds no embeddings; give a model with --model, or label with "
                 "--quantities label,confidence,embedding."
             )
-    chosen = _pick(len(embedding), n, rng)
+    embedding = np.asarray(embedding, np.float32)
+    # a constituent of a rigid body has what its body has, and of a file zeros what was not labeled
+    bodies = bodies_once(frame_centers(frame))
+    shown = np.arange(len(embedding)) if bodies is None else bodies
+    shown = shown[embedding[shown].any(axis=1)]
+    chosen = shown[_pick(len(shown), n, rng)]
     if labels is not None and labels[1]:
         about["structure"] = label_names(labels[0][chosen], labels[1])
-    return Sample(np.asarray(embedding, np.float32)[chosen], about)
+    return Sample(embedding[chosen], about)
 
 
 def join_samples(samples: Sequence[Sample]) -> Samples:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .systems import System, refuse_masked
+from .systems import System, as_system, refuse_masked
 
 Integers = NDArray[np.int64]
 
@@ -217,6 +217,18 @@ def bodies_once(centers: Integers | None) -> Integers | None:
         Centers of rigid bodies and free particles, ascending.
     """
     return None if centers is None else np.flatnonzero(centers == np.arange(len(centers)))
+
+
+def as_labeled(frame: Any) -> System:
+    """Make a system of what is labeled of a GSD frame: no constituents of rigid bodies.
+
+    Raises
+    ------
+    InputError
+        As :func:`~hoomd_gala.systems.as_system` does.
+    """
+    bodies = bodies_once(frame_centers(frame))
+    return among_neighbors(as_system(frame), Choice(None, bodies))[0]
 
 
 def over_bodies(

@@ -12,6 +12,10 @@ from hoomd_gala.cli import main
 from hoomd_gala.clusters import find_clusters
 from hoomd_gala.crystals import crystal, displace, unit_cell
 from hoomd_gala.files import frame_labels, make_frame, open_trajectory, read_frame
+from hoomd_gala.labeling import label_trajectory
+from hoomd_gala.learning.datasets import parse_range, trajectory_frames
+from hoomd_gala.learning.hand_labels import labeled_systems, read_labels
+from hoomd_gala.sampling import sample_files
 from hoomd_gala.systems import make_system
 
 MODEL = "structures-fast"
@@ -141,3 +145,75 @@ def test_clusters_of_bodies_are_counted_in_bodies(frame):
     found = find_clusters(frame, label, ["cF4-Cu"])
     assert found.sizes.tolist() == [(frame.particles.typeid != 1).sum()]
     assert (found.ids == 0).all()
+
+
+@pytest.fixture
+def written(frame, tmp_path):
+    """It as a file, and where in it there are centers and free particles."""
+    path = tmp_path / "bodies.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.append(frame)
+    return path, np.flatnonzero(frame.particles.typeid != 1)
+
+
+def labels_of(path, rows):
+    path.write_text("frame,particle,name\n" + "".join(f"0,{i},{name}\n" for i, name in rows))
+    return read_labels(path, ["bodies.gsd"])
+
+
+def test_names_are_learned_from_what_is_labeled(written, frame, tmp_path):
+    """Bodies as a whole, of which a constituent stands for its own."""
+    path, centers = written
+    arm = len(centers) + 6 * 4 + 1  # of body 4
+    labels = labels_of(tmp_path / "a.csv", [(3, "a"), (arm, "a"), (centers[-1], "b"), (7, "b")])
+    (learned,) = labeled_systems("a.csv", [path], labels, ["a", "b"])
+    whole = frame.particles.position[centers]
+    np.testing.assert_allclose(learned.system.positions, whole, atol=1e-6)
+    assert learned.particles.tolist() == [3, 4, len(centers) - 1, 7]
+    labels = labels_of(tmp_path / "b.csv", [(4, "a"), (arm, "b"), (5, "a"), (6, "b")])
+    said = f"line 3: particle {arm} of frame 0 is 'b', and particle 4 of the same rigid body is 'a'"
+    with pytest.raises(InputError, match=said):
+        labeled_systems("b.csv", [path], labels, ["a", "b"])
+
+
+def test_neighbors_that_names_are_learned_with(written, frame, tmp_path):
+    path, _ = written
+    labels = labels_of(tmp_path / "a.csv", [(3, "a"), (4, "a"), (5, "b"), (6, "b")])
+    (learned,) = labeled_systems("a.csv", [path], labels, ["a", "b"], ["R"])
+    assert (learned.system.types == 0).all()
+    assert len(learned.system.positions) == (frame.particles.typeid == 0).sum()
+    (learned,) = labeled_systems("a.csv", [path], labels, ["a", "b"], ["A", "R"])
+    assert set(learned.system.types) == {0, 1}
+    with pytest.raises(InputError, match="4 of the 4 particles to label are not among"):
+        labeled_systems("a.csv", [path], labels, ["a", "b"], ["F"])
+    with pytest.raises(InputError, match="there is no type 'X'"):
+        labeled_systems("a.csv", [path], labels, ["a", "b"], ["X"])
+
+
+def test_tasks_are_learned_from_bodies_as_a_whole(written):
+    path, _ = written
+    rng = np.random.default_rng(1)
+    found, _ = trajectory_frames([parse_range(str(path))], 200, rng)
+    # in units of the mean length of 20 bonds; constituents are at 0.4 of that
+    assert np.linalg.norm(found.bonds, axis=-1).min() > 0.7
+
+
+def test_maps_show_bodies_once(written, frame, centers_alone, tmp_path):
+    path, centers = written
+    (sample,) = sample_files(Analyzer(MODEL), [str(path)], 10_000)
+    assert len(sample.embedding) == len(centers)
+    assert (sample.about["structure"] == "cF4-Cu").mean() == centers_alone.fraction("fcc")
+    # and of files only what has an embedding
+    labeled = tmp_path / "free.gsd"
+    label_trajectory(
+        path, labeled, MODEL, types=["F"], quantities=("label", "confidence", "embedding")
+    )
+    (sample,) = sample_files(None, [str(labeled)], 10_000)
+    assert len(sample.embedding) == (frame.particles.typeid == 2).sum()
+    with gsd.hoomd.open(labeled) as trajectory:
+        none = trajectory[0]
+    none.log["particles/hoomd_gala/Classifier/embedding"][:] = 0
+    with gsd.hoomd.open(tmp_path / "none.gsd", "w") as trajectory:
+        trajectory.append(none)
+    with pytest.raises(InputError, match="no particle in these frames has an embedding"):
+        sample_files(None, [str(tmp_path / "none.gsd")], 10)

@@ -31,7 +31,7 @@ the second one without what the model has learned, to compare:
 """
 
 #: Options that have a meaning with ``--labels``.
-_WITH_LABELS = {"model", "output", "labels", "gsd", "seed"}
+_WITH_LABELS = {"model", "output", "labels", "neighbors", "gsd", "seed"}
 
 
 def add(commands: Commands) -> None:
@@ -46,6 +46,13 @@ def add(commands: Commands) -> None:
         help="instead of --task: names of particles in the files of --gsd. The first line is "
         "frame,particle,name, with several files file,frame,particle,name; the others are like "
         "12,345,bcc, counted from 0",
+    )
+    finetune.add_argument(
+        "--neighbors",
+        nargs="+",
+        metavar="TYPE",
+        help="with --labels: types of the particles that count as neighbors, as will be given to "
+        "hoomd-gala label (default: all, but no constituents of rigid bodies)",
     )
     add_data(finetune)
     add_training(finetune).add_argument(
@@ -76,6 +83,8 @@ def run(options: argparse.Namespace, others: dict[str, object]) -> None:
                 option = name.replace("_", "-")
                 raise InputError(f"--{option} cannot be used with --labels; give one of them.")
         _learn_labels(options)
+    elif options.neighbors:
+        raise InputError("--neighbors is for --labels only; give these.")
     elif options.task is None:
         raise InputError("there is nothing to learn; give --task, or --labels.")
     else:
@@ -102,12 +111,13 @@ def _learn_labels(options: argparse.Namespace) -> None:
     source = load_model(options.model)
     labels = read_labels(options.labels, options.gsd)
     names = list(dict.fromkeys(label.name for label in labels))
-    systems = labeled_systems(options.labels, options.gsd, labels, names)
+    systems = labeled_systems(options.labels, options.gsd, labels, names, options.neighbors)
     model = few_shot(source, systems, names, options.seed)
     card = model.info.card | {
         "command": options.line,
         "source": source_card(options.model, source.info),
-        "data": {"trajectories": list(options.gsd), "labels": str(options.labels)},
+        "data": {"trajectories": list(options.gsd), "labels": str(options.labels)}
+        | ({"neighbors": list(options.neighbors)} if options.neighbors else {}),
     }
     save_model(output, Model(model.network, replace(model.info, card=card)))
     write_card(output.with_suffix(".json"), output)

@@ -85,8 +85,9 @@ def read_frame(path: str | os.PathLike[str], index: int = -1) -> gsd.hoomd.Frame
 
     Where the types in the file stand for structures, the simulation's own are restored:
     ``hoomd.Snapshot.from_gsd_frame(read_frame("labeled.gsd"), simulation.device.communicator)`` is
-    a state to create. What labeled files have of a simulation are positions, types and the box;
-    set ``simulation.timestep`` to that of the frame before.
+    a state to create. Files that a classifier or HOOMD-blue has written have all of a simulation's
+    state, those of OpenMM's reporter positions, types and the box; set ``simulation.timestep`` to
+    that of the frame before.
 
     Raises
     ------

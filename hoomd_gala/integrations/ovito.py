@@ -29,7 +29,7 @@ from ..files.shipped import (
 )
 from ..names import STRUCTURES, find_class, title
 from ..results import UNKNOWN, UNKNOWN_NAME
-from ..schema import CONFIDENCE, LABEL, NAMES, ovito_name
+from ..schema import CONFIDENCE, FRACTIONS, LABEL, NAMES, ovito_name
 from ..selection import (
     Choice,
     among_neighbors,
@@ -209,9 +209,10 @@ class ClassifierModifier(ModifierInterface):
     def modify(self, data: DataCollection, **_: Any) -> Generator[str]:
         """Name and color the particles of a frame; called by OVITO, which shows what it yields."""
         chosen = _choose(data, self.only_selected)
-        held = None
+        held, unlabeled = None, 0
         if self.model == AUTO and not self.model_file and not self.only_selected:
             held = _held_labels(data)
+            unlabeled = _unlabeled(data, held, chosen)
         if held is None:
             yield "Naming structures"
             found = self._analyze(data, chosen.particles)
@@ -222,7 +223,7 @@ class ClassifierModifier(ModifierInterface):
                 embedding = chosen.spread(found.embedding, total, 0)
                 data.particles_.create_property("Embedding", data=embedding)
                 return
-        show_labels(data, *held[:3], chosen.particles, self.colors)
+        show_labels(data, *held[:3], chosen.particles, self.colors, unlabeled)
         if self.clusters:
             yield "Finding clusters"
             _show_clusters(data, held, chosen)
@@ -346,6 +347,20 @@ def _held_labels(data: DataCollection) -> _Labels | None:
     )
 
 
+def _unlabeled(data: DataCollection, held: _Labels | None, chosen: _Chosen) -> int:
+    """How many of the particles that count a file holds no label of, by its fractions."""
+    shares = np.ravel(data.attributes.get(FRACTIONS, ()))
+    if held is None or len(shares) != len(held.class_names) + 1:
+        return 0
+    label = held.label if chosen.particles is None else held.label[chosen.particles]
+    if not shares.any():
+        return len(label)
+    named = int((label != UNKNOWN).sum())
+    # where nothing has a name, nothing tells how many there are
+    labeled = round(named / shares[:-1].sum()) if named else len(label)
+    return max(len(label) - labeled, 0)
+
+
 def show_labels(
     data: DataCollection,
     label: NDArray[np.int32],
@@ -353,6 +368,7 @@ def show_labels(
     class_names: tuple[str, ...],
     chosen: NDArray[np.int64] | None = None,
     colors: Mapping[str, Color] | None = None,
+    unlabeled: int = 0,
 ) -> None:
     """Put labels into OVITO's data as a typed property with names and colors.
 
@@ -370,6 +386,8 @@ def show_labels(
         Indices of the particles that counts and fractions are of; all if not given.
     colors : mapping, optional
         As :func:`~hoomd_gala.colors.structure_colors` takes them.
+    unlabeled : int
+        How many of these particles have label -1 because they were not labeled; they do not count.
     """
     names = (UNKNOWN_NAME, *class_names)
     palette = structure_colors(names, colors or {})
@@ -385,6 +403,8 @@ def show_labels(
     structure = particles.create_property("Structure Type", data=kinds)
     counted = kinds if chosen is None else kinds[chosen]
     counts = np.bincount(counted, minlength=len(names))
+    counts[0] -= unlabeled
+    total = max(len(counted) - unlabeled, 1)
     occurring = np.flatnonzero(counts)
     # the table of another modifier before this one has other columns
     if "structures" in data.tables:
@@ -401,7 +421,7 @@ def show_labels(
             entry = typed.add_type_id(kind, owner)
             entry.name, entry.color = title(name), palette[kind]
         data.attributes[f"hoomd_gala.counts.{name}"] = int(counts[kind])
-        data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / max(len(counted), 1)
+        data.attributes[f"hoomd_gala.fraction.{name}"] = counts[kind] / total
     particles.create_property("Confidence", data=confidence)
     particles.create_property("Color", data=np.array(palette, np.float32)[kinds])
 

@@ -21,7 +21,8 @@ from ..files.sources import parse_range as parse_range
 from ..files.trajectories import open_trajectory
 from ..neighbors.environments import PeriodicTree, scale_bonds
 from ..networks import CoreConfig, encode_types
-from ..systems import System, as_system
+from ..selection import as_labeled
+from ..systems import System
 
 #: Rows of a data set: one tensor per quantity, all of the same length.
 Data = dict[str, Tensor]
@@ -228,7 +229,7 @@ def trajectory_frames(
             for i in tqdm(chosen, desc=source.path.name, unit="frame"):
                 frame = trajectory[i]
                 try:
-                    system = as_system(frame)
+                    system = as_labeled(frame)
                     found = take(system, len(names), n, rng)
                     if rescale:
                         tree = PeriodicTree.build(system.positions, system.box)

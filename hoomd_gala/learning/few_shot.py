@@ -44,7 +44,17 @@ PENALTY = 0.1
 
 #: What people call particles without order. Everything is solid that has another name than
 #: "disordered".
-UNORDERED = {"amorphous", "fluid", "gas", "glass", "liquid", "melt", "vapor"}
+UNORDERED = {
+    "amorphous",
+    "disorder",
+    "fluid",
+    "gas",
+    "glass",
+    "liquid",
+    "melt",
+    "random",
+    "vapor",
+}
 
 #: Folds of the cross-validation.
 FOLDS = 5

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files.trajectories import open_trajectory
 from ..names import LONGEST_NAME, is_name
-from ..results import UNKNOWN_NAME
+from ..results import DISORDERED, UNKNOWN_NAME
+from ..selection import among_neighbors, bodies_once, choose, frame_centers
 from ..systems import as_system
 from .few_shot import Labeled
 
@@ -124,7 +126,10 @@ def _read_row(row: dict[str, str | None], files: Sequence[str], where: str, line
             f"{where}: the name {_shown(fields['name'])} has more than {LONGEST_NAME} characters, "
             "or some that cannot be printed."
         )
-    if fields["name"] == UNKNOWN_NAME:
+    # capitals at the beginning make no other name of these two
+    if fields["name"].casefold() == DISORDERED:
+        fields["name"] = DISORDERED
+    if fields["name"].casefold() == UNKNOWN_NAME:
         raise InputError(
             f"{where}: the name {UNKNOWN_NAME!r} is reserved for unknown structures; use another."
         )
@@ -158,9 +163,15 @@ def _check_counts(path: Path, names: Sequence[str]) -> None:
 
 
 def labeled_systems(
-    path: Any, files: Sequence[str], labels: Sequence[HandLabel], names: Sequence[str]
+    path: Any,
+    files: Sequence[str],
+    labels: Sequence[HandLabel],
+    names: Sequence[str],
+    neighbors: Sequence[str] | None = None,
 ) -> list[Labeled]:
-    """Frames with labeled particles.
+    """Frames with labeled particles, as they are when particles are labeled by a model.
+
+    Constituents of rigid bodies are left out; a label of one is that of its body.
 
     Parameters
     ----------
@@ -172,11 +183,15 @@ def labeled_systems(
         As :func:`read_labels` gives them.
     names : sequence of str
         Names of the classes.
+    neighbors : sequence of str, optional
+        Types of the particles that may be neighbors, as for labeling; all if not given,
+        constituents too where they are named.
 
     Raises
     ------
     InputError
-        If a file cannot be read, a frame or a particle is not there, or a frame has no
+        If a file cannot be read, a frame, a particle or a type is not there, a labeled particle is
+        not among the neighbors, particles of one rigid body have several names, or a frame has no
         environments.
     """
     found = []
@@ -194,8 +209,9 @@ def labeled_systems(
                         f"{where}: there is no frame {frame} in {file}, which has "
                         f"{len(trajectory)} frames, numbered from 0."
                     )
+                read = trajectory.read(frame)
                 try:
-                    system = as_system(trajectory.read(frame))
+                    system = as_system(read)
                 except InputError as error:
                     raise InputError(f"frame {frame} of {file}: {error}") from None
                 total = len(system.positions)
@@ -208,5 +224,29 @@ def labeled_systems(
                         )
                 particles = np.array([label.particle for label in chosen])
                 classes = np.array([class_of[label.name] for label in chosen])
-                found.append(Labeled(system, particles, classes))
+                centers = frame_centers(read) if neighbors is None else None
+                if centers is not None:
+                    particles = centers[particles]
+                    _check_bodies(path, particles, chosen)
+                around = neighbors if centers is None else bodies_once(centers)
+                try:
+                    choice = choose(system, particles, around)
+                except InputError as error:
+                    raise InputError(f"{where}: frame {frame} of {file}: {error}") from None
+                part, own = among_neighbors(system, choice)
+                assert own is not None
+                found.append(Labeled(part, own, classes))
     return found
+
+
+def _check_bodies(path: Any, bodies: NDArray[np.int64], labels: Sequence[HandLabel]) -> None:
+    """Refuse several names of particles of one rigid body."""
+    first: dict[int, HandLabel] = {}
+    for body, label in zip(bodies.tolist(), labels, strict=True):
+        known = first.setdefault(body, label)
+        if known.name != label.name:
+            raise InputError(
+                f"{path}, line {label.line}: particle {label.particle} of frame {label.frame} is "
+                f"{_shown(label.name)}, and particle {known.particle} of the same rigid body is "
+                f"{_shown(known.name)} in line {known.line}."
+            )

@@ -69,7 +69,7 @@ def read_course(path: str | os.PathLike[str]) -> Course:
             raise InputError(f"{path} has no frames.")
         for index, frame in enumerate(tqdm(trajectory, desc="read", unit="frame", leave=False)):
             try:
-                frames.append(_fractions(frame))
+                frames.append(frame_fractions(frame))
             except InputError as error:
                 raise InputError(f"frame {index} of {path} {error}") from None
             steps.append(int(frame.configuration.step))
@@ -92,8 +92,14 @@ def read_course(path: str | os.PathLike[str]) -> Course:
     )
 
 
-def _fractions(frame: Any) -> Fractions:
-    """Fractions in a frame; what is wrong with it, if there are none."""
+def frame_fractions(frame: Any) -> Fractions:
+    """Fractions in a frame, of the particles that were labeled.
+
+    Raises
+    ------
+    InputError
+        If there are none, with what is wrong with it and not which one it is.
+    """
     names, shares = frame.log.get(NAMES), frame.log.get(FRACTIONS)
     labels = frame_labels(frame)
     if names is not None and not len(names):
@@ -129,8 +135,10 @@ def draw_course(path: str | os.PathLike[str], title: str, course: Course) -> Non
     Raises
     ------
     InputError
-        If Matplotlib is not installed.
+        If Matplotlib is not installed, or there are no fractions.
     """
+    if not course.fractions:
+        raise InputError("no particle was labeled in any frame; there is nothing to draw.")
     has_clusters = course.largest_cluster is not None
     figure = new_figure(figsize=(7, 5 if has_clusters else 3.8))
     panels = figure.subplots(

@@ -13,8 +13,10 @@ from ..files.labels import frame_labels
 from ..files.trajectories import open_trajectory
 from ..names import title as titled
 from ..neighbors import nearest_distance
-from ..results import UNKNOWN_NAME, Fractions, class_indices
+from ..results import UNKNOWN, UNKNOWN_NAME, class_indices
+from ..selection import bodies_once, frame_centers
 from ..systems import lattice_vectors
+from .fractions import frame_fractions
 from .plots import new_figure, save_figure
 
 #: Radius of particles in units of the median distance to the nearest neighbor.
@@ -22,6 +24,9 @@ _RADIUS = 0.5
 
 #: Length of the mean of exp(2πi x) over particles, from which on they are in one place.
 _GATHERED = 0.3
+
+#: Differences of fractions that are rounding.
+_ROUNDING = 1e-6
 
 #: Structures in a legend; the others are counted.
 _LISTED = 20
@@ -37,8 +42,10 @@ class Shown(NamedTuple):
     radius : float
     box : (6,) float64
     fractions : dict of str to float
-        Of all particles of the frame, by class, those of the particles that are shown, the largest
-        first.
+        Of all particles of the frame that were labeled, by class, those of the particles that are
+        shown, the largest first.
+    all_labeled : bool
+        Whether these are all; others look as unknown ones do.
     title : str
     """
 
@@ -47,6 +54,7 @@ class Shown(NamedTuple):
     radius: float
     box: NDArray[np.float64]
     fractions: dict[str, float]
+    all_labeled: bool
     title: str
 
 
@@ -86,6 +94,8 @@ def read_shown(
     if not class_names:
         raise InputError(f"{where} was labeled by a model that names no structures.")
     box = np.asarray(frame.configuration.box, np.float64)
+    if frame.configuration.dimensions == 2 or not box[:3].all():
+        raise InputError(f"{where} is two-dimensional; pictures show three dimensions.")
     positions = np.asarray(frame.particles.position, np.float64)
     solid = np.isin(label, class_indices(class_names))
     if only_solid and not solid.any():
@@ -96,9 +106,16 @@ def read_shown(
     positions = centered(positions, box, solid if solid.any() else visible)
     if cut:
         visible = visible & (positions[:, 1] > 0)
+        if not visible.any():
+            raise InputError(f"{where} has nothing to show in its rear half; leave out the cut.")
     seen = set(label[visible].tolist())
     names = (*class_names, UNKNOWN_NAME)
-    shares = Fractions.of_labels(class_names, label)
+    try:
+        shares = frame_fractions(frame)
+    except InputError as error:
+        raise InputError(f"{where} {error}") from None
+    bodies = bodies_once(frame_centers(frame))
+    unknown = float((label[slice(None) if bodies is None else bodies] == UNKNOWN).mean())
     listed = sorted((names[k] for k in seen), key=lambda name: -shares[name])
     return Shown(
         positions[visible],
@@ -107,6 +124,7 @@ def read_shown(
         _RADIUS * (nearest_distance(positions, box) if len(label) > 1 else 0.1 * box[:3].min()),
         box,
         {name: shares[name] for name in listed},
+        unknown <= shares[UNKNOWN_NAME] + _ROUNDING,
         f"timestep {frame.configuration.step}",
     )
 
@@ -159,8 +177,7 @@ def draw_frame(path: str | os.PathLike[str], image: NDArray[Any], shown: Shown) 
     axes.set_title(shown.title, fontsize=10)
     names = list(shown.fractions)
     figure.legend(
-        handles=[_mark(name, shown.fractions[name]) for name in names[:_LISTED]]
-        + _more(names[_LISTED:]),
+        handles=[_mark(name, shown) for name in names[:_LISTED]] + _more(names[_LISTED:]),
         loc="outside right upper",
         frameon=False,
         labelspacing=0.7,
@@ -168,10 +185,12 @@ def draw_frame(path: str | os.PathLike[str], image: NDArray[Any], shown: Shown) 
     save_figure(path, figure)
 
 
-def _mark(name: str, share: float) -> Any:
+def _mark(name: str, shown: Shown) -> Any:
     from matplotlib.lines import Line2D
 
-    label = f"{titled(name)}, {share:.1%}"
+    label = f"{titled(name)}, {shown.fractions[name]:.1%}"
+    if name == UNKNOWN_NAME and not shown.all_labeled:
+        label += ", and not labeled"
     style: dict[str, Any] = {"marker": "o", "ls": "", "ms": 11, "mec": "0.35", "mew": 0.5}
     return Line2D([], [], color=structure_color(name), label=label, **style)
 

@@ -1,5 +1,7 @@
 """What a person sees in OVITO: files, copies to look at, and the modifier."""
 
+from dataclasses import replace
+
 import gsd.hoomd
 import numpy as np
 import pytest
@@ -302,6 +304,30 @@ def test_only_selected_particles_have_structures_and_are_neighbors(bcc, model_pa
     modifier.only_selected = False
     names = names_of(pipeline.compute().particles["Structure Type"])
     np.testing.assert_array_equal(names, [title(name) for name in held.names])
+
+
+def test_fractions_that_a_file_holds_are_of_what_was_labeled(bcc, model_path, tmp_path):
+    total = len(bcc.positions)
+    half = np.arange(total // 2)
+    held = Analyzer(model_path).analyze_system(bcc, half)
+    # one is unknown, and half of all particles have no label
+    label = held.label.copy()
+    label[0] = -1
+    held = replace(held, label=label)
+    path = tmp_path / "half.gsd"
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.append(add_labels(make_frame(bcc, 0), held, half))
+        nobody = Analyzer(model_path).analyze_system(bcc, half[:0])
+        trajectory.append(add_labels(make_frame(bcc, 1), nobody, half[:0]))
+    pipeline = import_file(str(path))
+    pipeline.modifiers.append(hoomd_gala.ovito.ClassifierModifier())
+    attributes = pipeline.compute(0).attributes
+    assert held.fractions["unknown"] == 1 / len(half)
+    for name, fraction in held.fractions.items():
+        assert attributes[f"hoomd_gala.fraction.{name}"] == pytest.approx(fraction)
+        assert attributes[f"hoomd_gala.counts.{name}"] == round(fraction * len(half))
+    attributes = pipeline.compute(1).attributes
+    assert {attributes[f"hoomd_gala.fraction.{name}"] for name in held.fractions} == {0}
 
 
 def test_modifier_of_a_cluster_without_a_cell(model_path):

@@ -271,6 +271,11 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     assert "no column file" in refuses(good, files=(run_path, run_path))
     error = refuses([("x.gsd", *row) for row in good], header="file,frame,particle,name")
     assert "line 2: no trajectory is named 'x.gsd'" in error
+    assert "line 6: the name 'unknown' is reserved" in refuses([*good, (0, 2, "Unknown")])
+    assert "--neighbors is for --labels only" in fails(
+        capsys, "finetune", model_path, "--gsd", run_path, "--output", output, "--neighbors", "A"
+    )
+    assert "there is no type 'B'" in refuses(good, "--neighbors", "B")
     assert "--task cannot be used with --labels" in refuses(good, "--task", "denoising")
     assert "--epochs cannot be used with --labels" in refuses(good, "--epochs", 3)
     path.write_bytes(b"frame,particle,name\n0,0,\xff\n")
@@ -281,6 +286,12 @@ def test_bad_labels_are_answered_with_their_line(model_path, run_path, tmp_path,
     arguments = ["finetune", model_path, "--labels", path, "--output", output]
     assert "give these with --gsd" in fails(capsys, *arguments)
     assert not output.exists()
+
+
+def test_disordered_is_what_it_is_with_capitals(run_path, tmp_path):
+    rows = [(0, 0, "Disordered"), (0, 1, "DISORDERED"), (1, 0, "Bcc"), (1, 1, "Bcc")]
+    labels = read_labels(write(tmp_path / "labels.csv", rows), [run_path])
+    assert [label.name for label in labels] == ["disordered", "disordered", "Bcc", "Bcc"]
 
 
 def test_many_labels_are_read_in_no_time(run_path, tmp_path):

@@ -139,6 +139,10 @@ def test_files_without_fractions_are_answered_with_a_sentence(
     with gsd.hoomd.open(freezing, "r") as trajectory:
         frames = [*trajectory]
     frames[1].log[FRACTIONS] = np.ones(2)
+    nobody = frames[0]
+    nobody.log[FRACTIONS] = np.zeros(4)
+    error = fails(capsys, "plot", "fractions", write(tmp_path / "nobody.gsd", [nobody]))
+    assert "no particle was labeled in any frame; there is nothing to draw" in error
     broken = write(tmp_path / "broken.gsd", frames)
     error = fails(capsys, "plot", "fractions", broken)
     assert f"frame 1 of {broken} has 2 fractions in log/{FRACTIONS}" in error

@@ -12,9 +12,9 @@ from pictures import pixels
 from hoomd_gala.cli import main
 from hoomd_gala.colors import COLORS
 from hoomd_gala.files import add_labels, make_frame
-from hoomd_gala.plotting.frames import read_shown
+from hoomd_gala.plotting.frames import _mark, read_shown
 from hoomd_gala.results import Result
-from hoomd_gala.systems import make_system
+from hoomd_gala.systems import as_system, make_system
 
 NAMED = ("cF4-Cu", "cI2-W", "hP2-Mg", "disordered")
 EDGE = 8
@@ -104,6 +104,27 @@ def test_a_droplet_on_the_boundary_is_shown_in_one_piece(tmp_path):
     assert shown.positions.mean(axis=0) == pytest.approx(0, abs=0.3)
 
 
+def test_shares_are_of_what_was_labeled(labeled, tmp_path):
+    with gsd.hoomd.open(labeled) as trajectory:
+        frame = make_frame(as_system(trajectory[0]), 0)
+    half = np.arange(frame.particles.N // 2)
+    n = len(half)
+    label = np.where(half < 64, -1, 0).astype(np.int32)
+    result = Result(label, np.ones(n, np.float32), np.zeros((n, 2), np.float32), NAMED)
+    for chosen, name in ((half, "some"), (None, "all")):
+        if chosen is None:
+            frame = make_frame(as_system(frame)._replace(
+                positions=frame.particles.position[:n], types=np.zeros(n, int)), 0)  # fmt: skip
+        with gsd.hoomd.open(tmp_path / f"{name}.gsd", "w") as trajectory:
+            trajectory.append(add_labels(frame, result, chosen))
+    some, everything = (read_shown(tmp_path / f"{name}.gsd") for name in ("some", "all"))
+    assert some.fractions == pytest.approx({"cF4-Cu": 0.75, "unknown": 0.25})
+    assert everything.fractions == pytest.approx(some.fractions)
+    # what was not labeled looks as if it were unknown, and the legend says so
+    marks = [_mark("unknown", shown).get_label() for shown in (some, everything)]
+    assert marks == ["unknown, 25.0%, and not labeled", "unknown, 25.0%"]
+
+
 def test_frames_that_cannot_be_shown(labeled, trajectory_path, tmp_path, capsys, monkeypatch):
     output = ["--output", tmp_path / "a.png"]
     assert "has 2 frames and no frame 2" in fails(
@@ -117,6 +138,22 @@ def test_frames_that_cannot_be_shown(labeled, trajectory_path, tmp_path, capsys,
         trajectory.append(liquid)
     error = fails(capsys, "plot", "frame", tmp_path / "liquid.gsd", *output, "--only-solid")
     assert "has no solid particles to show" in error
+    # a first nucleus of one particle is cut in the middle
+    liquid.log["particles/hoomd_gala/Classifier/label"][100] = 0
+    liquid.configuration.box = [*liquid.configuration.box[:3], 0, 0, 0]
+    with gsd.hoomd.open(tmp_path / "nucleus.gsd", "w") as trajectory:
+        trajectory.append(liquid)
+    error = fails(
+        capsys, "plot", "frame", tmp_path / "nucleus.gsd", *output, "--only-solid", "--cut"
+    )
+    assert "has nothing to show in its rear half; leave out the cut" in error
+    liquid.configuration.box = [EDGE, EDGE, 0, 0, 0, 0]
+    liquid.configuration.dimensions = 2
+    with gsd.hoomd.open(tmp_path / "flat.gsd", "w") as trajectory:
+        trajectory.append(liquid)
+    error = fails(capsys, "plot", "frame", tmp_path / "flat.gsd", *output)
+    assert "frame 0 of" in error
+    assert "is two-dimensional; pictures show three dimensions" in error
     monkeypatch.setattr("hoomd_gala.files.sources.has_ovito", lambda: False)
     error = fails(capsys, "plot", "frame", labeled, *output)
     assert 'rendered by OVITO, which is not installed: pip install "hoomd-gala[ovito]".' in error
