@@ -206,16 +206,19 @@ def trajectory_frames(
     Returns
     -------
     Frames, tuple of str
-        Environments, and the names of the frames: ``"run.gsd:20000"``, file and timestep.
+        Environments, and the names of the frames: ``"run.gsd:20000"``, file and timestep, or
+        ``"run.gsd@17"``, file and index, of frames whose timestep an earlier one has, as after a
+        restart at 0.
 
     Raises
     ------
     InputError
-        If a file cannot be read, a range holds no frame, a frame has no environments, or two frames
-        have the same name.
+        If a file cannot be read, a range holds no frame, a frame has no environments, or one is
+        given twice.
     """
     parts: list[Frames] = []
     names: list[str] = []
+    taken: set[str] = set()
     short = {source.path.name for source in sources}
     unique = len(short) == len({source.path for source in sources})
     for source in sources:
@@ -238,12 +241,11 @@ def trajectory_frames(
                 except InputError as error:
                     raise InputError(f"frame {i} of {source.path}: {error}") from None
                 file = source.path.name if unique else source.path
-                names.append(f"{file}:{frame.configuration.step}")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"there are several frames {twice[0]}; give each file and timestep only once."
-        )
+                by_index, by_step = f"{file}@{i}", f"{file}:{frame.configuration.step}"
+                if by_index in taken:
+                    raise InputError(f"frame {by_index} is given twice; give each one once.")
+                names.append(by_index if by_step in taken else by_step)
+                taken |= {by_index, by_step}
     return join(parts), tuple(names)
 
 

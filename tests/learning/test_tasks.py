@@ -156,7 +156,7 @@ def test_trajectory_input_that_cannot_be_used(trajectory_path, tmp_path):
     rng = np.random.default_rng(1)
     with pytest.raises(InputError, match="has 5 frames and none of them"):
         trajectory_frames([parse_range(f"{trajectory_path}@7:")], 10, rng)
-    with pytest.raises(InputError, match=r"several frames bcc.gsd:0"):
+    with pytest.raises(InputError, match=r"frame bcc\.gsd@0 is given twice"):
         trajectory_frames([parse_range(f"{trajectory_path}@0")] * 2, 10, rng)
     with pytest.raises(InputError, match="there is no file"):
         trajectory_frames([parse_range(str(tmp_path / "no.gsd"))], 10, rng)
