@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import gsd.hoomd
 
 from ..errors import InputError
 from .atomic import check_folder, lock
-from .trajectories import append_to, check_appendable
+from .trajectories import append_to, check_appendable, read_state
 
 
 class Appender:
@@ -36,8 +36,10 @@ class Appender:
     """
 
     def __init__(self, path: str | os.PathLike[str], step: int, has_clusters: bool = False) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # whatever the working directory becomes
         check_folder(self.path)
+        if self.path.is_dir():
+            raise InputError(f"{self.path} is a folder; give the name of a file.")
         # what was found is true as long as the file is as it was left
         self._held = check_appendable(self.path, step, has_clusters)
         self._left = _mark(self.path)
@@ -68,6 +70,11 @@ class Appender:
             except Exception:
                 # on a full disk, half a frame may be there, which readers do not see
                 self._left = before and _mark(self.path)
+                raise
+            except BaseException:  # interrupted: the frame may be there or not
+                with suppress(InputError):
+                    self._held = read_state(self.path)
+                self._left = _mark(self.path)
                 raise
             self._left = _mark(self.path)
 

@@ -279,6 +279,13 @@ def as_written(names: Sequence[Any]) -> list[Any]:
     ]
 
 
+def encode_types(frame: gsd.hoomd.Frame) -> None:
+    """Let gsd write the names of types, of particles, bonds and so on, as :func:`as_written`."""
+    for container in vars(frame).values():
+        if getattr(container, "types", None):
+            container.types = as_written(container.types)
+
+
 def structures_as_types(frame: gsd.hoomd.Frame, types: Sequence[str]) -> gsd.hoomd.Frame:
     """Replace the particle types of a frame by structures; its own types go to the log.
 

@@ -22,8 +22,8 @@ from ..selection import fill
 from .conversion import ase_atoms, gsd_frame, ovito_data
 from .labels import (
     add_labels,
-    as_written,
     check_quantities,
+    encode_types,
     of_all,
     structures_as_types,
     types_so_far,
@@ -324,9 +324,7 @@ def append_all(
     others: Mapping[str, NDArray[Any]],
 ) -> None:
     """Append a frame with chunks that are not of HOOMD's schema."""
-    for container in vars(frame).values():
-        if getattr(container, "types", None):
-            container.types = as_written(container.types)
+    encode_types(frame)
     for name, values in others.items():
         trajectory.file.write_chunk(name, values)
     trajectory.append(frame)

@@ -18,8 +18,8 @@ from ..names import class_of_title
 from ..schema import CHUNKS, CLUSTER_CHUNKS, OWN_TYPES
 from ..systems import System, as_system, lattice_vectors
 from .labels import (
-    as_written,
     check_quantities,
+    encode_types,
     frame_labels,
     restore_types,
     structures_as_types,
@@ -239,6 +239,13 @@ def _refuse_later(path: str | os.PathLike[str], held: State, step: int) -> None:
         )
 
 
+def _has_frames(path: str | os.PathLike[str]) -> bool:
+    try:
+        return read_state(path) is not None
+    except InputError:
+        return False
+
+
 def append_frame(
     path: str | os.PathLike[str],
     frame: gsd.hoomd.Frame,
@@ -318,18 +325,21 @@ def append_to(
     if structures is not None:
         structures = types_so_far(structures, frame)
         frame = structures_as_types(frame, structures)
-    else:
-        frame.particles.types = as_written(frame.particles.types or ["A"])
+    elif not frame.particles.types:
+        frame.particles.types = ["A"]
+    encode_types(frame)
     is_new = not Path(path).exists()
     try:
         with gsd.hoomd.open(path, "x" if is_new else "a") as trajectory:
             trajectory.append(frame)
     except FileExistsError:
         raise InputError(f"{path} has just been made by somebody else.") from None
-    except OSError as error:
-        if is_new:  # half a frame, which nobody could append to
+    except BaseException as error:
+        if is_new and not _has_frames(path):  # half a frame, which nobody could append to
             Path(path).unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written ({error.strerror or error}).") from None
+        if isinstance(error, OSError):
+            raise InputError(f"{path} cannot be written ({error.strerror or error}).") from None
+        raise
     if held is not None:
         return held._replace(step=int(step), structures=structures)
     return State(int(step), structures, *_of_first(frame.log))

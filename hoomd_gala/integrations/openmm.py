@@ -15,6 +15,7 @@ from ..analyzer import Analyzer
 from ..clusters import find_clusters
 from ..files.appending import Appender
 from ..files.labels import add_labels, check_quantities
+from ..files.shipped import AUTO
 from ..files.trajectories import make_frame
 from ..results import UNKNOWN, Clusters, Result, class_indices, no_clusters
 from ..schema import CHUNKS, QUANTITIES
@@ -156,6 +157,9 @@ class ClassifierReporter:
         if self._structure is not None:
             class_indices(self.analyzer.class_names, self._structure)
         self._policy = ErrorPolicy(errors)
+        self._is_auto = self.analyzer.is_undecided
+        # what belongs to a simulation, and the one it belongs to
+        self._simulation: Any = None
         self._choice: Choice | None = None
         self._appender: Appender | None = None
         self.result: Result | None = None
@@ -179,16 +183,20 @@ class ClassifierReporter:
 
     def _join(self, simulation: Any) -> Choice:
         """Check, before the first step, what is wrong with the reporter and not with a frame."""
-        if self._choice is None:
+        if self._choice is None or simulation is not self._simulation:
+            self._choice = None
             names, types = _named_types(simulation)
             nowhere = System(np.zeros((len(types), 3)), np.zeros(6), types, type_names=tuple(names))
             choice = choose(nowhere, self.particles, self.neighbors)
             if choice.particles is not None:
                 choice = choice._replace(particles=np.unique(choice.particles))
-            self.analyzer.decide(among_neighbors(nowhere, choice)[0].types)
+            if self._is_auto:
+                steps = self.analyzer.denoise_steps
+                self.analyzer = Analyzer(AUTO, self.analyzer.device, denoise_steps=steps)
+                self.analyzer.decide(among_neighbors(nowhere, choice)[0].types)
             if self.file is not None:
                 self._appender = Appender(self.file, simulation.currentStep, self._finds_clusters)
-            self._choice = choice
+            self._choice, self._simulation = choice, simulation
         return self._choice
 
     def report(self, simulation: Any, state: openmm.State) -> None:
@@ -205,6 +213,8 @@ class ClassifierReporter:
                 total if choice.labeled is None else len(choice.labeled)
             )
             self.clusters = no_clusters(total) if self._finds_clusters else None
+            if frame is None and self._appender is not None:  # not even positions
+                self._policy.take(error, no_frames(self.file))
         if self._appender is None or frame is None:
             return
         try:

@@ -33,6 +33,7 @@ from hoomd_gala.files import (
 )
 from hoomd_gala.labeling import view_trajectory
 from hoomd_gala.names import title
+from hoomd_gala.schema import CHUNKS
 
 
 @pytest.fixture
@@ -342,6 +343,24 @@ def test_a_writer_of_some_particles_cannot_log_quantities_of_all(
     assert len(classifier.result.label) == simulation.state.N_particles // 2
 
 
+def test_a_writer_of_some_particles_cannot_log_clusters_of_all(simulation, model_path, tmp_path):
+    path = tmp_path / "solute.gsd"
+    classifier = hoomd_gala.Classifier(model_path)
+    logger = hoomd.logging.Logger(categories=["particle"])
+    logger.add(classifier, quantities=["cluster"])
+    attach(simulation, classifier)
+    simulation.run(0)
+    writer = hoomd.write.GSD(
+        trigger=10, filename=str(path), filter=hoomd.filter.Type(["A"]), logger=logger
+    )
+    simulation.operations.writers.append(writer)
+    with pytest.warns(RuntimeWarning, match="writes some particles to .* No quantities of"):
+        simulation.run(20)
+    writer.flush()
+    with open_trajectory(path) as trajectory:
+        assert [dict(frame.log) for frame in trajectory] == [{}, {}]
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_particles_in_a_thin_box_have_their_own_images_as_neighbors(simulation, model_path):
     classifier = hoomd_gala.Classifier(model_path)
@@ -606,3 +625,144 @@ def test_frames_before_a_torn_one_come_back(simulation, model_path, tmp_path):
     assert frames >= 2
     assert recover(path, path) == frames
     assert steps_of(path) == [10, 20, 30, 40][:frames]
+
+
+@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize("number", [1, 2])
+def test_frames_go_on_after_an_interrupt(
+    simulation, model_path, tmp_path, monkeypatch, after, number
+):
+    """Ctrl-C, while a frame is written or just after that, and another run, as in a notebook."""
+    path = tmp_path / "labeled.gsd"
+    attach(simulation, hoomd_gala.Classifier(model_path, path))
+    original, asked = gsd.hoomd.HOOMDTrajectory.append, []
+
+    def append(self, frame):
+        asked.append(frame)
+        if after or len(asked) != number:
+            original(self, frame)
+        if len(asked) == number:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(gsd.hoomd.HOOMDTrajectory, "append", append)
+    with pytest.raises(KeyboardInterrupt):
+        simulation.run(30)
+    assert simulation.timestep < 10 * number + 2
+    simulation.run(40)
+    lost = set() if after else {10 * number}
+    assert steps_of(path) == sorted({*range(10, simulation.timestep + 1, 10)} - lost)
+
+
+def test_arrays_that_users_change_are_their_own(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    classifier = hoomd_gala.Classifier(model_path, path, quantities=tuple(CHUNKS))
+
+    class Careless(hoomd.custom.Action):
+        def act(self, timestep):
+            result, nuclei = classifier.result, classifier.clusters()
+            arrays = [classifier.label, classifier.confidence, classifier.embedding]
+            arrays += [result.label, result.confidence, result.embedding]
+            for array in (*arrays, classifier.cluster, nuclei.ids, nuclei.sizes):
+                array[:] = 77
+
+    simulation.operations.writers.append(hoomd.write.CustomWriter(action=Careless(), trigger=10))
+    attach(simulation, classifier)
+    simulation.run(10)
+    with open_trajectory(path) as trajectory:
+        frame = trajectory[-1]
+    expected = hoomd_gala.Analyzer(model_path).analyze(simulation.state.get_snapshot())
+    np.testing.assert_array_equal(frame_labels(frame)[0], expected.label)
+    np.testing.assert_allclose(frame.log[CHUNKS["confidence"]], expected.confidence, atol=1e-5)
+    np.testing.assert_allclose(frame.log[CHUNKS["embedding"]], expected.embedding, atol=1e-5)
+    assert classifier.clusters().ids.max() < 77
+    assert classifier.largest_cluster > 77
+
+
+def test_of_two_writers_with_one_classifier_one_may_leave(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    classifier = hoomd_gala.Classifier(model_path, path)
+    attach(simulation, classifier, 10)
+    second = attach(simulation, classifier, 15)
+    simulation.run(30)
+    simulation.operations.writers.remove(second)
+    simulation.run(30)
+    assert steps_of(path) == [10, 15, 20, 30, 40, 50, 60]
+    assert classifier.fraction("cI2-W") > 0.9
+
+
+def test_a_filter_that_is_changed_counts_at_once(simulation, model_path):
+    classifier = hoomd_gala.Classifier(model_path)
+    attach(simulation, classifier)
+    simulation.run(10)
+    everybody, _ = classifier.fraction("cI2-W"), classifier.clusters()
+    assert everybody > 0.9
+    half = hoomd.filter.Type(["A"])
+    classifier.filter = classifier.neighbors = half
+    own = hoomd_gala.Analyzer(model_path).analyze(simulation.state.get_snapshot(), neighbors="A")
+    assert classifier.fraction("cI2-W") == own.fraction("cI2-W") != everybody
+    np.testing.assert_array_equal(classifier.result.label, own.label)
+    simulation.run(3)
+    classifier.filter = classifier.neighbors = None
+    assert classifier.recent_fraction("cI2-W", period=100) > 0.9
+
+
+def test_names_of_bonds_beyond_ascii(simulation, model_path, tmp_path):
+    path = tmp_path / "labeled.gsd"
+    snapshot = simulation.state.get_snapshot()
+    snapshot.bonds.types = ["Cα-N"]
+    snapshot.bonds.N = 1
+    snapshot.bonds.group[:] = [[0, 1]]
+    bonded = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    bonded.create_state_from_snapshot(snapshot)
+    attach(bonded, hoomd_gala.Classifier(model_path, path))
+    bonded.run(20)
+    assert steps_of(path) == [10, 20]
+    assert read_frame(path).bonds.types == ["Cα-N"]
+
+
+def test_the_file_stays_where_it_was_begun(simulation, model_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    attach(simulation, hoomd_gala.Classifier(model_path, "labeled.gsd"))
+    simulation.run(20)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    simulation.run(20)
+    assert steps_of(tmp_path / "labeled.gsd") == [10, 20, 30, 40]
+
+
+def test_what_cannot_be_a_file_or_a_filter_is_refused_when_attached(
+    simulation, model_path, tmp_path
+):
+    attach(simulation, hoomd_gala.Classifier(model_path, tmp_path))
+    with pytest.raises(InputError, match="is a folder; give the name of a file"):
+        simulation.run(0)
+    simulation.operations.writers.clear()
+
+    class Mask(hoomd.filter.CustomFilter):
+        def __call__(self, state):
+            return np.ones(state.N_particles, bool)
+
+        def __hash__(self):
+            return 1
+
+        def __eq__(self, other):
+            return self is other
+
+    attach(simulation, hoomd_gala.Classifier(model_path, filter=Mask()))
+    with pytest.raises(InputError, match=r"filter of hoomd_gala\.Classifier gives a mask"):
+        simulation.run(0)
+
+
+def test_the_model_auto_is_decided_for_each_simulation(simulation):
+    classifier = hoomd_gala.Classifier("auto")
+    writer = attach(simulation, classifier)
+    simulation.run(0)
+    compounds = classifier.class_names
+    simulation.operations.writers.remove(writer)
+    snapshot = simulation.state.get_snapshot()
+    snapshot.particles.typeid[:] = 0
+    second = hoomd.Simulation(hoomd.device.CPU(), seed=1)
+    second.create_state_from_snapshot(snapshot)
+    attach(second, classifier)
+    second.run(0)
+    assert len(classifier.class_names) < len(compounds)

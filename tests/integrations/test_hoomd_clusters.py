@@ -141,12 +141,24 @@ def test_trigger_fires_on_the_largest_nucleus(model_path, simulation):
 
 
 def test_clusters_that_are_young_enough_are_not_found_again(model_path, simulation, monkeypatch):
+    from hoomd_gala.integrations.hoomd.analysis import Analysis
+
+    original, calls = Analysis.find_clusters, []
+
+    def counted(self, *arguments):
+        calls.append(self)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Analysis, "find_clusters", counted)
     attached = classifier(model_path, simulation)
     simulation.run(0)
     first = attached.clusters("bcc")
     simulation.run(5)
-    assert attached.clusters("bcc", period=10) is first
-    assert attached.clusters("bcc", period=5) is not first
+    young = attached.clusters("bcc", period=10)
+    assert len(calls) == 1
+    np.testing.assert_array_equal(young.ids, first.ids)
+    attached.clusters("bcc", period=5)
+    assert len(calls) == 2
 
 
 def test_bad_input(model_path, simulation):

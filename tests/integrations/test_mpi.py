@@ -498,11 +498,15 @@ classifier = hoomd_gala.Classifier(model, folder + "/moved.gsd")
 simulation.operations.writers.append(hoomd.write.CustomWriter(action=classifier, trigger=1))
 simulation.run(0)
 _ = classifier.label
+before = classifier.fraction("cI2-W"), classifier.clusters("cI2-W").largest
+assert before[0] > 0.8 and before[1] > 500, before
 snapshot = simulation.state.get_snapshot()
 if snapshot.communicator.rank == 0:
     snapshot.particles.position[:] = np.random.default_rng(1).uniform(
         -0.49, 0.49, (snapshot.particles.N, 3)) * snapshot.configuration.box[:3]
 simulation.state.set_snapshot(snapshot)
+after = classifier.fraction("cI2-W"), classifier.clusters("cI2-W").largest
+assert after[0] < 0.5 and after[1] < 300, after
 label = classifier.label
 simulation.run(0, write_at_start=True)
 if label is not None:

@@ -295,3 +295,42 @@ def test_clusters_are_found_and_written(bcc, model_path, tmp_path):
         assert "particles/hoomd_gala/Classifier/cluster" not in trajectory[1].log
     with pytest.raises(InputError, match="no class 'hcp'"):
         ClassifierReporter(None, 10, model_path, clusters="hcp")
+
+
+def test_a_reporter_in_another_simulation_begins_anew(simulation, bcc, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, model_path, particles="A")
+    simulation.reporters.append(reporter)
+    simulation.step(10)
+    other = einstein_crystal(bcc.positions, bcc.box)
+    n = len(bcc.positions)
+    for i, atom in enumerate(other.topology.atoms()):
+        atom.name = "A" if i < n // 4 else "B"
+    other.reporters.append(reporter)
+    # its file is checked as that of a new one is
+    with pytest.raises(InputError, match="already holds frames up to timestep 10"):
+        other.step(10)
+    path.unlink()
+    other.step(10)
+    labels, _ = frame_labels(read_frame(path))
+    assert len(reporter.result.label) == n // 4
+    np.testing.assert_array_equal(labels[: n // 4], reporter.result.label)
+    assert set(labels[n // 4 :]) == {-1}
+
+
+def test_positions_that_are_no_numbers_cost_labels_and_frames(simulation, model_path, tmp_path):
+    path = tmp_path / "run.gsd"
+    reporter = ClassifierReporter(path, 10, model_path)
+    simulation.reporters.append(reporter)
+    simulation.step(10)
+    positions = simulation.context.getState(getPositions=True).getPositions(asNumpy=True)
+    positions[3] = np.nan * unit.nanometer
+    simulation.context.setPositions(positions)
+    with pytest.warns(RuntimeWarning) as said:
+        reporter.report(simulation, simulation.context.getState(getPositions=True, getEnergy=True))
+    assert [str(one.message).rsplit(". ", 1)[1] for one in said] == [
+        "All particles are labeled unknown until this changes.",
+        f"No frames are written to {path} until this changes.",
+    ]
+    assert set(reporter.result.label) == {-1}
+    assert steps(path) == [10]

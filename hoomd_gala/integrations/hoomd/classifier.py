@@ -42,21 +42,7 @@ from .analysis import (
 )
 from .frames import snapshot_frame
 from .ranks import on_root, open_communicator, together
-
-
-def _per_particle_entries(writer: Any) -> list[Any]:
-    """List what a writer logs per particle: HOOMD's entries of an object and its attribute.
-
-    The writer may keep its logger wrapped, and has no public way to ask a logger for objects.
-    """
-    logger = getattr(writer.logger, "logger", writer.logger)
-    found: list[Any] = []
-    pending = [getattr(logger, "_dict", {})]
-    while pending:
-        for value in pending.pop().values():
-            (pending if isinstance(value, dict) else found).append(value)
-    return [e for e in found if e.category == hoomd.logging.LoggerCategories.particle]
-
+from .writers import check_writers
 
 _Value = TypeVar("_Value")
 
@@ -172,9 +158,11 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 )
         self.quantities = check_quantities(quantities, self.analyzer.has_classes)
         self._has_warned = False
+        self._is_auto = self.analyzer.is_undecided
         self._forget()
 
     def _forget(self) -> None:
+        self._attachments = 0
         self._simulation: Any = None
         self._communicator: Any = None
         self._appender: Appender | None = None
@@ -192,15 +180,20 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             quantities of all, or ranks cannot take steps of denoising.
         """
         super().attach(simulation)
+        if simulation is self._simulation:  # as the action of a second writer
+            check_writers(simulation, self)
+            self._attachments += 1
+            return
         self._forget()
+        self._attachments = 1
         self._communicator = ours = open_communicator(simulation.device.communicator)
         self._simulation = simulation
         # HOOMD does not attach an action again: all that is needed is there before it is refused
-        self._check_writers(simulation)
+        check_writers(simulation, self)
         check_ranks(ours, self.analyzer)
         # not at the first frame, which may be hours away
         picked = together(ours, self._pick)
-        if self.analyzer.is_undecided:
+        if self._is_auto:
             self._decide(*picked)
         self._appender = on_root(ours, self._open_file)
         if simulation.state.box.is2D:
@@ -224,31 +217,13 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
 
     def detach(self) -> None:
         """Leave the simulation; called by HOOMD."""
+        self._attachments -= 1
+        if self._attachments > 0:  # another writer has it still
+            return
         super().detach()
         if self._communicator is not None:
             self._communicator.Free()
         self._forget()
-
-    def _check_writers(self, simulation: Any) -> None:
-        """Refuse writers of some particles that are to log quantities of all.
-
-        HOOMD writes what it is given, and such a file cannot be read.
-        """
-        for writer in simulation.operations.writers:
-            if not isinstance(writer, hoomd.write.GSD) or writer.logger is None:
-                continue
-            if isinstance(writer.filter, hoomd.filter.All):
-                continue
-            if any(
-                getattr(entry.obj, "action", entry.obj) is self
-                for entry in _per_particle_entries(writer)
-            ):
-                raise InputError(
-                    f"hoomd.write.GSD writes some particles to {writer.filename}, by its filter, "
-                    "and the classifier in its logger has quantities of all; remove that filter "
-                    "or let the classifier write a file of its own (filename=). With the same "
-                    "filter for both, log (lambda: classifier.result.label, 'particle') instead."
-                )
 
     def __getstate__(self) -> dict[str, Any]:
         simulation = ("_state", "_simulation", "_communicator", "_appender", "_latest")
@@ -260,7 +235,6 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
             return
         if self._appender is None:  # it was refused when attached, which HOOMD does only once
             self._appender = on_root(self._communicator, self._open_file)
-        self._forget_if_changed()
         analysis = self._analysis()
         try:
             self._write(timestep, analysis)
@@ -299,7 +273,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self._simulation is None:
             raise hoomd.error.DataAccessError("label")
         fingerprint = self._fingerprint()
-        if self._latest is None or self._latest.fingerprint != fingerprint:
+        known = self._latest is not None and self._latest.fingerprint == fingerprint
+        if self._latest is None or not known or self._has_changed():
             self._latest = self._analyze(fingerprint)
             if self._communicator is not None:
                 self._labeled_checksum = self._checksum()
@@ -323,7 +298,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         count on a single CPU only.
         """
         mark = self._checksum() if self._communicator is None and not self._on_gpu else 0
-        return (self._simulation.timestep, self._state.N_particles, *self._edges, mark)
+        state = (self._simulation.timestep, self._state.N_particles, *self._edges, mark)
+        return (*state, self.filter, self.neighbors)
 
     def _checksum(self) -> int:
         """Return a checksum of what labels of this rank's particles depend on."""
@@ -333,16 +309,15 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
                 mark = zlib.crc32(np.ascontiguousarray(array).data, mark)
         return mark
 
-    def _forget_if_changed(self) -> None:
-        """Forget labels of a state that a user has changed within the timestep.
+    def _has_changed(self) -> bool:
+        """Whether a user has changed the state within the timestep.
 
         With several ranks, the fingerprint cannot tell; all of them have to ask here.
         """
         ours = self._communicator
-        if ours is None or self._latest is None:
-            return
-        if ours.allreduce(int(self._checksum() != self._labeled_checksum)):
-            self._latest = None
+        if ours is None:
+            return False
+        return bool(ours.allreduce(int(self._checksum() != self._labeled_checksum)))
 
     def _analyze(self, fingerprint: tuple[Any, ...]) -> Analysis:
         ours = self._communicator
@@ -413,13 +388,19 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if chosen is None:
             return None
         try:
-            return np.array(chosen(self._state), np.int64).reshape(-1)
+            tags = np.array(chosen(self._state))
         except RuntimeError as error:
             # HOOMD's words for a type that does not exist
             raise InputError(
                 f"{option} of hoomd_gala.Classifier cannot be evaluated ({error}); the types of "
                 f"this simulation are {', '.join(self._state.particle_types)}."
             ) from error
+        if tags.dtype == bool:
+            raise InputError(
+                f"{option} of hoomd_gala.Classifier gives a mask; HOOMD's filters give tags of "
+                "particles."
+            )
+        return tags.astype(np.int64).reshape(-1)
 
     def _warn_of_nobody(self, n_neighbors: int) -> None:
         if self._has_warned:
@@ -433,16 +414,20 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         )
         warnings.warn(f"no particle is labeled: the {why}", stacklevel=2)
 
+    def _may_log(self) -> bool:
+        """Whether all writers can hold quantities of all particles: some may be new."""
+        try:
+            if self._simulation is not None:
+                check_writers(self._simulation, self)
+        except InputError as error:
+            self._policy.take(error, NO_QUANTITIES)
+            return False
+        return True
+
     def _of_all(self, name: str, missing: float) -> NDArray[Any] | None:
         """Gather an array of the result for all particles on rank 0."""
-        if self._simulation is not None:
-            try:
-                self._check_writers(self._simulation)  # some may have been added since
-            except InputError as error:
-                self._policy.take(error, NO_QUANTITIES)
-                return None
-            self._forget_if_changed()
-        return self._analysis().of_all(name, missing)
+        values = self._analysis().of_all(name, missing) if self._may_log() else None
+        return None if values is None else values.copy()  # which users may change
 
     @property
     def result(self) -> Result | None:
@@ -454,7 +439,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         label, confidence, embedding = (analysis.collect(name) for name in RESULTS)
         if label is None or confidence is None or embedding is None:
             return None
-        return Result(label, confidence, embedding, self.class_names)
+        # copies, which users may change
+        return Result(label.copy(), confidence.copy(), embedding.copy(), self.class_names)
 
     @property
     def particles(self) -> NDArray[np.int64] | None:
@@ -500,6 +486,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         """Return the latest analysis if it is of an earlier timestep, less than ``period`` ago."""
         if self._latest is None or self._simulation is None:
             return None
+        if self._latest.fingerprint[-2:] != (self.filter, self.neighbors):
+            return None
         age = self._simulation.timestep - self._latest.fingerprint[0]
         return self._latest if 0 < age < period else None
 
@@ -532,12 +520,12 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         which = structure if structure is None or isinstance(structure, str) else (*structure,)
         key = which, r_max
         recent = self._recent(period)
-        if recent is not None and key in recent.clusters:
-            return recent.clusters[key]
-        analysis = self._analysis()
+        known = recent is not None and key in recent.clusters
+        analysis = recent if known and recent is not None else self._analysis()
         if key not in analysis.clusters:
             analysis.clusters[key] = self._find_clusters(analysis, structure, r_max)
-        return analysis.clusters[key]
+        found = analysis.clusters[key]
+        return Clusters(found.ids.copy(), found.sizes.copy())  # which users may change
 
     def _find_clusters(
         self, analysis: Analysis, structure: str | Sequence[str] | None, r_max: float | None
@@ -562,9 +550,9 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         return len(self.clusters().sizes)
 
     @_loggable(category="particle", default=False)
-    def cluster(self) -> NDArray[np.int32]:
+    def cluster(self) -> NDArray[np.int32] | None:
         """(*N*, ) int32: solid cluster by particle tag, 0 for the largest, -1 for none."""
-        return self.clusters().ids
+        return self.clusters().ids if self._may_log() else None
 
     @_loggable(category="particle")
     def label(self) -> NDArray[np.int32] | None:
