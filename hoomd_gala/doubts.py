@@ -17,6 +17,10 @@ _BLUR = 0.05
 #: in units of the thickness of the box, below which all of them are in it.
 _MANY, _THIN = 20, 1e-4
 
+#: From which gap to its images on a layer is alone, in units of the distance between its particles.
+#: It is a layer up to a thickness of one.
+_ALONE = 3
+
 
 def warn_of_blur(points: Array, extents: Array, spacing: float, dtype: Any) -> None:
     """Warn where coordinates are so large that their digits do not tell particles apart.
@@ -54,7 +58,7 @@ def warn_of_blur(points: Array, extents: Array, spacing: float, dtype: Any) -> N
 
 
 def warn_of_plane(points: Array, extents: Array, vectors: Array, periodic: Sequence[bool]) -> None:
-    """Warn where all particles are in one plane of the box, as in two dimensions.
+    """Warn where all particles are in one plane of the box, as in two dimensions, or in one layer.
 
     Parameters
     ----------
@@ -76,13 +80,23 @@ def warn_of_plane(points: Array, extents: Array, vectors: Array, periodic: Seque
         return  # in one place
     thickness = np.where(periodic, spacings, extent)
     # some are enough to see that most systems are in no plane
-    for some in (points[:_MANY], points):
+    for some in (points[:: -(-len(points) // _MANY)], points):
         steps = (some - points[0]) @ inverse
         steps -= np.where(periodic, np.round(steps), 0)
-        if not (np.ptp(steps, axis=0) * spacings < _THIN * thickness).any():
+        extents = np.ptp(steps, axis=0) * spacings
+        flat = extents < _THIN * thickness
+        # of a few, the sides of the layer are not known, but that they are not longer than the box
+        sides = extents if some is points else thickness
+        distance = np.sqrt(sides[[1, 2, 0]] * sides[[2, 0, 1]] / len(points))
+        alone = ~np.array(periodic) | (spacings - extents > _ALONE * distance)
+        layer = extents < np.where(alone | (some is not points), distance, 0)
+        if not (flat | layer).any():
             return
-    warnings.warn(
-        "all particles are in one plane; if the system is two-dimensional, its labels mean "
-        "nothing.",
-        stacklevel=1,  # of one place, so that Python says it once of all frames and all who read
+    why = (
+        "plane; if the system is two-dimensional, its labels mean nothing."
+        if flat.any()
+        else "layer; names are of structures in three dimensions, and those of a single layer mean "
+        "nothing."
     )
+    # of one place, so that Python says it once of all frames and all who read
+    warnings.warn(f"all particles are in one {why}", stacklevel=1)

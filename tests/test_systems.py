@@ -13,7 +13,7 @@ from conftest import gas, needs_hoomd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoomd_gala.crystals.prototypes import crystal, unit_cell
+from hoomd_gala.crystals.prototypes import crystal, droplet, unit_cell
 from hoomd_gala.errors import InputError
 from hoomd_gala.files.labels import add_labels, structures_as_types
 from hoomd_gala.files.trajectories import make_frame
@@ -510,10 +510,45 @@ def test_particles_in_a_plane_are_said(points, box, periodic):
     assert len(caught) == 1
 
 
+#: 10 x 10 particles of a hexagonal layer, and a box around it.
+SHEET_OF_SIX = np.array([[x + y % 2 / 2, y * 3**0.5 / 2, 0] for x in range(10) for y in range(10)])
+LAYER = [10, 5 * 3**0.5, 20, 0, 0, 0]
+
+
+@pytest.mark.parametrize("periodic", [(True, True, True), (True, True, False), False])
+def test_single_layers_are_said(periodic, rng):
+    """Graphene and the like, which get names of crystals that are somehow like them."""
+    warm = SHEET_OF_SIX + rng.normal(0, 0.1, SHEET_OF_SIX.shape)
+    with pytest.warns(UserWarning, match="all particles are in one layer; names are of structures"):
+        make_system(warm, LAYER, periodic=periodic)
+    turned = warm[:, [2, 0, 1]]
+    with pytest.warns(UserWarning, match="all particles are in one layer"):
+        make_system(turned, np.array(LAYER)[[2, 0, 1]], periodic=np.roll(periodic, 1))
+
+
+def test_more_than_a_layer_is_not_said(rng, recwarn):
+    def make(points, box, periodic=True):
+        make_system(points + rng.normal(0, 0.05, points.shape), box, periodic=periodic)
+
+    # layers above each other, whose images are neighbors, and two of them
+    make(SHEET_OF_SIX, [*LAYER[:2], 2])
+    above = [0.5, 0.5 / 3**0.5, 0.816]
+    make(np.concatenate((SHEET_OF_SIX, SHEET_OF_SIX + above)), LAYER)
+    for name in ("cF4-Cu", "hP4-C.2", "cI2-W"):
+        whole = crystal(unit_cell(name), 300)
+        make(whole.positions, whole.box)
+        ball = droplet(whole, 0.7).system
+        make(ball.positions, ball.box, False)
+        make(ball.positions[:21], ball.box, False)
+        wire = whole.positions[np.linalg.norm(whole.positions[:, :2], axis=1) < 1.5]
+        make(wire, [30, 30, whole.box[2]])
+    make(rng.uniform(-9, 9, (40, 3)), [18, 18, 18])
+    assert [str(one.message) for one in recwarn] == []
+
+
 def test_systems_that_are_thin_or_small_are_in_no_plane(recwarn):
     rough = SHEET + np.arange(25)[:, None] * [0, 0, 1e-4]
     make_system(rough, [5, 5, 1])
-    make_system(rough, [5, 5, 100], periodic=(True, True, False))
     make_system(SHEET[:19], [5, 5, 1])
     make_system(np.concatenate((SHEET, SHEET + UP)), [5, 5, 1])
     make_system(np.zeros((0, 3)), [5, 5, 1])

@@ -25,6 +25,7 @@ from hoomd_gala.files.trajectories import open_trajectory
 from hoomd_gala.learning.config import TrainingConfig
 from hoomd_gala.learning.datasets import Frames, join, to_tensors
 from hoomd_gala.learning.tasks import frame_classification as task
+from hoomd_gala.names import STRUCTURES as NAMED
 from hoomd_gala.neighbors import PeriodicTree, nearest_distance
 from hoomd_gala.networks import CoreConfig, FrameClassifier, inherit
 from hoomd_gala.systems import System, as_system
@@ -462,7 +463,9 @@ def learn_compounds(
     write_confusion(folder / "confusion.csv", found.kinds, confusion)
     n = len(found.kinds.cells)
     group = merge(confusion[:n, :n], MERGE_ABOVE)
-    named = common_first(group, found.kinds.cells, parameters["common"])
+    # by names that people know, as pyrite's
+    known = {*NAMED, *parameters["common"]}
+    named = common_first(group, found.kinds.cells, known)
     classes = make_classes(found.kinds, named)
     analyzer = Analyzer(sites)
     (around,) = surroundings([analyzer], map(decoded, _read(learned)))
