@@ -87,7 +87,10 @@ def warn_of_plane(points: Array, extents: Array, vectors: Array, periodic: Seque
         flat = extents < _THIN * thickness
         # of a few, the sides of the layer are not known, but that they are not longer than the box
         sides = extents if some is points else thickness
-        distance = np.sqrt(sides[[1, 2, 0]] * sides[[2, 0, 1]] / len(points))
+        one, other = sides[[1, 2, 0]], sides[[2, 0, 1]]
+        # in a layer, or in a row
+        distance = np.sqrt(one * other / len(points))
+        distance = np.maximum(distance, np.maximum(one, other) / len(points))
         alone = ~np.array(periodic) | (spacings - extents > _ALONE * distance)
         layer = extents < np.where(alone | (some is not points), distance, 0)
         if not (flat | layer).any():

@@ -167,7 +167,7 @@ def draw_frame(path: str | os.PathLike[str], image: NDArray[Any], shown: Shown) 
     shown : Shown
         What it shows.
     """
-    image = _without_margins(image)
+    image = without_margins(image)
     height = 5.0
     width = height * image.shape[1] / image.shape[0]
     figure = new_figure(figsize=(width + 2.6, height))
@@ -201,7 +201,7 @@ def _more(names: Sequence[str]) -> list[Any]:
     return [Line2D([], [], ls="", label=f"and {len(names)} more")] if names else []
 
 
-def _without_margins(image: NDArray[Any], margin: int = 10) -> NDArray[Any]:
+def without_margins(image: NDArray[Any], margin: int = 10) -> NDArray[Any]:
     """Cut white edges off, but for a narrow one."""
     drawn = image.min(axis=-1) < 250
     if not drawn.any():

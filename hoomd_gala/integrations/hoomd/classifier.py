@@ -118,8 +118,8 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
     In simulations decomposed over MPI ranks, each rank labels the particles of its own domain and
     rank 0 collects what is logged per particle: as with HOOMD's own per-particle quantities,
     :attr:`label`, :attr:`confidence`, :attr:`embedding`, :attr:`color` and :attr:`result` are None
-    on other ranks, and all ranks have to ask for them. Fractions are the same on all ranks. This
-    needs mpi4py.
+    on other ranks, and all ranks have to ask for them. Fractions and clusters are the same on all
+    ranks, and all have to ask for these, too. This needs mpi4py.
 
     Examples
     --------

@@ -52,7 +52,7 @@ def draw(
             for number, color in enumerate(palette):
                 truth = sample.orientation[np.full(len(rows), number)]
                 colors[rows[misorientation(rotation, truth, group) < WITHIN_GRAIN]] = color
-            part.scatter(*points.T, s=9, c=colors[layer], linewidths=0)
+            part.scatter(*points.T, s=14, c=colors[layer], linewidths=0)
             part.set(aspect="equal", xticks=[], yticks=[])
             part.set_title(name, fontsize=9)
     figure.suptitle(

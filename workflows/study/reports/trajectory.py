@@ -9,7 +9,7 @@ from hoomd_gala.colors import structure_color
 from hoomd_gala.files import decode_strings, open_trajectory
 from hoomd_gala.names import title as titled
 from hoomd_gala.neighbors import nearest_distance
-from hoomd_gala.plotting.frames import centered
+from hoomd_gala.plotting.frames import centered, without_margins
 from hoomd_gala.results import UNKNOWN_NAME
 from hoomd_gala.schema import LABEL, NAMES
 from study.reports.canvas import WIDTH, plt, save_figure, structure_handle
@@ -61,7 +61,8 @@ def draw_frame(path: Path, trajectory: Path, frame: int) -> None:
     images = []
     parts = (np.full(len(label), True), positions[:, 1] > 0)
     for visible in tqdm(parts, desc="render", unit="picture"):
-        images.append(render_particles(positions[visible], rgb[label[visible]], radius, box))
+        image = render_particles(positions[visible], rgb[label[visible]], radius, box)
+        images.append(without_margins(image))
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
     for part, image, title in zip(axes, images, ("whole", "cut open"), strict=True):
         part.imshow(image)
