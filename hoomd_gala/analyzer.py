@@ -40,7 +40,7 @@ from .selection import (
     frame_centers,
     over_bodies,
 )
-from .systems import Array, System, as_flags, as_system, cell_rotation
+from .systems import Array, System, as_system, turned_back
 from .systems_from import held_sample
 
 
@@ -270,7 +270,7 @@ class Analyzer:
         held = held_sample(thing)
         if held is None:
             return np.asarray(system.positions + moved)
-        return held.positions + moved @ cell_rotation(held.vectors, as_flags(held.periodic)).T
+        return held.positions + turned_back(moved, held)
 
     def denoise_system(
         self, system: System, steps: int = DENOISE_STEPS, centers: NDArray[np.int64] | None = None

@@ -76,8 +76,7 @@ def denoise_trajectory(
     check_format(target)
     check_free(target)
     file = find_model(model)
-    named = [source] if isinstance(source, str | os.PathLike) else source
-    paths = find_files(named, target)
+    paths = find_files(source, target)
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = chosen_frames(sources, frames)

@@ -166,8 +166,7 @@ def label_trajectory(
     check_quantities(quantities, has_classes=False)
     if model != AUTO:
         find_model(model)
-    named = [source] if isinstance(source, str | os.PathLike) else source
-    paths = find_files(named, target)
+    paths = find_files(source, target)
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path, topology)) for path in paths]
         chosen = chosen_frames(sources, frames)

@@ -158,6 +158,11 @@ def cell_rotation(vectors: ArrayLike, periodic: Flags) -> Array:
     return inverse @ rotated
 
 
+def turned_back(vectors: Array, sample: Sample) -> Array:
+    """Vectors (N, 3) of a system as they are in the sample that was rotated with its cell."""
+    return vectors @ cell_rotation(sample.vectors, as_flags(sample.periodic)).T
+
+
 def _complete(vectors: ArrayLike, periodic: Flags) -> Array:
     """Lattice vectors (3, 3) where those along open directions may be zero, as in ASE.
 

@@ -305,8 +305,9 @@ _DEFAULTS: dict[str, Any] = {
 def _fill_gaps(trajectory: gsd.hoomd.HOOMDTrajectory, particles: Any) -> None:
     """Give a frame what the first one has and it has not, which readers would take from there."""
     for name, default in _DEFAULTS.items():
-        in_first = len(trajectory) and trajectory.file.chunk_exists(0, f"particles/{name}")
-        if in_first and getattr(particles, name) is None:
+        if getattr(particles, name) is not None or not len(trajectory):
+            continue
+        if trajectory.file.chunk_exists(0, f"particles/{name}"):
             setattr(particles, name, np.broadcast_to(default, (particles.N, *np.shape(default))))
 
 

@@ -77,13 +77,14 @@ def has_ase() -> bool:
 
 
 def find_files(
-    names: Iterable[str | os.PathLike[str]], target: str | os.PathLike[str] = ""
+    names: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    target: str | os.PathLike[str] = "",
 ) -> list[Path]:
     """Paths of files and patterns; what a pattern finds is in the order of the numbers in it.
 
     Parameters
     ----------
-    names : iterable of str or path
+    names : str or path, or iterable of these
         Such as ``"run.gsd"`` or ``"dump.*"``, which puts ``dump.200`` before ``dump.1000``.
     target : str or path
         File that is made of them. Patterns find neither it nor what an interrupted run has left of
@@ -94,6 +95,8 @@ def find_files(
     InputError
         If nothing matches a pattern.
     """
+    if isinstance(names, str | os.PathLike):
+        names = [names]
     paths: list[Path] = []
     made = os.path.abspath(target) if os.fspath(target) else None
     for each in names:

@@ -38,7 +38,7 @@ from ..selection import (
     over_bodies,
     rigid_centers,
 )
-from ..systems import System, as_flags, as_system, cell_rotation
+from ..systems import System, as_system, turned_back
 from ..systems_from import held_sample
 
 #: OVITO's name of the rigid bodies in a GSD file, which it has no property of its own for.
@@ -304,8 +304,7 @@ class DenoiseModifier(ModifierInterface):
             system = system._replace(positions=system.positions + moved)
         held = held_sample(data)
         assert held is not None
-        back = cell_rotation(held.vectors, as_flags(held.periodic)).T
-        moved = (system.positions - start.positions) @ back
+        moved = turned_back(system.positions - start.positions, held)
         data.particles_.positions_[...] = held.positions + moved
 
 

@@ -273,11 +273,12 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         if self._simulation is None:
             raise hoomd.error.DataAccessError("label")
         fingerprint = self._fingerprint()
-        known = self._latest is not None and self._latest.fingerprint == fingerprint
-        if self._latest is None or not known or self._has_changed():
+        latest = self._latest
+        if latest is None or latest.fingerprint != fingerprint or self._has_changed():
             self._latest = self._analyze(fingerprint)
             if self._communicator is not None:
                 self._labeled_checksum = self._checksum()
+        assert self._latest is not None
         return self._latest
 
     @property
@@ -520,8 +521,7 @@ class Classifier(hoomd.custom.Action):  # type: ignore[misc]
         which = structure if structure is None or isinstance(structure, str) else (*structure,)
         key = which, r_max
         recent = self._recent(period)
-        known = recent is not None and key in recent.clusters
-        analysis = recent if known and recent is not None else self._analysis()
+        analysis = recent if recent and key in recent.clusters else self._analysis()
         if key not in analysis.clusters:
             analysis.clusters[key] = self._find_clusters(analysis, structure, r_max)
         found = analysis.clusters[key]
